@@ -1,0 +1,1 @@
+//! Admin API and key store; talks to the gateway through its handles.

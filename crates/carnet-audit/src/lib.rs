@@ -1,0 +1,1 @@
+//! Append records to a tamper-evident log, and verify one offline.

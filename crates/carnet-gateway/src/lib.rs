@@ -1,0 +1,1 @@
+//! Run each live request through the stages, in order.

@@ -1,0 +1,1 @@
+//! Keys and workload identities as pure state, with no I/O.

@@ -1,0 +1,1 @@
+//! Say what a model is: identity, producer, lineage, host and jurisdiction, each as a sourced claim.

@@ -1,0 +1,1 @@
+//! Read, write and edit provider API messages and streams, with no I/O.

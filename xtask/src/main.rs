@@ -1,0 +1,3 @@
+//! Repository checks, generators and the test command.
+
+fn main() {}
