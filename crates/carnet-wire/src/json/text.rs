@@ -1,0 +1,148 @@
+//! Escapes in JSON strings: what a string says once they are undone.
+
+use std::borrow::Cow;
+
+/// Half of a surrogate pair. The grammar allows the escape, but no Unicode text can hold it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("lone surrogate")]
+pub struct LoneSurrogate;
+
+/// The characters of a string. Its escapes are meant to be those of JSON; any other reads as a lone surrogate, so
+/// that it is refused too.
+pub(crate) struct Chars<'a> {
+    rest: std::str::Chars<'a>,
+}
+
+impl<'a> Chars<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { rest: text.chars() }
+    }
+
+    /// Four hexadecimal digits.
+    fn unit(&mut self) -> Result<u32, LoneSurrogate> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            let digit = self
+                .rest
+                .next()
+                .and_then(|c| c.to_digit(16))
+                .ok_or(LoneSurrogate)?;
+            unit = unit * 16 + digit;
+        }
+        Ok(unit)
+    }
+
+    fn unicode(&mut self) -> Result<char, LoneSurrogate> {
+        let first = self.unit()?;
+        if !(0xD800..0xDC00).contains(&first) {
+            return char::from_u32(first).ok_or(LoneSurrogate);
+        }
+        if self.rest.next() != Some('\\') || self.rest.next() != Some('u') {
+            return Err(LoneSurrogate);
+        }
+        let second = self.unit()?;
+        if !(0xDC00..0xE000).contains(&second) {
+            return Err(LoneSurrogate);
+        }
+        char::from_u32(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)).ok_or(LoneSurrogate)
+    }
+}
+
+impl Iterator for Chars<'_> {
+    type Item = Result<char, LoneSurrogate>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let c = self.rest.next()?;
+        if c != '\\' {
+            return Some(Ok(c));
+        }
+        Some(match self.rest.next()? {
+            'b' => Ok('\u{8}'),
+            'f' => Ok('\u{C}'),
+            'n' => Ok('\n'),
+            'r' => Ok('\r'),
+            't' => Ok('\t'),
+            'u' => self.unicode(),
+            same @ ('"' | '\\' | '/') => Ok(same),
+            _ => Err(LoneSurrogate),
+        })
+    }
+}
+
+/// Undoes the escapes of a string that stands between quotes.
+pub(crate) fn unescape(text: &str) -> Result<Cow<'_, str>, LoneSurrogate> {
+    if memchr::memchr(b'\\', text.as_bytes()).is_none() {
+        return Ok(Cow::Borrowed(text));
+    }
+    Chars::new(text)
+        .collect::<Result<String, _>>()
+        .map(Cow::Owned)
+}
+
+/// Unicode's simple case folding, as far as it leads to ASCII: watched keys are ASCII.
+///
+/// The dotted and dotless i have no simple folding, but libraries that compare by changing case take them for an i.
+pub(crate) fn fold(c: char) -> char {
+    match c {
+        '\u{130}' | '\u{131}' => 'i',
+        '\u{17F}' => 's',
+        '\u{212A}' => 'k',
+        other => other.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_undone() {
+        for (text, want) in [
+            ("plain", "plain"),
+            (r#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{C}\n\r\t"),
+            (r"mod\u0065l", "model"),
+            (r"\u00e9\u20AC", "é€"),
+            (r"\ud83d\ude00!", "😀!"),
+            (r"\u0000", "\0"),
+        ] {
+            assert_eq!(unescape(text).as_deref(), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn lone_surrogates_are_refused() {
+        for text in [
+            r"\x",
+            r"\u00g0",
+            r"\u00",
+            r"\ud800",
+            r"\udc00",
+            r"\ud800x",
+            r"\ud800\n",
+            r"\ud800\ud800",
+            r"\ud800A",
+            r"\ude00\ud83d",
+        ] {
+            assert_eq!(unescape(text), Err(LoneSurrogate), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_character_with_an_ascii_case_folds_to_it() {
+        for c in char::from_u32(0x80).unwrap()..=char::MAX {
+            let mut changed: Vec<char> = Vec::new();
+            for text in [c.to_lowercase().to_string(), c.to_uppercase().to_string()] {
+                changed.extend(
+                    text.chars()
+                        .next()
+                        .filter(|first| text.len() == first.len_utf8()),
+                );
+            }
+            for ascii in changed.into_iter().filter(char::is_ascii) {
+                assert_eq!(fold(c), ascii.to_ascii_lowercase(), "{c:?}");
+            }
+        }
+        assert_eq!([fold('K'), fold('k'), fold('\u{212A}')], ['k'; 3]);
+        assert_eq!([fold('S'), fold('s'), fold('\u{17F}')], ['s'; 3]);
+    }
+}

@@ -1,0 +1,25 @@
+//! Every bound on outside data in this crate, each with its reason.
+
+/// Open objects and arrays in a request. The usual limit of strict parsers, far above any real prompt or tool
+/// schema, and below what makes a recursive parser behind us overflow its stack.
+pub const MAX_DEPTH: usize = 128;
+
+/// Segments of one watched path, so that the walk along watched paths may recurse.
+pub const MAX_PATH_SEGMENTS: usize = 16;
+
+/// Values reported by one scan. A conversation of ten thousand messages stays below it; without it a body of many
+/// tiny watched values would cost fifty times its size in memory.
+pub const MAX_HITS: usize = 65_536;
+
+/// Unknown top-level keys that are listed by one scan; one is enough to refuse a body, the rest helps its author.
+pub const MAX_UNKNOWN_KEYS: usize = 32;
+
+/// Characters of a caller's key that an error message repeats.
+pub const MAX_KEY_SHOWN: usize = 64;
+
+/// Bytes of an answer in which the reported model must be seen. Services send it among the first members; what is
+/// not there by then is absent, because the answer is held back until it is known.
+pub const MAX_SNIFFED: usize = 16 * 1024;
+
+/// Bytes of a reported model name, escapes included. Longer than any id that can be resolved.
+pub const MAX_MODEL_NAME: usize = 3 * 1024;
