@@ -24,3 +24,4 @@
 pub mod json;
 pub mod limits;
 pub mod openai;
+pub mod sniff;

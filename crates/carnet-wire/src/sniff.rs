@@ -1,0 +1,161 @@
+//! Listening in on an answer for the model that it says it comes from, while the bytes pass.
+//!
+//! The first name counts, because the answer is held back only until there is one. Nothing is validated here beyond
+//! what finding the name needs.
+
+mod finder;
+mod sse;
+
+#[cfg(test)]
+mod tests;
+
+use finder::{Finder, Found};
+use sse::{Lines, Piece};
+
+use crate::limits::MAX_SNIFFED;
+
+/// How an answer is framed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Framing {
+    /// Server-sent events. The name is also looked for in the top-level `response` and `message`, where the events
+    /// that open a stream of some dialects have it.
+    EventStream,
+    /// One JSON object.
+    Json,
+}
+
+impl Framing {
+    /// The framing that a `content-type` header names; JSON unless it is an event stream.
+    pub fn of_content_type(content_type: &str) -> Self {
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case("text/event-stream") {
+            Self::EventStream
+        } else {
+            Self::Json
+        }
+    }
+}
+
+/// What is known about the reported model so far.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Reported {
+    /// No name, and none will be looked for any more.
+    Absent(Absence),
+    /// The name, unescaped and never empty.
+    Model(String),
+    /// Not seen yet.
+    Pending,
+}
+
+/// Why there is no name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Absence {
+    /// The answer ended without one.
+    #[error("the answer names no model")]
+    Ended,
+    /// It was not among the first bytes.
+    #[error("the answer names no model in its first {MAX_SNIFFED} bytes")]
+    Limit,
+    /// The answer is no JSON object.
+    #[error("the answer is not a JSON object")]
+    NotJson,
+    /// The name has half of a surrogate pair, bad escapes or bytes that are not UTF-8.
+    #[error("the answer names a model in invalid text")]
+    NotText,
+    /// The name is longer than any that can be resolved.
+    #[error("the answer names a model with an overlong name")]
+    TooLong,
+}
+
+/// A push parser for the reported model. Cutting the answer elsewhere never changes its result.
+///
+/// ```
+/// use carnet_wire::sniff::{Framing, Reported, ReportedModel};
+///
+/// let mut sniff = ReportedModel::new(Framing::EventStream);
+/// assert_eq!(sniff.push(b": keep-alive\n\ndata: {\"id\":\"1\",\"mod"), &Reported::Pending);
+/// assert_eq!(sniff.push(b"el\":\"a-1\",\"choices\":[]}\n\n"), &Reported::Model("a-1".to_owned()));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ReportedModel {
+    framing: Framing,
+    lines: Lines,
+    finder: Finder,
+    left: usize,
+    reported: Reported,
+}
+
+impl ReportedModel {
+    /// Starts at the beginning of an answer and gives up after [`MAX_SNIFFED`] bytes.
+    pub fn new(framing: Framing) -> Self {
+        Self::with_limit(framing, MAX_SNIFFED)
+    }
+
+    /// Starts at the beginning of an answer and gives up after so many bytes.
+    pub fn with_limit(framing: Framing, limit: usize) -> Self {
+        let finder = Finder::new(framing == Framing::EventStream);
+        Self {
+            framing,
+            lines: Lines::default(),
+            finder,
+            left: limit,
+            reported: Reported::Pending,
+        }
+    }
+
+    /// Looks at the next bytes. Once the result is not [`Reported::Pending`], further bytes are ignored.
+    pub fn push(&mut self, chunk: &[u8]) -> &Reported {
+        for byte in chunk {
+            if self.reported != Reported::Pending {
+                break;
+            }
+            match self.left.checked_sub(1) {
+                Some(left) => self.left = left,
+                None => {
+                    self.reported = Reported::Absent(Absence::Limit);
+                    break;
+                }
+            }
+            match self.framing {
+                Framing::EventStream => self.stream_byte(*byte),
+                Framing::Json => self.json_byte(*byte),
+            }
+        }
+        &self.reported
+    }
+
+    /// Says that the answer has ended.
+    pub fn finish(&mut self) -> &Reported {
+        if self.reported == Reported::Pending {
+            self.reported = Reported::Absent(Absence::Ended);
+        }
+        &self.reported
+    }
+
+    /// What is known so far.
+    pub fn reported(&self) -> &Reported {
+        &self.reported
+    }
+
+    fn json_byte(&mut self, byte: u8) {
+        self.reported = match self.finder.push(byte) {
+            Found::Absent(absence) => Reported::Absent(absence),
+            Found::Model(name) => Reported::Model(name),
+            Found::Nothing => Reported::Pending,
+        };
+    }
+
+    fn stream_byte(&mut self, byte: u8) {
+        match self.lines.push(byte) {
+            Piece::Data(byte) => {
+                self.json_byte(byte);
+                // An event without a name, or without JSON such as `[DONE]`, says nothing about the next one.
+                if let Reported::Absent(Absence::Ended | Absence::NotJson) = self.reported {
+                    self.reported = Reported::Pending;
+                }
+            }
+            Piece::EventEnd => self.finder.restart(),
+            Piece::Nothing => {}
+        }
+    }
+}
