@@ -1,3 +1,70 @@
-//! Repository checks, generators and the test command.
+//! Repository checks, generators and the test command: `cargo xtask help` lists what there is.
+//!
+//! Nothing here is part of the product, and no crate of the product is used: where the product has
+//! to answer, its binary is called as an operator would call it.
 
-fn main() {}
+mod bench;
+mod cargo_tests;
+mod checks;
+mod clients;
+mod console;
+mod exec;
+mod generate;
+mod mock;
+mod repo;
+mod rust_source;
+mod steps;
+mod tools;
+mod totals;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::repo::Repo;
+
+const HELP: &str = "\
+usage: cargo xtask <command>
+
+  test [--full] [--only STEP]…   install what the tests need, then run all of them
+  check [NAME]…                  only the repository checks
+  lint                           rustfmt and clippy
+  generate                       write the generated reference pages anew
+  bench                          the product beside nginx, with ../shared/bench
+  mock-upstream [--port N] [--cassettes DIR]
+                                 the scripted upstream of the tests, by itself
+  help                           this text
+
+--full adds what takes long: every cut of every recorded stream, 50 kill points, the benchmark.";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match run(&words) {
+        Ok(code) => code,
+        Err(error) => {
+            console::complain(format_args!("error: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(words: &[String]) -> Result<ExitCode> {
+    let (command, rest) = match words.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", [].as_slice()),
+    };
+    let repo = Repo::locate()?;
+    match command {
+        "test" => steps::test(&repo, &steps::Options::parse(rest)?),
+        "check" => steps::check(&repo, rest),
+        "lint" => steps::lint(&repo),
+        "bench" => steps::bench(&repo),
+        "mock-upstream" => mock::command(&repo, rest).map(|()| ExitCode::SUCCESS),
+        "generate" => generate::write(&repo).map(|()| ExitCode::SUCCESS),
+        "help" | "--help" | "-h" => {
+            console::say(HELP);
+            Ok(ExitCode::SUCCESS)
+        }
+        other => bail!("no command `{other}`\n{HELP}"),
+    }
+}

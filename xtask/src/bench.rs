@@ -1,0 +1,293 @@
+//! Benchmark glue: the product beside nginx and two reference proxies, with the side-by-side
+//! benchmark that is laid beside the repository.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::clients::{self, Served};
+use crate::console;
+use crate::exec;
+use crate::repo::Repo;
+use crate::tools;
+use crate::totals::Totals;
+
+/// CPU time a request may cost at saturation, in multiples of nginx.
+const RATIO_MAX: f64 = 4.0;
+/// Requests of the run that counts decisions and records.
+const COUNTED: usize = 10_000;
+/// Clients at once in that run.
+const CLIENTS: usize = 8;
+/// The product's port; the benchmark's own peers have those from 9000 to 9009.
+const PORT: u16 = 9010;
+
+/// A row of the benchmark's results, as far as it is used here.
+#[derive(Deserialize)]
+struct Row {
+    round: u32,
+    target: String,
+    error: Option<String>,
+    cpu_us: f64,
+    startup_ms: Option<f64>,
+    idle_rss_mb: f64,
+}
+
+pub(crate) fn run(repo: &Repo) -> Result<Totals> {
+    let Some(source) = repo.shared("bench") else {
+        return Ok(Totals::not_run(
+            "bench: the benchmark (../shared/bench) is not there",
+        ));
+    };
+    let Some(peers) = tools::for_benchmark(repo)? else {
+        return Ok(Totals::not_run(
+            "bench: nginx and wrk are not there, and neither are apt-get and dpkg",
+        ));
+    };
+    let folder = repo.target().join("bench");
+    lay(&source, &folder)?;
+    build(&folder, repo)?;
+
+    let served = clients::serve_for_benchmark(repo, &repo.target().join("release/carnet"), PORT)?;
+    let targets = folder.join("targets/carnet.toml");
+    fs::write(
+        &targets,
+        targets_file(&folder, &peers.nginx, &peers.wrk, &served)?,
+    )?;
+    let results = folder.join("carnet.json");
+    let mut command = Command::new(folder.join("target/release/carnet-bench"));
+    command
+        .arg("run")
+        .arg(&targets)
+        .arg("--out")
+        .arg(&results)
+        .current_dir(&folder);
+    let ran = exec::succeeds(
+        command
+            .env("LD_LIBRARY_PATH", libraries(&peers.libraries)?)
+            .stdin(Stdio::null()),
+    )?;
+    ensure!(ran, "the benchmark failed");
+
+    let rows: Vec<Row> = serde_json::from_slice(&fs::read(&results)?)?;
+    let mut totals = Totals::default();
+    totals.case("the product costs no more than its bar", ratios(&rows));
+    totals.case(
+        "requests sent, decisions and records are the same number",
+        count(&served, &folder).map_err(|e| format!("{e:#}")),
+    );
+    Ok(totals)
+}
+
+/// Copies the benchmark's sources; its folder need not be writable.
+fn lay(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot list `{}`", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            lay(&entry.path(), &target)?;
+        } else if fs::read(&target).ok() != Some(fs::read(entry.path())?) {
+            // Equal files stay, so that nothing is built again for a new date.
+            fs::write(&target, fs::read(entry.path())?)?;
+        }
+    }
+    Ok(())
+}
+
+fn build(folder: &Path, repo: &Repo) -> Result<()> {
+    let mut benchmark = exec::cargo(folder, &["build", "--release", "--quiet"]);
+    ensure!(
+        exec::succeeds(benchmark.env("CARGO_TARGET_DIR", folder.join("target")))?,
+        "the benchmark does not build"
+    );
+    let product = exec::succeeds(&mut exec::cargo(
+        repo.root(),
+        &["build", "--release", "--locked", "--quiet", "-p", "carnet"],
+    ))?;
+    ensure!(product, "the product does not build");
+    Ok(())
+}
+
+fn libraries(folders: &[PathBuf]) -> Result<OsString> {
+    let before = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    Ok(env::join_paths(
+        folders.iter().cloned().chain(env::split_paths(&before)),
+    )?)
+}
+
+/// The benchmark's own list of the floor, with the product as one more target.
+fn targets_file(folder: &Path, nginx: &Path, wrk: &Path, served: &Served) -> Result<String> {
+    let floor = fs::read_to_string(folder.join("targets/floor.toml"))?;
+    let mut file: toml::Table = toml::from_str(&floor)?;
+    let text = |path: &Path| toml::Value::from(path.display().to_string());
+    if let Some(run) = file.get_mut("run").and_then(toml::Value::as_table_mut) {
+        run.insert("wrk".into(), text(wrk));
+        run.insert("log".into(), toml::Value::from("run/{name}.log"));
+    }
+    let targets = file
+        .get_mut("target")
+        .and_then(toml::Value::as_array_mut)
+        .context("the benchmark names no targets")?;
+    for target in targets.iter_mut().filter_map(toml::Value::as_table_mut) {
+        let start = target
+            .get_mut("start")
+            .and_then(toml::Value::as_array_mut)
+            .and_then(|start| start.first_mut());
+        if let Some(program) = start.filter(|program| program.as_str() == Some("nginx")) {
+            *program = text(nginx);
+        }
+    }
+    let headers = toml::Table::from_iter([(
+        "authorization".to_owned(),
+        format!("Bearer {}", served.key).into(),
+    )]);
+    targets.push(toml::Value::Table(toml::Table::from_iter([
+        ("name".to_owned(), "carnet".into()),
+        (
+            "url".to_owned(),
+            format!("http://127.0.0.1:{PORT}/v1/chat/completions").into(),
+        ),
+        ("start".to_owned(), toml::Value::try_from(&served.start)?),
+        ("headers".to_owned(), headers.into()),
+    ])));
+    Ok(toml::to_string(&file)?)
+}
+
+/// Prints what each target costs beside nginx in the same round, and holds the product to its bar.
+fn ratios(rows: &[Row]) -> Result<(), String> {
+    if let Some(row) = rows
+        .iter()
+        .find(|row| row.error.is_some() && ["carnet", "nginx"].contains(&row.target.as_str()))
+    {
+        return Err(format!(
+            "{} in round {}: {}",
+            row.target,
+            row.round,
+            row.error.as_deref().unwrap_or_default()
+        ));
+    }
+    let nginx: BTreeMap<u32, f64> = rows
+        .iter()
+        .filter(|r| r.target == "nginx")
+        .map(|r| (r.round, r.cpu_us))
+        .collect();
+    let mut ratios: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for row in rows {
+        if let Some(floor) = nginx.get(&row.round) {
+            ratios
+                .entry(&row.target)
+                .or_default()
+                .push(row.cpu_us / floor);
+        }
+    }
+    for (target, values) in &ratios {
+        console::say(format_args!(
+            "{target}: {:.2} times the CPU of nginx a request",
+            median(values.iter().copied())
+        ));
+    }
+    let ours = |of: fn(&Row) -> Option<f64>| {
+        median(rows.iter().filter(|r| r.target == "carnet").filter_map(of))
+    };
+    console::say(format_args!(
+        "carnet: first answer after {:.0} ms, {:.1} MB at rest",
+        ours(|r| r.startup_ms),
+        ours(|r| Some(r.idle_rss_mb))
+    ));
+    match ratios
+        .get("carnet")
+        .map(|values| median(values.iter().copied()))
+    {
+        Some(ratio) if ratio <= RATIO_MAX => Ok(()),
+        Some(ratio) => Err(format!("{ratio:.2} times nginx; the bar is {RATIO_MAX:.1}")),
+        None => Err("it was not measured".to_owned()),
+    }
+}
+
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Sends a counted number of requests and asks the product what it made of them.
+fn count(served: &Served, folder: &Path) -> Result<()> {
+    let mut upstream = Command::new(folder.join("target/release/mock-upstream"));
+    let mut upstream = upstream
+        .arg("127.0.0.1:9000")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let counted = count_with_upstream(served);
+    upstream.kill()?;
+    upstream.wait()?;
+    counted
+}
+
+fn count_with_upstream(served: &Served) -> Result<()> {
+    let running = served.run()?;
+    let body = json!({"model": "mock-model", "messages": [{"role": "user", "content": "hello"}]})
+        .to_string();
+    let answered: usize = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| scope.spawn(|| running.answered(&body, COUNTED / CLIENTS)))
+            .collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap_or(0))
+            .sum()
+    });
+    let (decisions, records) = (
+        running.metric("carnet_decisions_total")?,
+        running.metric("carnet_records_total")?,
+    );
+    running.stop()?;
+    console::say(format_args!(
+        "requests sent {COUNTED}, answered {answered}, decisions {decisions}, records {records}"
+    ));
+    ensure!(
+        [answered, decisions, records].iter().all(|n| *n == COUNTED),
+        "they differ"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(round: u32, target: &str, cpu_us: f64) -> Row {
+        Row {
+            round,
+            target: target.into(),
+            error: None,
+            cpu_us,
+            startup_ms: Some(50.0),
+            idle_rss_mb: 20.0,
+        }
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let rows = |carnet: f64| {
+            vec![
+                row(1, "nginx", 10.0),
+                row(1, "carnet", carnet),
+                row(2, "nginx", 20.0),
+                row(2, "carnet", 2.0 * carnet),
+                row(3, "nginx", 1.0),
+            ]
+        };
+        assert!(ratios(&rows(39.0)).is_ok());
+        assert!(ratios(&rows(41.0)).is_err());
+        assert!(ratios(&[row(1, "nginx", 1.0)]).is_err());
+    }
+}

@@ -1,0 +1,96 @@
+//! `cargo test` for the workspace, doc-tests included, and its totals.
+
+use anyhow::Result;
+
+use crate::console;
+use crate::exec;
+use crate::repo::Repo;
+use crate::totals::Totals;
+
+pub(crate) fn run(repo: &Repo) -> Result<Totals> {
+    let mut command = exec::cargo(
+        repo.root(),
+        &["test", "--locked", "--workspace", "--no-fail-fast"],
+    );
+    let mut totals = Totals::default();
+    let good = exec::lines(&mut command, |line| {
+        if let Some(name) = line
+            .strip_suffix(" ... ignored")
+            .and_then(|line| line.strip_prefix("test "))
+        {
+            totals.skipped.push(format!("cargo test: {name}"));
+        }
+        if let Some(summary) = line.strip_prefix("test result: ") {
+            let counts = counts(summary);
+            totals.passed += counts.passed;
+            totals.failed += counts.failed;
+        }
+        if worth_showing(line) {
+            console::say(line);
+        }
+    })?;
+    if !good && totals.failed == 0 {
+        totals.case(
+            "cargo test",
+            Err("it failed before it could count; its own words stand above".to_owned()),
+        );
+    }
+    Ok(totals)
+}
+
+/// Everything but the tests that passed and the runs of nothing.
+fn worth_showing(line: &str) -> bool {
+    let passed = line.starts_with("test ") && line.ends_with(" ... ok");
+    let empty = line.trim().is_empty()
+        || line == "running 0 tests"
+        || line.starts_with("test result: ok. 0 passed; 0 failed; 0 ignored");
+    !passed && !empty
+}
+
+/// The counts in a closing line such as `ok. 12 passed; 0 failed; …` or `12 passed, 0 failed`.
+pub(crate) fn counts(line: &str) -> Totals {
+    let words: Vec<&str> = line
+        .split([' ', ';', ',', ':'])
+        .filter(|word| !word.is_empty())
+        .collect();
+    let before = |what: &str| {
+        let pair = words.windows(2).find(|pair| pair.last() == Some(&what));
+        pair.and_then(|pair| pair.first()?.parse().ok())
+            .unwrap_or(0)
+    };
+    Totals {
+        passed: before("passed"),
+        failed: before("failed"),
+        skipped: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_counted() {
+        let both = |line: &str| (counts(line).passed, counts(line).failed);
+        assert_eq!(
+            both(
+                "ok. 12 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s"
+            ),
+            (12, 1)
+        );
+        assert_eq!(both("7 passed, 0 failed"), (7, 0));
+        assert_eq!(both("nothing of the kind"), (0, 0));
+    }
+
+    #[test]
+    fn only_what_says_something_is_shown() {
+        assert!(!worth_showing("test a::b ... ok"));
+        assert!(!worth_showing(
+            "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s"
+        ));
+        assert!(worth_showing("test a::b ... FAILED"));
+        assert!(worth_showing(
+            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s"
+        ));
+    }
+}

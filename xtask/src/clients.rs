@@ -1,0 +1,145 @@
+//! End-to-end suites: the built product between stock clients and the mock upstream.
+
+mod gateway;
+mod kill;
+mod replay;
+mod script;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::console;
+use crate::generate;
+use crate::mock::{Mock, ask, read_answer};
+use crate::repo::Repo;
+use crate::steps::Bench;
+use crate::totals::Totals;
+
+use gateway::{Gateway, Setup};
+use script::Script;
+
+pub(crate) use kill::kill;
+pub(crate) use replay::replay;
+
+/// The languages whose stock clients are put before the gateway.
+const LANGUAGES: [&str; 2] = ["python", "node"];
+/// The workload of the suites' configurations.
+const WORKLOAD: &str = "suite";
+
+/// Plain, streamed, cancelled, denied, wrong key, upstream down: with both clients, as they come.
+pub(crate) fn suites(bench: &Bench<'_>) -> Result<Totals> {
+    generate::build(bench.repo)?;
+    let mock = Mock::start(0, None)?;
+    let setup = Setup::new(bench.repo, "suite")?
+        .with("mock", &mock.url())
+        .with("down", &format!("http://{}", nobody()?));
+    let key = setup.key(WORKLOAD)?;
+    let gateway = setup.start()?;
+    let mut totals = Totals::default();
+    let mut expected = Vec::new();
+    for language in LANGUAGES {
+        let script = Script {
+            language,
+            name: "suite",
+            mock: &mock.url(),
+            gateway: &gateway.url(),
+            key: &key,
+        };
+        let report = script.run(bench, &mut totals)?;
+        expected.extend(report.records);
+    }
+    totals.case(
+        "the gateway stops when told to",
+        gateway.stop().map_err(|error| format!("{error:#}")),
+    );
+    totals.case(
+        "the log verifies",
+        setup.verify().map_err(|error| format!("{error:#}")),
+    );
+    let records = setup.records()?;
+    for (requested, count) in expected {
+        let found = records
+            .iter()
+            .filter(|record| record.requested == requested)
+            .count();
+        let result = if found == count {
+            Ok(())
+        } else {
+            Err(format!("expected {count} records, found {found}"))
+        };
+        totals.case(&format!("records of requests for `{requested}`"), result);
+    }
+    console::say(format_args!("{} records in the log", records.len()));
+    Ok(totals)
+}
+
+/// A loopback address at which nobody listens: a port that was free a moment ago.
+fn nobody() -> Result<std::net::SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    Ok(listener.local_addr()?)
+}
+
+/// The product as the benchmark starts it.
+pub(crate) struct Served {
+    pub(crate) key: String,
+    pub(crate) start: Vec<String>,
+    setup: Setup,
+}
+
+/// Prepares configuration, policy and key of the benchmark for this build of the product.
+pub(crate) fn serve_for_benchmark(repo: &Repo, carnet: &Path, port: u16) -> Result<Served> {
+    let setup = Setup::new(repo, "bench")?
+        .with("port", &port.to_string())
+        .of(carnet);
+    let key = setup.key(WORKLOAD)?;
+    Ok(Served {
+        key,
+        start: setup.start_words(),
+        setup,
+    })
+}
+
+impl Served {
+    /// Starts it outside the benchmark.
+    pub(crate) fn run(&self) -> Result<Running<'_>> {
+        Ok(Running {
+            gateway: self.setup.start()?,
+            served: self,
+        })
+    }
+}
+
+/// The product, running for a count.
+pub(crate) struct Running<'a> {
+    gateway: Gateway,
+    served: &'a Served,
+}
+
+impl Running<'_> {
+    /// Sends the same request so many times; how many were answered with 200.
+    pub(crate) fn answered(&self, body: &str, times: usize) -> usize {
+        let once = || {
+            read_answer(ask(
+                self.gateway.data,
+                "/v1/chat/completions",
+                Some(&self.served.key),
+                body.as_bytes(),
+            )?)
+        };
+        (0..times)
+            .filter(|_| once().is_ok_and(|answer| answer.status == 200 && answer.complete))
+            .count()
+    }
+
+    /// A counter, summed over its labels.
+    pub(crate) fn metric(&self, name: &str) -> Result<usize> {
+        self.gateway
+            .metric(name, &self.served.setup.metrics_token()?)
+    }
+
+    pub(crate) fn stop(self) -> Result<()> {
+        self.gateway.stop()
+    }
+}

@@ -1,0 +1,280 @@
+//! The product under test, called as an operator would: configuration file, keys, start, stop, log.
+//!
+//! All that the suites take for granted about the binary's command line stands in this file.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::exec;
+use crate::mock::get;
+use crate::repo::Repo;
+
+/// Longer than the product's own limit for running requests.
+const STOP_TIME_MAX: Duration = Duration::from_secs(40);
+/// The name under which the configurations look for the upstream's key.
+const UPSTREAM_KEY: (&str, &str) = ("CARNET_SUITE_UPSTREAM_KEY", "upstream-key");
+
+/// A configuration with its state folder, made anew for each suite.
+pub(super) struct Setup {
+    carnet: PathBuf,
+    /// The suite's files, copied out of the repository.
+    folder: PathBuf,
+    config: PathBuf,
+    state: PathBuf,
+}
+
+/// What the suites read from a record.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) id: String,
+    pub(super) requested: String,
+    pub(super) outcome: String,
+}
+
+impl Setup {
+    /// Copies `tests/clients/<suite>` into a folder of its own.
+    pub(super) fn new(repo: &Repo, suite: &str) -> Result<Self> {
+        let folder = repo.target().join("suites").join(suite);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)
+                .with_context(|| format!("cannot remove `{}`", folder.display()))?;
+        }
+        copy(&repo.path("tests/clients").join(suite), &folder)?;
+        let state = folder.join("state");
+        Ok(Self {
+            carnet: repo.carnet(),
+            config: folder.join("carnet.toml"),
+            folder,
+            state,
+        })
+    }
+
+    /// Puts a value in the place of `{name}` in the configuration.
+    pub(super) fn with(self, name: &str, value: &str) -> Self {
+        if let Ok(text) = fs::read_to_string(&self.config) {
+            // A file that cannot be written back is found out by the product itself.
+            let _ = fs::write(&self.config, text.replace(&format!("{{{name}}}"), value));
+        }
+        self
+    }
+
+    /// Uses another build of the product.
+    pub(super) fn of(self, carnet: &Path) -> Self {
+        Self {
+            carnet: carnet.to_owned(),
+            ..self
+        }
+    }
+
+    /// The command that starts the server, for others to run.
+    pub(super) fn start_words(&self) -> Vec<String> {
+        let words = [
+            self.carnet.as_os_str(),
+            "serve".as_ref(),
+            "--state".as_ref(),
+            self.state.as_os_str(),
+            "--config".as_ref(),
+            self.config.as_os_str(),
+        ];
+        words
+            .map(|word| word.to_string_lossy().into_owned())
+            .to_vec()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.carnet);
+        command
+            .args(words)
+            .arg("--state")
+            .arg(&self.state)
+            .current_dir(&self.folder)
+            .env(UPSTREAM_KEY.0, UPSTREAM_KEY.1);
+        command
+    }
+
+    /// Makes a key while no server runs.
+    pub(super) fn key(&self, workload: &str) -> Result<String> {
+        let mut command = self.command(&["key", "create", "--json", "--workload", workload]);
+        let made: Value =
+            serde_json::from_str(&exec::output(command.arg("--config").arg(&self.config))?)?;
+        let key = made
+            .get("key")
+            .and_then(Value::as_str)
+            .context("`key create --json` names no `key`")?;
+        Ok(key.to_owned())
+    }
+
+    /// Starts the server and waits until it says where it listens.
+    pub(super) fn start(&self) -> Result<Gateway> {
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("serve.log"))?;
+        let mut command = self.command(&["serve", "--ready-json"]);
+        let mut child = command
+            .arg("--config")
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .context("cannot start the product")?;
+        let mut first = String::new();
+        if let Some(out) = child.stdout.take() {
+            let mut read = BufReader::new(out);
+            read.read_line(&mut first)?;
+            // Whatever else it prints must not fill the pipe.
+            std::thread::spawn(move || std::io::copy(&mut read, &mut std::io::sink()));
+        }
+        match addresses(&first) {
+            Some((data, admin)) => Ok(Gateway { child, data, admin }),
+            None => {
+                let _ = child.kill();
+                let status = child.wait()?;
+                let said = fs::read_to_string(self.folder.join("serve.log")).unwrap_or_default();
+                bail!(
+                    "the product did not come up ({status}); it said:\n{}{said}",
+                    first
+                )
+            }
+        }
+    }
+
+    /// Whether the log verifies with the public key alone.
+    pub(super) fn verify(&self) -> Result<()> {
+        exec::output(&mut self.command(&["audit", "verify"])).map(drop)
+    }
+
+    /// All records of requests in the log.
+    pub(super) fn records(&self) -> Result<Vec<Record>> {
+        let listed = exec::output(&mut self.command(&["audit", "show", "--json"]))?;
+        let mut records = Vec::new();
+        for line in listed.lines() {
+            let record: Value = serde_json::from_str(line)
+                .with_context(|| format!("no JSON in a record: {line}"))?;
+            let text = |key: &str| {
+                record
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            if matches!(text("kind").as_str(), "request" | "interrupted") {
+                records.push(Record {
+                    id: text("id"),
+                    requested: text("requested"),
+                    outcome: text("outcome"),
+                });
+            }
+        }
+        Ok(records)
+    }
+
+    /// The token that opens `/metrics`, once a server has run.
+    pub(super) fn metrics_token(&self) -> Result<String> {
+        let path = self.state.join("metrics.token");
+        let token = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
+        Ok(token.trim().to_owned())
+    }
+}
+
+/// `{"data": "127.0.0.1:PORT", "admin": "127.0.0.1:PORT", …}`, the first line of standard output.
+fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let ready: Value = serde_json::from_str(line).ok()?;
+    let address = |key: &str| ready.get(key)?.as_str()?.parse().ok();
+    Some((address("data")?, address("admin")?))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot list `{}`", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// A running server; killed when dropped.
+pub(super) struct Gateway {
+    child: Child,
+    pub(super) data: SocketAddr,
+    pub(super) admin: SocketAddr,
+}
+
+impl Gateway {
+    /// What a client sets as `base_url`.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}/v1", self.data)
+    }
+
+    /// A counter of `/metrics`, summed over its labels.
+    pub(super) fn metric(&self, name: &str, token: &str) -> Result<usize> {
+        let answer = get(self.admin, "/metrics", token)?;
+        if answer.status != 200 {
+            bail!("/metrics answered {}", answer.status);
+        }
+        let text = String::from_utf8_lossy(&answer.body);
+        let series = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .filter(|rest| rest.starts_with(['{', ' ']));
+        let values: Vec<f64> = series
+            .filter_map(|rest| rest.rsplit(' ').next()?.parse().ok())
+            .collect();
+        if values.is_empty() {
+            bail!("/metrics has no `{name}`");
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count"
+        )]
+        Ok(values.iter().sum::<f64>() as usize)
+    }
+
+    /// Asks it to stop and waits for a clean end.
+    pub(super) fn stop(mut self) -> Result<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM)?;
+        let begun = Instant::now();
+        while begun.elapsed() < STOP_TIME_MAX {
+            if let Some(status) = self.child.try_wait()? {
+                return if status.success() {
+                    Ok(())
+                } else {
+                    bail!("it ended with {status}")
+                };
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        bail!("it still ran {STOP_TIME_MAX:?} after it was asked to stop")
+    }
+
+    /// Ends it without a word, as `kill -9` does.
+    pub(super) fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

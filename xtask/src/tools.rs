@@ -1,0 +1,85 @@
+//! Installs what the tests need into `target/tools`, without root and only once.
+
+mod debian;
+mod node;
+mod python;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::console;
+use crate::repo::Repo;
+
+/// The tools of the client suites.
+pub(crate) struct Tools {
+    /// The virtual environment's Python, with the stock client in it.
+    pub(crate) python: PathBuf,
+    /// Node.js, from a Python wheel.
+    pub(crate) node: PathBuf,
+    /// The folder whose `node_modules` holds the stock client.
+    pub(crate) node_folder: PathBuf,
+}
+
+/// Says what is missing and how much it is, then installs it.
+pub(crate) fn install(repo: &Repo) -> Result<Tools> {
+    let python = python::Environment::of(repo)?;
+    let node = node::Folder::of(repo)?;
+    let missing: Vec<&str> = [
+        (!python.is_there())
+            .then_some("about 280 MB: a Python environment with the openai client and Node.js"),
+        (!node.is_there()).then_some("about 35 MB: the openai client for Node.js"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if missing.is_empty() {
+        console::say(format_args!(
+            "tools: all there in {}",
+            repo.tools().display()
+        ));
+    } else {
+        console::say(format_args!(
+            "installs into {}, without root and once:",
+            repo.tools().display()
+        ));
+        for what in missing {
+            console::say(format_args!("  {what}"));
+        }
+        python.install(repo)?;
+    }
+    let node_program = python.node()?;
+    node.install(&node_program, &python.npm()?)?;
+    Ok(Tools {
+        python: python.program(),
+        node: node_program,
+        node_folder: node.path,
+    })
+}
+
+/// nginx and wrk, for the benchmark: their paths, installed if need be. None where Debian's package
+/// tools are not there.
+pub(crate) fn for_benchmark(repo: &Repo) -> Result<Option<debian::Peers>> {
+    debian::peers(repo)
+}
+
+/// Whether a folder was installed from these versions.
+fn stamped(folder: &Path, versions: &str) -> bool {
+    fs::read_to_string(folder.join(".installed")).is_ok_and(|stamp| stamp == versions)
+}
+
+/// Marks a folder as installed, as the last step.
+fn stamp(folder: &Path, versions: &str) -> Result<()> {
+    fs::write(folder.join(".installed"), versions)
+        .with_context(|| format!("cannot write into `{}`", folder.display()))
+}
+
+/// An empty folder in the place of whatever was there.
+fn anew(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove `{}`", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))
+}

@@ -1,0 +1,108 @@
+//! Programs out of Debian's packages, downloaded and unpacked without root.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{anew, stamp, stamped};
+use crate::console;
+use crate::exec;
+use crate::repo::Repo;
+
+/// Besides the two programs, the one library of theirs that a plain system lacks.
+const PEERS: &[&str] = &["nginx", "wrk", "libluajit-5.1-2"];
+
+/// What the benchmark compares with and drives.
+pub(crate) struct Peers {
+    pub(crate) nginx: PathBuf,
+    pub(crate) wrk: PathBuf,
+    /// Folders to search for their libraries.
+    pub(crate) libraries: Vec<PathBuf>,
+}
+
+/// nginx and wrk from the system where both are there, else unpacked.
+pub(super) fn peers(repo: &Repo) -> Result<Option<Peers>> {
+    if let (Some(nginx), Some(wrk)) = (on_path("nginx"), on_path("wrk")) {
+        return Ok(Some(Peers {
+            nginx,
+            wrk,
+            libraries: Vec::new(),
+        }));
+    }
+    if on_path("apt-get").is_none() || on_path("dpkg").is_none() {
+        return Ok(None);
+    }
+    let root = unpack(repo, "peers", PEERS)?;
+    let triple = format!("{}-linux-gnu", env::consts::ARCH);
+    let libraries = vec![
+        root.join("usr/lib").join(&triple),
+        root.join("lib").join(triple),
+    ];
+    Ok(Some(Peers {
+        nginx: root.join("usr/sbin/nginx"),
+        wrk: root.join("usr/bin/wrk"),
+        libraries,
+    }))
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let sbin = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(sbin)
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+}
+
+/// Downloads packages and unpacks them into one folder; their install scripts are not run.
+pub(super) fn unpack(repo: &Repo, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = repo.tools().join("debian").join(name);
+    let root = folder.join("root");
+    let versions = packages.join(" ");
+    if stamped(&folder, &versions) {
+        return Ok(root);
+    }
+    console::say(format_args!("  fetching from Debian: {versions} …"));
+    anew(&folder)?;
+    download(repo, &folder, packages)?;
+    for entry in std::fs::read_dir(&folder)? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|ending| ending == "deb") {
+            exec::output(Command::new("dpkg").arg("-x").arg(&file).arg(&root))?;
+        }
+    }
+    stamp(&folder, &versions)?;
+    Ok(root)
+}
+
+/// With the system's package lists, or else with lists of our own: a fresh machine has none.
+fn download(repo: &Repo, folder: &Path, packages: &[&str]) -> Result<()> {
+    let fetch = |own: &[String]| {
+        let mut apt = Command::new("apt-get");
+        exec::output(
+            apt.args(own)
+                .args(["-qq", "download"])
+                .args(packages)
+                .current_dir(folder),
+        )
+    };
+    if fetch(&[]).is_ok() {
+        return Ok(());
+    }
+    let state = repo.tools().join("debian/lists");
+    for inside in ["lists/partial", "cache/archives/partial"] {
+        std::fs::create_dir_all(state.join(inside))?;
+    }
+    let own = [
+        "-o".to_owned(),
+        format!("Dir::State::Lists={}", state.join("lists").display()),
+        "-o".to_owned(),
+        format!("Dir::Cache={}", state.join("cache").display()),
+    ];
+    exec::output(Command::new("apt-get").args(&own).args(["-qq", "update"]))?;
+    fetch(&own)
+        .map(|_| ())
+        .context("Debian's packages cannot be downloaded")
+}

@@ -1,0 +1,61 @@
+//! The Node.js packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{anew, stamp, stamped};
+use crate::console;
+use crate::exec;
+use crate::repo::Repo;
+
+const MANIFEST: &str = "tests/clients/node/package.json";
+const LOCK: &str = "tests/clients/node/package-lock.json";
+
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    manifest: String,
+    lock: String,
+}
+
+impl Folder {
+    pub(super) fn of(repo: &Repo) -> Result<Self> {
+        Ok(Self {
+            path: repo.tools().join("node"),
+            manifest: repo.read(MANIFEST)?,
+            lock: repo.read(LOCK)?,
+        })
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        stamped(&self.path, &self.lock)
+    }
+
+    /// Installs what the lock file names. Scripts of packages are not run.
+    pub(super) fn install(&self, node: &Path, npm: &Path) -> Result<()> {
+        if self.is_there() {
+            return Ok(());
+        }
+        console::say("  fetching Node.js packages …");
+        anew(&self.path)?;
+        fs::write(self.path.join("package.json"), &self.manifest)?;
+        fs::write(self.path.join("package-lock.json"), &self.lock)?;
+        let words = [
+            "ci",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--no-progress",
+        ];
+        exec::output(
+            Command::new(node)
+                .arg(npm)
+                .args(words)
+                .current_dir(&self.path),
+        )
+        .context("the Node.js packages cannot be installed; is a package registry reachable?")?;
+        stamp(&self.path, &self.lock)
+    }
+}
