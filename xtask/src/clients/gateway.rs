@@ -102,9 +102,8 @@ impl Setup {
 
     /// Makes a key while no server runs.
     pub(super) fn key(&self, workload: &str) -> Result<String> {
-        let mut command = self.command(&["key", "create", "--json", "--workload", workload]);
-        let made: Value =
-            serde_json::from_str(&exec::output(command.arg("--config").arg(&self.config))?)?;
+        let words = ["key", "create", "--json", "--workload", workload];
+        let made: Value = serde_json::from_str(&exec::output(&mut self.command(&words))?)?;
         let key = made
             .get("key")
             .and_then(Value::as_str)
@@ -155,23 +154,23 @@ impl Setup {
 
     /// All records of requests in the log.
     pub(super) fn records(&self) -> Result<Vec<Record>> {
-        let listed = exec::output(&mut self.command(&["audit", "show", "--json"]))?;
+        let all = usize::MAX.to_string();
+        let words = ["audit", "show", "--json", "--limit", &all];
+        let listed = exec::output(&mut self.command(&words))?;
         let mut records = Vec::new();
         for line in listed.lines() {
             let record: Value = serde_json::from_str(line)
                 .with_context(|| format!("no JSON in a record: {line}"))?;
             let text = |key: &str| {
-                record
-                    .get(key)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
+                let value = record.get(key).and_then(Value::as_str);
+                value.unwrap_or_default().to_owned()
             };
-            if matches!(text("kind").as_str(), "request" | "interrupted") {
+            if text("kind") == "request" {
+                let (id, outcome) = (text("id"), text("outcome"));
                 records.push(Record {
-                    id: text("id"),
-                    requested: text("requested"),
-                    outcome: text("outcome"),
+                    id,
+                    requested: text("requested_model"),
+                    outcome,
                 });
             }
         }

@@ -31,12 +31,7 @@ pub(crate) fn replay(bench: &Bench<'_>) -> Result<Totals> {
     };
     generate::build(bench.repo)?;
     let mock = Mock::start(0, Some(&folder))?;
-    let models: BTreeSet<&str> = mock
-        .exchanges()
-        .iter()
-        .map(|e| e.model.as_str())
-        .filter(|m| !m.is_empty())
-        .collect();
+    let models: BTreeSet<&str> = mock.exchanges().iter().map(|e| e.model.as_str()).collect();
     let entries: Vec<String> = models
         .iter()
         .map(|model| format!("{{ name = {} }}", Value::from(*model)))

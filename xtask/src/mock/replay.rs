@@ -22,7 +22,7 @@ pub(crate) struct Exchange {
     pub(crate) id: String,
     pub(crate) provider: String,
     pub(crate) status: u16,
-    /// The request as it was recorded.
+    /// The request as it was recorded, with a model where the service took it from the path.
     pub(crate) request: String,
     /// The model that it asks for.
     pub(crate) model: String,
@@ -132,6 +132,7 @@ fn exchange(recorded: Recorded) -> Option<Exchange> {
         Some(Body::Base64(_)) => return None,
         None => Vec::new(),
     };
+    let request = with_model(request);
     let asked: Value = serde_json::from_str(&request).ok()?;
     Some(Exchange {
         id: recorded.id,
@@ -151,6 +152,25 @@ fn exchange(recorded: Recorded) -> Option<Exchange> {
         headers: recorded.response_headers,
         body,
     })
+}
+
+/// A body without a model gets one: whoever decides on a request must know what it is for.
+fn with_model(request: String) -> String {
+    let named = |asked: &Value| {
+        asked
+            .get("model")
+            .and_then(Value::as_str)
+            .is_some_and(|model| !model.is_empty())
+    };
+    match serde_json::from_str::<Value>(&request) {
+        Ok(mut asked) if !named(&asked) => {
+            if let Some(fields) = asked.as_object_mut() {
+                fields.insert("model".to_owned(), "recorded-without-model".into());
+            }
+            asked.to_string()
+        }
+        _ => request,
+    }
 }
 
 impl Exchange {
