@@ -155,6 +155,7 @@ fn targets_file(folder: &Path, nginx: &Path, wrk: &Path, served: &Served) -> Res
             "url".to_owned(),
             format!("http://127.0.0.1:{PORT}/v1/chat/completions").into(),
         ),
+        ("env".to_owned(), toml::Value::try_from(&served.env)?),
         ("start".to_owned(), toml::Value::try_from(&served.start)?),
         ("headers".to_owned(), headers.into()),
     ])));

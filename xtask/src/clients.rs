@@ -1,10 +1,13 @@
 //! End-to-end suites: the built product between stock clients and the mock upstream.
 
+mod dice;
 mod gateway;
+mod hostile;
 mod kill;
 mod replay;
 mod script;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
@@ -20,6 +23,7 @@ use crate::totals::Totals;
 use gateway::{Gateway, Setup};
 use script::Script;
 
+pub(crate) use hostile::hostile;
 pub(crate) use kill::kill;
 pub(crate) use replay::replay;
 
@@ -85,6 +89,7 @@ fn nobody() -> Result<std::net::SocketAddr> {
 pub(crate) struct Served {
     pub(crate) key: String,
     pub(crate) start: Vec<String>,
+    pub(crate) env: BTreeMap<String, String>,
     setup: Setup,
 }
 
@@ -97,6 +102,7 @@ pub(crate) fn serve_for_benchmark(repo: &Repo, carnet: &Path, port: u16) -> Resu
     Ok(Served {
         key,
         start: setup.start_words(),
+        env: gateway::environment(),
         setup,
     })
 }

@@ -64,7 +64,7 @@ struct Step {
     run: fn(&Bench<'_>) -> Result<Totals>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step {
         name: "format",
         title: "rustfmt",
@@ -106,6 +106,12 @@ const STEPS: [Step; 9] = [
         title: "recorded exchanges, with and without the gateway",
         only_full: false,
         run: clients::replay,
+    },
+    Step {
+        name: "hostile",
+        title: "bodies that two readers could understand differently",
+        only_full: false,
+        run: clients::hostile,
     },
     Step {
         name: "kill",

@@ -2,6 +2,7 @@
 //!
 //! All that the suites take for granted about the binary's command line stands in this file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -96,7 +97,7 @@ impl Setup {
             .arg("--state")
             .arg(&self.state)
             .current_dir(&self.folder)
-            .env(UPSTREAM_KEY.0, UPSTREAM_KEY.1);
+            .envs(environment());
         command
     }
 
@@ -191,6 +192,11 @@ fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let ready: Value = serde_json::from_str(line).ok()?;
     let address = |key: &str| ready.get(key)?.as_str()?.parse().ok();
     Some((address("data")?, address("admin")?))
+}
+
+/// What the server must find in its environment.
+pub(super) fn environment() -> BTreeMap<String, String> {
+    BTreeMap::from([(UPSTREAM_KEY.0.to_owned(), UPSTREAM_KEY.1.to_owned())])
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

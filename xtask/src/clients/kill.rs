@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use super::dice::Dice;
 use super::gateway::{Record, Setup};
 use super::{WORKLOAD, nobody};
 use crate::console;
@@ -36,9 +37,9 @@ pub(crate) fn kill(bench: &Bench<'_>) -> Result<Totals> {
         .with("mock", &mock.url())
         .with("down", &format!("http://{}", nobody()?));
     let key = setup.key(WORKLOAD)?;
-    let mut dice = Dice::new();
+    let mut dice = Dice::thrown();
     let points = if bench.full { POINTS_FULL } else { POINTS };
-    console::say(format_args!("{points} points, seed {}", dice.0));
+    console::say(format_args!("{points} points, seed {}", dice.seed()));
     let told = Told::default();
     let mut totals = Totals::default();
     for point in 1..=points {
@@ -132,25 +133,6 @@ fn judge(told: &BTreeMap<String, bool>, records: &[Record]) -> Result<(), String
         Ok(())
     } else {
         Err(faults.join("\n"))
-    }
-}
-
-/// Numbers that differ from run to run, with their seed for the report.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self(u64::from(now.subsec_nanos()) | 1)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit.max(1)
     }
 }
 

@@ -2,6 +2,7 @@
 //! `{"case", "ok", "why"}` for a case, `{"requested", "records"}` for records that must be there.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -45,7 +46,27 @@ enum Line {
 
 impl Script<'_> {
     pub(super) fn run(&self, bench: &Bench<'_>, totals: &mut Totals) -> Result<Report> {
+        self.drive(self.command(bench)?, bench, totals)
+    }
+
+    /// Runs it on a file that the driver wrote.
+    pub(super) fn with_file(
+        &self,
+        bench: &Bench<'_>,
+        file: &Path,
+        totals: &mut Totals,
+    ) -> Result<Report> {
         let mut command = self.command(bench)?;
+        command.env("CARNET_FILE", file);
+        self.drive(command, bench, totals)
+    }
+
+    fn drive(
+        &self,
+        mut command: Command,
+        bench: &Bench<'_>,
+        totals: &mut Totals,
+    ) -> Result<Report> {
         command
             .env("CARNET_BASE_URL", self.gateway)
             .env("CARNET_KEY", self.key)
