@@ -1,0 +1,483 @@
+//! The keys on disk: one SQLite file in the state directory, which only admin calls touch.
+//!
+//! Requests never come here; they look keys up in the ring of their generation. Of a secret the
+//! file holds its SHA-256 digest, so reading the file opens nothing.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use carnet_limits::{KeyDigest, KeyId, KeyRecord, SecretKey};
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
+use thiserror::Error;
+
+use crate::limits::STORE_BUSY_TIME_MAX;
+
+/// Marks the file as ours ("carn"), so that no other program's database is taken for it.
+const APPLICATION_ID: i32 = 0x6361_726e;
+/// Only the owner reads and writes; SQLite gives its side files the same mode.
+const FILE_MODE: u32 = 0o600;
+
+/// Each step leads from the version that is its index to the next. Steps are only ever added.
+const MIGRATIONS: &[&str] = &["CREATE TABLE keys (
+        id TEXT NOT NULL PRIMARY KEY,
+        digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+        workload TEXT NOT NULL,
+        note TEXT NOT NULL,
+        created TEXT NOT NULL,
+        revoked TEXT
+    ) STRICT"];
+
+/// See the module.
+#[derive(Debug)]
+pub struct Store {
+    connection: Mutex<Connection>,
+}
+
+/// Why the keys cannot be read or changed.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// A stored key does not say what a key must say.
+    #[error("the stored key `{id}` is damaged: its {field} cannot be read")]
+    Damaged {
+        /// Which key.
+        id: String,
+        /// Which of its fields.
+        field: &'static str,
+    },
+    /// The database belongs to another program.
+    #[error("`{}` is a database, but not one of Carnet's", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No key has this id.
+    #[error("there is no key `{id}`")]
+    KeyUnknown {
+        /// What was asked for.
+        id: KeyId,
+    },
+    /// A later program wrote the file.
+    #[error("`{}` has schema version {found}; this program knows versions up to {known}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: usize,
+        /// The last version known here.
+        known: usize,
+    },
+    /// The file cannot be opened or made.
+    #[error("cannot open `{}`: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Others than the owner may read or write the file.
+    #[error("others can read or write `{}` (mode {mode:03o})", path.display())]
+    OpenToOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes for a key: {0}")]
+    Random(getrandom::Error),
+    /// SQLite reports an error.
+    #[error("the key database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl StoreError {
+    /// How to mend it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self {
+            Self::Damaged { .. } => "restore carnet.db from a backup".to_owned(),
+            Self::Foreign { .. } => "move that file away, or choose another state directory".to_owned(),
+            Self::KeyUnknown { .. } => "`carnet key list` shows all keys with their ids".to_owned(),
+            Self::Newer { .. } => "run the newer Carnet that wrote it".to_owned(),
+            Self::Open { .. } => "check that the state directory exists and belongs to you".to_owned(),
+            Self::OpenToOthers { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::Random(_) => "wait until the system has gathered randomness, then try again".to_owned(),
+            Self::Sqlite(_) => {
+                "check free space and permissions of the state directory, and that no other program holds carnet.db".to_owned()
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Open the database, or make it, and bring its schema up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be used; nothing has been changed in it then.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        prepare_file(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(STORE_BUSY_TIME_MAX)?;
+        migrate(&mut connection, path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // A revoked key stays revoked when the machine dies right after.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
+    }
+
+    /// Make a key for a workload. The secret is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// When the system gives no randomness or the key cannot be stored.
+    pub fn create(
+        &self,
+        workload: &str,
+        note: &str,
+        now: Timestamp,
+    ) -> Result<(SecretKey, KeyRecord), StoreError> {
+        let secret = SecretKey::from_random(random()?);
+        let record = KeyRecord {
+            id: KeyId::from_random(random()?),
+            digest: secret.digest(),
+            workload: workload.into(),
+            note: note.to_owned(),
+            created: now,
+            revoked: None,
+        };
+        self.connection().execute(
+            "INSERT INTO keys (id, digest, workload, note, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                record.id.as_str(),
+                record.digest.as_bytes(),
+                workload,
+                note,
+                now.to_string()
+            ],
+        )?;
+        Ok((secret, record))
+    }
+
+    /// All keys, revoked ones included, in the order in which they were made.
+    ///
+    /// # Errors
+    /// When a key cannot be read: with one key missing, a revoked one might be taken for unknown.
+    pub fn records(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        let connection = self.connection();
+        let mut select =
+            connection.prepare_cached(&format!("SELECT {COLUMNS} FROM keys ORDER BY rowid"))?;
+        let mut rows = select.query([])?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next()? {
+            records.push(read(row)?);
+        }
+        Ok(records)
+    }
+
+    /// Revoke a key for good. Revoking it again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyUnknown`] when no key has this id, or what the database says.
+    pub fn revoke(&self, id: &KeyId, now: Timestamp) -> Result<KeyRecord, StoreError> {
+        let connection = self.connection();
+        connection.execute(
+            "UPDATE keys SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL",
+            params![id.as_str(), now.to_string()],
+        )?;
+        let mut select =
+            connection.prepare_cached(&format!("SELECT {COLUMNS} FROM keys WHERE id = ?1"))?;
+        select
+            .query_row(params![id.as_str()], |row| Ok(read(row)))
+            .optional()?
+            .unwrap_or_else(|| Err(StoreError::KeyUnknown { id: id.clone() }))
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // SQLite undoes what a thread that died had not finished.
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const COLUMNS: &str = "id, digest, workload, note, created, revoked";
+
+fn read(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
+    let id: String = row.get("id")?;
+    let instant = |text: String, field| {
+        text.parse().map_err(|_| StoreError::Damaged {
+            id: id.clone(),
+            field,
+        })
+    };
+    Ok(KeyRecord {
+        digest: KeyDigest::from_bytes(row.get("digest")?),
+        workload: row.get("workload")?,
+        note: row.get("note")?,
+        created: instant(row.get("created")?, "creation date")?,
+        revoked: row
+            .get::<_, Option<String>>("revoked")?
+            .map(|text| instant(text, "revocation date"))
+            .transpose()?,
+        id: KeyId::from_text(&id),
+    })
+}
+
+fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(StoreError::Random)?;
+    Ok(bytes)
+}
+
+/// Make the file before SQLite would make it with a mode of its own; refuse one that others can read.
+fn prepare_file(path: &Path) -> Result<(), StoreError> {
+    let trouble = |source| StoreError::Open {
+        path: path.to_path_buf(),
+        source,
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(path)
+        .map_err(trouble)?;
+    let mode = file.metadata().map_err(trouble)?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(StoreError::OpenToOthers {
+            path: path.to_path_buf(),
+            mode,
+        })
+    }
+}
+
+/// Bring the schema to the last version, in one transaction with the number that says so.
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let number = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let owner = number("application_id")?;
+    let version = usize::try_from(number("user_version")?).unwrap_or(usize::MAX);
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let empty = owner == 0 && version == 0 && tables == 0;
+    if owner != APPLICATION_ID && !empty {
+        return Err(StoreError::Foreign {
+            path: path.to_path_buf(),
+        });
+    }
+    let known = MIGRATIONS.len();
+    let Some(steps) = MIGRATIONS.get(version..) else {
+        return Err(StoreError::Newer {
+            path: path.to_path_buf(),
+            found: version,
+            known,
+        });
+    };
+    for step in steps {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(
+        None,
+        "user_version",
+        i32::try_from(known).unwrap_or(i32::MAX),
+    )?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use carnet_limits::KeyRing;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn new_store() -> (TempDir, PathBuf, Store) {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("carnet.db");
+        let store = Store::open(&path).unwrap();
+        (folder, path, store)
+    }
+
+    #[test]
+    fn keys_come_back_as_they_were_made_and_the_secret_is_not_among_them() {
+        let (folder, path, store) = new_store();
+        let made = at("2026-01-02T03:04:05.678901234Z");
+        let (secret, record) = store.create("payments", "for « ci »", made).unwrap();
+        store.create("search", "", made).unwrap();
+        drop(store);
+        let records = Store::open(&path).unwrap().records().unwrap();
+        let workloads: Vec<_> = records.iter().map(|record| &*record.workload).collect();
+        assert_eq!(workloads, ["payments", "search"]);
+        let found = &records[0];
+        assert_eq!(
+            (&found.id, found.digest, found.created, found.revoked),
+            (&record.id, secret.digest(), made, None)
+        );
+        assert_eq!(found.note, "for « ci »");
+        assert_eq!(
+            KeyRing::new(records).find(secret.expose()).unwrap().id,
+            record.id
+        );
+        let digits = secret.expose().strip_prefix(carnet_limits::PREFIX).unwrap();
+        for file in fs::read_dir(folder.path()).unwrap() {
+            let bytes = fs::read(file.unwrap().path()).unwrap();
+            assert!(
+                !bytes
+                    .windows(digits.len())
+                    .any(|window| window == digits.as_bytes())
+            );
+        }
+    }
+
+    #[test]
+    fn a_revoked_key_stays_revoked_since_the_first_time() {
+        let (_folder, path, store) = new_store();
+        let (_, record) = store
+            .create("payments", "", at("2026-01-01T00:00:00Z"))
+            .unwrap();
+        let first = at("2026-02-01T00:00:00Z");
+        assert_eq!(
+            store.revoke(&record.id, first).unwrap().revoked,
+            Some(first)
+        );
+        assert_eq!(
+            store
+                .revoke(&record.id, at("2026-03-01T00:00:00Z"))
+                .unwrap()
+                .revoked,
+            Some(first)
+        );
+        drop(store);
+        assert_eq!(
+            Store::open(&path).unwrap().records().unwrap()[0].revoked,
+            Some(first)
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_cannot_be_revoked() {
+        let (_folder, _, store) = new_store();
+        let error = store
+            .revoke(&KeyId::from_text("key_x'; --"), Timestamp::UNIX_EPOCH)
+            .unwrap_err();
+        assert!(matches!(error, StoreError::KeyUnknown { .. }), "{error}");
+        assert_eq!(error.to_string(), "there is no key `key_x'; --`");
+    }
+
+    #[test]
+    fn every_file_is_for_its_owner_alone() {
+        let (folder, path, store) = new_store();
+        store.create("payments", "", Timestamp::UNIX_EPOCH).unwrap();
+        let files: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|file| file.unwrap())
+            .collect();
+        assert!(files.len() > 1, "the write-ahead log is a file of its own");
+        for file in files {
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", file.path());
+        }
+        drop(store);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = Store::open(&path).unwrap_err();
+        assert!(error.to_string().ends_with("(mode 640)"), "{error}");
+        assert!(error.help().starts_with("chmod 600 "));
+    }
+
+    #[test]
+    fn a_file_without_schema_gets_one_and_a_current_one_is_left_alone() {
+        let (_folder, path, store) = new_store();
+        store.create("payments", "", Timestamp::UNIX_EPOCH).unwrap();
+        let version = |store: &Store| {
+            store
+                .connection()
+                .pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
+                .unwrap()
+        };
+        assert_eq!(version(&store), 1);
+        drop(store);
+        let again = Store::open(&path).unwrap();
+        assert_eq!((version(&again), again.records().unwrap().len()), (1, 1));
+    }
+
+    #[test]
+    fn foreign_newer_and_damaged_databases_are_refused_untouched() {
+        let (folder, path, store) = new_store();
+        store
+            .connection()
+            .pragma_update(None, "user_version", 7)
+            .unwrap();
+        drop(store);
+        let error = Store::open(&path).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                StoreError::Newer {
+                    found: 7,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+
+        let foreign = folder.path().join("foreign.db");
+        let other = Connection::open(&foreign).unwrap();
+        other.execute_batch("CREATE TABLE keys (id TEXT)").unwrap();
+        fs::set_permissions(&foreign, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(matches!(
+            Store::open(&foreign).unwrap_err(),
+            StoreError::Foreign { .. }
+        ));
+
+        let text = folder.path().join("text.db");
+        fs::write(&text, "not a database, ".repeat(100)).unwrap();
+        fs::set_permissions(&text, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(matches!(
+            Store::open(&text).unwrap_err(),
+            StoreError::Sqlite(_)
+        ));
+
+        let missing = folder.path().join("none").join("carnet.db");
+        assert!(matches!(
+            Store::open(&missing).unwrap_err(),
+            StoreError::Open { .. }
+        ));
+    }
+
+    #[test]
+    fn a_damaged_date_is_an_error_and_never_a_key_that_works() {
+        let (_folder, _, store) = new_store();
+        let (_, record) = store.create("payments", "", Timestamp::UNIX_EPOCH).unwrap();
+        store
+            .connection()
+            .execute("UPDATE keys SET revoked = 'soon'", [])
+            .unwrap();
+        let error = store.records().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the stored key `{}` is damaged: its revocation date cannot be read",
+                record.id
+            )
+        );
+    }
+}
