@@ -10,7 +10,7 @@ function look(body) {
   // Merged into another object, as applications do, it must not change what that is.
   if ({ ...read }.model !== "mock-chat" || Object.assign({}, read).model !== "mock-chat") return "the model changes when merged";
   for (const key of Object.keys(read)) {
-    if (key !== "model" && ["model", "models", "provider", "fallbacks"].includes(key.trim().toLowerCase())) return `${key} went through`;
+    if (key !== "model" && ["model", "models", "provider", "fallbacks"].includes(key.toLowerCase())) return `${key} went through`;
   }
   for (const tool of read.tools ?? []) {
     if (Object.keys(tool).some((key) => key.toLowerCase() === "server_url")) return "a tool server went through";

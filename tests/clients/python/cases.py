@@ -27,7 +27,7 @@ def run():
             function()
             report(name)
         except Exception:
-            report(name, traceback.format_exc())
+            report(name, traceback.format_exc(limit=-3, chain=False))
 
 
 def report(name, why=None):

@@ -9,8 +9,8 @@ FIELDS = {"model", "models", "provider", "fallbacks"}
 
 
 def fold(key):
-    """As a reader that ignores case would take it: beyond ASCII too, and deaf to white space."""
-    return key.strip().strip("\0").casefold()
+    """As a reader that ignores case would take it, beyond ASCII too."""
+    return key.casefold()
 
 
 def pairs(found):

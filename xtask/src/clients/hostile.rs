@@ -104,9 +104,12 @@ pub(crate) fn hostile(bench: &Bench<'_>) -> Result<Totals> {
     Ok(totals)
 }
 
-/// What Rust's own reader finds in a body that went through.
+/// What Rust's own reader finds in a body that went through. One that it refuses to read (a number
+/// out of its range, half a surrogate pair) misleads nobody.
 fn judge(body: &str) -> Result<()> {
-    let read: Value = serde_json::from_str(body).context("not JSON")?;
+    let Ok(read) = serde_json::from_str::<Value>(body) else {
+        return Ok(());
+    };
     ensure!(
         read.get("model") == Some(&json!("mock-chat")),
         "another model"
@@ -351,7 +354,6 @@ mod tests {
             r#"{"model": "mock-chat", "model": "closed-hostile"}"#,
             r#"{"model": "mock-chat", "provider": {}}"#,
             r#"{"model": "mock-chat", "tools": [{"server_url": "x"}]}"#,
-            r#"{"model": "mock-chat"} {}"#,
         ] {
             assert!(judge(body).is_err(), "{body}");
         }
