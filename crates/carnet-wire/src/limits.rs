@@ -7,6 +7,9 @@ pub const MAX_DEPTH: usize = 128;
 /// Segments of one watched path, so that the walk along watched paths may recurse.
 pub const MAX_PATH_SEGMENTS: usize = 16;
 
+/// Keys of one object that can be watched: one bit each in a register says which have been seen.
+pub const MAX_WATCHED_KEYS: usize = 128;
+
 /// Values reported by one scan. A conversation of ten thousand messages stays below it; without it a body of many
 /// tiny watched values would cost fifty times its size in memory.
 pub const MAX_HITS: usize = 65_536;

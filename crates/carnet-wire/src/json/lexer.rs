@@ -5,6 +5,9 @@ use memchr::memchr2;
 use super::error::{ScanError, ScanErrorKind, SyntaxError};
 use super::found::Kind;
 
+/// An error behind a pointer: what every step returns must fit into registers.
+pub(super) type Refusal = Box<ScanError>;
+
 /// Most keys and many values end within so many bytes; only longer strings repay a vectorised search.
 const SHORT: usize = 16;
 
@@ -38,7 +41,7 @@ impl<'b> Lexer<'b> {
     }
 
     /// Passes a value that is neither object nor array.
-    pub(super) fn scalar(&mut self) -> Result<Kind, ScanError> {
+    pub(super) fn scalar(&mut self) -> Result<Kind, Refusal> {
         match self.peek() {
             Some(b'"') => self.string().map(|_| Kind::String),
             Some(b'-' | b'0'..=b'9') => self.number().map(|()| Kind::Number),
@@ -50,7 +53,7 @@ impl<'b> Lexer<'b> {
     }
 
     /// Passes a string; the caller has seen its opening quote.
-    pub(super) fn string(&mut self) -> Result<Quoted<'b>, ScanError> {
+    pub(super) fn string(&mut self) -> Result<Quoted<'b>, Refusal> {
         let bytes = self.text.as_bytes();
         let open = self.pos;
         let mut at = open + 1;
@@ -76,7 +79,7 @@ impl<'b> Lexer<'b> {
     }
 
     /// Passes the colon behind a key, with the white space around it.
-    pub(super) fn colon(&mut self) -> Result<(), ScanError> {
+    pub(super) fn colon(&mut self) -> Result<(), Refusal> {
         self.space();
         if self.peek() != Some(b':') {
             return Err(self.expected(|found| SyntaxError::ExpectedColon { found }));
@@ -88,7 +91,7 @@ impl<'b> Lexer<'b> {
 
     /// The error that something else was expected here.
     #[cold]
-    pub(super) fn expected(&self, error: impl FnOnce(Option<char>) -> SyntaxError) -> ScanError {
+    pub(super) fn expected(&self, error: impl FnOnce(Option<char>) -> SyntaxError) -> Refusal {
         let found = self
             .text
             .get(self.pos..)
@@ -96,7 +99,7 @@ impl<'b> Lexer<'b> {
         syntax(self.pos, error(found))
     }
 
-    fn word(&mut self, word: &str, kind: Kind) -> Result<Kind, ScanError> {
+    fn word(&mut self, word: &str, kind: Kind) -> Result<Kind, Refusal> {
         let rest = self.text.as_bytes().get(self.pos..).unwrap_or_default();
         if !rest.starts_with(word.as_bytes()) {
             return Err(self.expected(|found| SyntaxError::ExpectedValue { found }));
@@ -105,71 +108,95 @@ impl<'b> Lexer<'b> {
         Ok(kind)
     }
 
-    fn number(&mut self) -> Result<(), ScanError> {
-        let start = self.pos;
-        self.pass(|b| b == b'-');
-        let whole = self.digits();
-        let leading_zero = self
-            .text
-            .as_bytes()
-            .get(whole.clone())
-            .is_some_and(|d| d.len() > 1 && d.starts_with(b"0"));
-        let mut valid = !whole.is_empty() && !leading_zero;
-        if self.pass(|b| b == b'.') {
-            valid &= !self.digits().is_empty();
-        }
-        if self.pass(|b| b == b'e' || b == b'E') {
-            self.pass(|b| b == b'+' || b == b'-');
-            valid &= !self.digits().is_empty();
-        }
-        if valid {
-            Ok(())
-        } else {
-            Err(syntax(start, SyntaxError::Number))
-        }
-    }
-
-    fn digits(&mut self) -> std::ops::Range<usize> {
-        let start = self.pos;
-        while self.pass(|b| b.is_ascii_digit()) {}
-        start..self.pos
-    }
-
-    fn pass(&mut self, wanted: impl FnOnce(u8) -> bool) -> bool {
-        let found = self.peek().is_some_and(wanted);
-        self.pos += usize::from(found);
-        found
+    fn number(&mut self) -> Result<(), Refusal> {
+        let bytes = self.text.as_bytes().get(self.pos..).unwrap_or_default();
+        let len = number_len(bytes).ok_or_else(|| syntax(self.pos, SyntaxError::Number))?;
+        self.pos += len;
+        Ok(())
     }
 }
 
-fn syntax(offset: usize, error: SyntaxError) -> ScanError {
-    ScanError {
-        offset,
-        kind: ScanErrorKind::Syntax(error),
+#[cold]
+pub(super) fn refusal(offset: usize, kind: ScanErrorKind) -> Refusal {
+    Box::new(ScanError { offset, kind })
+}
+
+fn syntax(offset: usize, error: SyntaxError) -> Refusal {
+    refusal(offset, ScanErrorKind::Syntax(error))
+}
+
+/// The length of the number at the start of `bytes`, if it has the form of one.
+fn number_len(bytes: &[u8]) -> Option<usize> {
+    let sign = usize::from(bytes.first() == Some(&b'-'));
+    let mut len = digits_end(bytes, sign)?;
+    if bytes.get(sign) == Some(&b'0') && len > sign + 1 {
+        return None;
     }
+    if bytes.get(len) == Some(&b'.') {
+        len = digits_end(bytes, len + 1)?;
+    }
+    if let Some(b'e' | b'E') = bytes.get(len) {
+        let sign = usize::from(matches!(bytes.get(len + 1), Some(b'+' | b'-')));
+        len = digits_end(bytes, len + 1 + sign)?;
+    }
+    Some(len)
+}
+
+/// Where the digits that start at `start` end; there must be one.
+fn digits_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut end = start;
+    while bytes.get(end).is_some_and(u8::is_ascii_digit) {
+        end += 1;
+    }
+    (end > start).then_some(end)
 }
 
 /// How many bytes there are before a quote, a backslash or a control character.
 fn plain_run(bytes: &[u8]) -> usize {
-    let (head, tail) = bytes.split_at(bytes.len().min(SHORT));
-    if let Some(end) = head.iter().position(|b| ends_run(*b)) {
-        return end;
+    let mut rest = bytes;
+    while let Some((word, tail)) = rest.split_first_chunk::<8>() {
+        let passed = bytes.len() - rest.len();
+        let ends = run_ends(u64::from_le_bytes(*word));
+        if ends != 0 {
+            return passed + ends.trailing_zeros() as usize / 8;
+        }
+        if passed >= SHORT {
+            return passed + long_run(rest);
+        }
+        rest = tail;
     }
-    let run = tail
-        .get(..memchr2(b'"', b'\\', tail).unwrap_or(tail.len()))
-        .unwrap_or(tail);
-    // Without an early exit the compiler looks at many bytes at once; an offender is rare and found below.
-    let control = run.iter().fold(false, |any, b| any | (*b < 0x20));
-    let end = if control {
-        run.iter().position(|b| *b < 0x20)
-    } else {
-        None
-    };
-    head.len() + end.unwrap_or(run.len())
+    bytes.len() - rest.len() + last_run(rest)
 }
 
-fn ends_run(b: u8) -> bool {
-    b == b'"' || b == b'\\' || b < 0x20
+/// The same for the last bytes of a body.
+#[cold]
+fn last_run(bytes: &[u8]) -> usize {
+    let end = bytes
+        .iter()
+        .position(|b| matches!(b, b'"' | b'\\' | 0..0x20));
+    end.unwrap_or(bytes.len())
+}
+
+/// The highest bit of every byte that ends a run, up to the first such byte; what is above it means nothing.
+fn run_ends(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x80 * ONES;
+    // A byte borrows from its high bit exactly when it is smaller than what is subtracted.
+    let below = |word: u64, bound: u64| word.wrapping_sub(bound * ONES) & !word & HIGHS;
+    let is = |byte: u8| below(word ^ (u64::from(byte) * ONES), 1);
+    below(word, 0x20) | is(b'"') | is(b'\\')
+}
+
+/// The same with a vectorised search. Kept apart, because its set-up would slow down every short string.
+#[inline(never)]
+fn long_run(bytes: &[u8]) -> usize {
+    let end = memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
+    let run = bytes.get(..end).unwrap_or(bytes);
+    // Without an early exit the compiler looks at many bytes at once; an offender is rare and found below.
+    if run.iter().fold(false, |any, b| any | (*b < 0x20)) {
+        return run.iter().position(|b| *b < 0x20).unwrap_or(end);
+    }
+    end
 }
 
 /// The length of the escape at the start of `bytes`, if JSON has it.

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::error::{ScanError, ScanErrorKind, SyntaxError};
 use super::found::{Hit, Kind, Scan};
-use super::lexer::{Lexer, Quoted};
+use super::lexer::{Lexer, Quoted, Refusal, refusal};
 use super::text::{Chars, unescape};
 use super::watch::{Match, Node, Watch};
 use crate::limits::{MAX_HITS, MAX_KEY_SHOWN, MAX_UNKNOWN_KEYS};
@@ -23,12 +23,15 @@ use crate::limits::{MAX_HITS, MAX_KEY_SHOWN, MAX_UNKNOWN_KEYS};
 /// # Errors
 /// On the first breach, with its offset.
 pub fn scan(body: &[u8], watch: &Watch, max_depth: usize) -> Result<Scan, ScanError> {
-    let at = |offset, kind| ScanError { offset, kind };
+    read(body, watch, max_depth).map_err(|refusal| *refusal)
+}
+
+fn read(body: &[u8], watch: &Watch, max_depth: usize) -> Result<Scan, Refusal> {
     if body.starts_with(b"\xEF\xBB\xBF") {
-        return Err(at(0, ScanErrorKind::Bom));
+        return Err(refusal(0, ScanErrorKind::Bom));
     }
-    let text =
-        std::str::from_utf8(body).map_err(|e| at(e.valid_up_to(), ScanErrorKind::BadUtf8))?;
+    let text = std::str::from_utf8(body)
+        .map_err(|error| refusal(error.valid_up_to(), ScanErrorKind::BadUtf8))?;
     let mut walk = Walk {
         lexer: Lexer::new(text),
         watch,
@@ -38,16 +41,16 @@ pub fn scan(body: &[u8], watch: &Watch, max_depth: usize) -> Result<Scan, ScanEr
         open: SmallVec::new(),
     };
     walk.lexer.space();
-    let offset = walk.lexer.pos;
+    let start = walk.lexer.pos;
     if walk.lexer.peek() != Some(b'{') {
         // What is no JSON at all gets its own message.
         walk.skip()?;
-        return Err(at(offset, ScanErrorKind::NotAnObject));
+        return Err(refusal(start, ScanErrorKind::NotAnObject));
     }
     walk.container(&watch.root, Kind::Object)?;
     walk.lexer.space();
     if walk.lexer.peek().is_some() {
-        return Err(at(walk.lexer.pos, ScanErrorKind::TrailingBytes));
+        return Err(refusal(walk.lexer.pos, ScanErrorKind::TrailingBytes));
     }
     Ok(walk.found)
 }
@@ -63,19 +66,17 @@ struct Walk<'b, 'w> {
 }
 
 /// A bit for each member of a node that the object at hand has had.
-type Seen = SmallVec<[u64; 2]>;
+type Seen = u128;
 
 impl<'b> Walk<'b, '_> {
     /// Reads an object or array on a watched path, from its opening bracket.
     ///
     /// The recursion is bounded by the length of watched paths, not by the body.
-    fn container(&mut self, node: &Node, kind: Kind) -> Result<(), ScanError> {
+    fn container(&mut self, node: &Node, kind: Kind) -> Result<(), Refusal> {
         self.enter()?;
-        let (object, close) = (
-            kind == Kind::Object,
-            if kind == Kind::Object { b'}' } else { b']' },
-        );
-        let mut seen: Seen = SmallVec::from_elem(0, node.members.len().div_ceil(64));
+        let object = kind == Kind::Object;
+        let close = if object { b'}' } else { b']' };
+        let mut seen: Seen = 0;
         let mut comma = None;
         self.lexer.space();
         if self.lexer.peek() == Some(close) {
@@ -92,9 +93,7 @@ impl<'b> Walk<'b, '_> {
             let first_hit = self.found.hits.len();
             match child {
                 Some(child) => self.watched(child)?,
-                None => {
-                    self.skip()?;
-                }
+                None => self.skip()?,
             }
             let end = self.lexer.pos;
             self.lexer.space();
@@ -127,7 +126,7 @@ impl<'b> Walk<'b, '_> {
     }
 
     /// Reads a value on a watched path and reports it if a path ends here.
-    fn watched(&mut self, node: &Node) -> Result<(), ScanError> {
+    fn watched(&mut self, node: &Node) -> Result<(), Refusal> {
         let start = self.lexer.pos;
         let first_hit = self.found.hits.len();
         self.push_hits(node, start)?;
@@ -142,10 +141,7 @@ impl<'b> Walk<'b, '_> {
                 expected,
                 found: kind,
             };
-            return Err(ScanError {
-                offset: start,
-                kind,
-            });
+            return Err(refusal(start, kind));
         }
         let leads_on = match kind {
             Kind::Array => node.elements.is_some(),
@@ -166,7 +162,7 @@ impl<'b> Walk<'b, '_> {
     }
 
     /// Reads a key with its colon in an object on a watched path, and says where it leads.
-    fn key<'n>(&mut self, node: &'n Node, seen: &mut Seen) -> Result<Option<&'n Node>, ScanError> {
+    fn key<'n>(&mut self, node: &'n Node, seen: &mut Seen) -> Result<Option<&'n Node>, Refusal> {
         let start = self.lexer.pos;
         let key = self.any_key()?;
         if self.depth == 1 && self.watch.reports_unknown() {
@@ -182,10 +178,7 @@ impl<'b> Walk<'b, '_> {
                     let kind = ScanErrorKind::Duplicate {
                         key: name.to_string(),
                     };
-                    return Err(ScanError {
-                        offset: start,
-                        kind,
-                    });
+                    return Err(refusal(start, kind));
                 }
                 Some(child)
             }
@@ -196,10 +189,7 @@ impl<'b> Walk<'b, '_> {
                     .map(|(name, _)| name.to_string())
                     .unwrap_or_default();
                 let key = Chars::new(key.text).flatten().take(MAX_KEY_SHOWN).collect();
-                return Err(ScanError {
-                    offset: start,
-                    kind: ScanErrorKind::CaseVariant { key, expected },
-                });
+                return Err(refusal(start, ScanErrorKind::CaseVariant { key, expected }));
             }
         };
         self.lexer.colon()?;
@@ -207,7 +197,7 @@ impl<'b> Walk<'b, '_> {
     }
 
     /// Reads any key, without its colon.
-    fn any_key(&mut self) -> Result<Quoted<'b>, ScanError> {
+    fn any_key(&mut self) -> Result<Quoted<'b>, Refusal> {
         let start = self.lexer.pos;
         if self.lexer.peek() != Some(b'"') {
             return Err(self
@@ -216,10 +206,7 @@ impl<'b> Walk<'b, '_> {
         }
         let key = self.lexer.string()?;
         if key.escaped && Chars::new(key.text).any(|c| c.is_err()) {
-            return Err(ScanError {
-                offset: start,
-                kind: ScanErrorKind::LoneSurrogateInKey,
-            });
+            return Err(refusal(start, ScanErrorKind::LoneSurrogateInKey));
         }
         Ok(key)
     }
@@ -237,7 +224,7 @@ impl<'b> Walk<'b, '_> {
     }
 
     /// Checks a value that nobody watches. No recursion, no allocation up to 128 levels.
-    fn skip(&mut self) -> Result<(), ScanError> {
+    fn skip(&mut self) -> Result<(), Refusal> {
         let base = self.open.len();
         loop {
             let opened = match self.lexer.peek() {
@@ -255,7 +242,7 @@ impl<'b> Walk<'b, '_> {
     }
 
     /// Enters a container and goes to its first value; false when it is empty and passed already.
-    fn open_unwatched(&mut self, object: bool, close: u8) -> Result<bool, ScanError> {
+    fn open_unwatched(&mut self, object: bool, close: u8) -> Result<bool, Refusal> {
         self.enter()?;
         self.lexer.space();
         if self.lexer.peek() == Some(close) {
@@ -271,7 +258,7 @@ impl<'b> Walk<'b, '_> {
     }
 
     /// Goes from the end of a value to the next one; true when the value that `skip` was asked for has ended.
-    fn close_unwatched(&mut self, base: usize) -> Result<bool, ScanError> {
+    fn close_unwatched(&mut self, base: usize) -> Result<bool, Refusal> {
         while self.open.len() > base {
             self.lexer.space();
             match (self.lexer.peek(), self.open.last()) {
@@ -300,15 +287,12 @@ impl<'b> Walk<'b, '_> {
     }
 
     /// Passes an opening bracket.
-    fn enter(&mut self) -> Result<(), ScanError> {
+    fn enter(&mut self) -> Result<(), Refusal> {
         if self.depth >= self.max_depth {
             let kind = ScanErrorKind::TooDeep {
                 max: self.max_depth,
             };
-            return Err(ScanError {
-                offset: self.lexer.pos,
-                kind,
-            });
+            return Err(refusal(self.lexer.pos, kind));
         }
         self.depth += 1;
         self.lexer.pos += 1;
@@ -322,12 +306,12 @@ impl<'b> Walk<'b, '_> {
     }
 
     /// Makes room for a value's hits, so that they stand before those of what is in it.
-    fn push_hits(&mut self, node: &Node, offset: usize) -> Result<(), ScanError> {
+    fn push_hits(&mut self, node: &Node, offset: usize) -> Result<(), Refusal> {
         if self.found.hits.len() + node.paths.len() > MAX_HITS {
-            return Err(ScanError {
+            return Err(refusal(
                 offset,
-                kind: ScanErrorKind::TooManyHits { max: MAX_HITS },
-            });
+                ScanErrorKind::TooManyHits { max: MAX_HITS },
+            ));
         }
         for path in &node.paths {
             self.found.hits.push(Hit {
@@ -357,11 +341,12 @@ impl<'b> Walk<'b, '_> {
 
 /// Marks a member as seen and says whether it was already.
 fn already(seen: &mut Seen, index: usize) -> bool {
-    let Some(word) = seen.get_mut(index / 64) else {
-        return true;
-    };
-    let bit = 1 << (index % 64);
-    let before = *word & bit != 0;
-    *word |= bit;
+    let bit = u32::try_from(index)
+        .ok()
+        .and_then(|index| 1_u128.checked_shl(index));
+    // INVARIANT: a node has no more members than there are bits; if it had, none would pass twice.
+    let Some(bit) = bit else { return true };
+    let before = *seen & bit != 0;
+    *seen |= bit;
     before
 }

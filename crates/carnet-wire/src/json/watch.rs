@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::found::Kind;
 use super::text::{Chars, fold};
-use crate::limits::MAX_PATH_SEGMENTS;
+use crate::limits::{MAX_PATH_SEGMENTS, MAX_WATCHED_KEYS};
 
 /// A set of watched paths such as `model`, `provider.order` or `tools[].type`.
 ///
@@ -25,8 +25,8 @@ pub(super) struct Node {
     pub(super) paths: SmallVec<[usize; 1]>,
     pub(super) members: Vec<(Box<str>, Node)>,
     pub(super) elements: Option<Box<Node>>,
-    /// A bit for each length (modulo 64) that a member's key has: most other keys need no comparison.
-    lengths: u64,
+    /// A bit for the length and first letter of each member's key: most other keys need no comparison.
+    shapes: u64,
 }
 
 /// How a key of the body stands to the members of a node.
@@ -65,6 +65,9 @@ pub enum WatchErrorKind {
     /// It has too many segments.
     #[error("has more than {MAX_PATH_SEGMENTS} segments")]
     TooLong,
+    /// Too many keys of one object are watched already.
+    #[error("is one too many: at most {MAX_WATCHED_KEYS} keys of one object can be watched")]
+    TooManyKeys,
 }
 
 /// A step from one node to the next.
@@ -169,19 +172,18 @@ impl Node {
     }
 
     fn find_ascii(&self, text: &str) -> Match {
-        if self.lengths & length_bit(text) == 0 {
+        if self.shapes & shape(text) == 0 {
             return Match::Other;
         }
-        for (index, (want, _)) in self.members.iter().enumerate() {
-            if want.eq_ignore_ascii_case(text) {
-                return if **want == *text {
-                    Match::Same(index)
-                } else {
-                    Match::Variant(index)
-                };
-            }
+        // No member is a case variant of another, so an exact one settles it.
+        if let Some(index) = self.members.iter().position(|(want, _)| **want == *text) {
+            return Match::Same(index);
         }
-        Match::Other
+        let variant = |(want, _): &(Box<str>, Self)| want.eq_ignore_ascii_case(text);
+        self.members
+            .iter()
+            .position(variant)
+            .map_or(Match::Other, Match::Variant)
     }
 
     /// What the watched paths expect here instead of a container of this kind, if they expect another one.
@@ -216,6 +218,9 @@ impl Node {
             return Err(WatchErrorKind::CaseVariant);
         }
         if !self.members.iter().any(|(other, _)| **other == *key) {
+            if self.members.len() == MAX_WATCHED_KEYS {
+                return Err(WatchErrorKind::TooManyKeys);
+            }
             let name = if self.name.is_empty() {
                 key.into()
             } else {
@@ -228,7 +233,7 @@ impl Node {
                     ..Self::default()
                 },
             ));
-            self.lengths |= length_bit(key);
+            self.shapes |= shape(key);
         }
         let found = self.members.iter_mut().find(|(other, _)| **other == *key);
         found.map(|(_, node)| node).ok_or(WatchErrorKind::Malformed)
@@ -257,8 +262,10 @@ fn compare(text: &str, want: &str) -> Option<bool> {
     want.next().is_none().then_some(exact)
 }
 
-fn length_bit(key: &str) -> u64 {
-    1 << (key.len() % 64)
+/// The same bit for all spellings of an ASCII key in other letter case.
+fn shape(key: &str) -> u64 {
+    let first = key.bytes().next().map_or(0, |b| usize::from(b | 0x20));
+    1 << (first.wrapping_add(key.len() * 5) % 64)
 }
 
 fn steps(path: &str) -> Result<Vec<Step<'_>>, WatchErrorKind> {
@@ -320,6 +327,11 @@ mod tests {
         ] {
             assert_eq!(Watch::new([path]).unwrap_err().kind, kind, "{path}");
         }
+        let many: Vec<String> = (0..=MAX_WATCHED_KEYS).map(|n| format!("a.k{n}")).collect();
+        assert_eq!(
+            Watch::new(&many).unwrap_err().kind,
+            WatchErrorKind::TooManyKeys
+        );
         let error = Watch::new(["model", "Model"]).unwrap_err();
         assert_eq!(
             error.to_string(),
