@@ -1,0 +1,29 @@
+//! Cutting an answer elsewhere never changes the model that is found in it.
+
+#![no_main]
+
+use carnet_wire::sniff::{Framing, Reported, ReportedModel};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (bool, u8, u16, &[u8])| {
+    let (stream, size, limit, answer) = input;
+    let framing = if stream {
+        Framing::EventStream
+    } else {
+        Framing::Json
+    };
+    let limit = usize::from(limit);
+    let whole = in_pieces(framing, limit, answer, answer.len().max(1));
+    let pieces = in_pieces(framing, limit, answer, usize::from(size).max(1));
+    assert_eq!(whole, pieces);
+    assert_ne!(whole, Reported::Pending);
+    assert_ne!(whole, Reported::Model(String::new()));
+});
+
+fn in_pieces(framing: Framing, limit: usize, answer: &[u8], size: usize) -> Reported {
+    let mut sniff = ReportedModel::with_limit(framing, limit);
+    for piece in answer.chunks(size) {
+        sniff.push(piece);
+    }
+    sniff.finish().clone()
+}
