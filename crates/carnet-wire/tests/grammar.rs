@@ -256,6 +256,17 @@ proptest! {
     }
 
     #[test]
+    fn removing_all_that_was_found_leaves_nothing_to_find(document in document()) {
+        let body = Bytes::from(document.into_bytes());
+        let watch = Watch::new(PATHS).unwrap();
+        let found = scan(&body, &watch, DEPTH).unwrap();
+        let edits: Vec<Edit> = found.hits.iter().map(Edit::remove).collect();
+        let left = splice(&body, &edits).concat();
+        let again = scan(&left, &watch, DEPTH).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert!(again.hits.is_empty(), "{}", String::from_utf8_lossy(&left));
+    }
+
+    #[test]
     fn replacing_values_changes_nothing_else(document in document()) {
         let body = Bytes::from(document.into_bytes());
         let paths = ["model", "stream", "list[]"];
