@@ -20,6 +20,8 @@ use crate::repo::Repo;
 
 /// Longer than the product's own limit for running requests.
 const STOP_TIME_MAX: Duration = Duration::from_secs(40);
+/// More records than any suite leaves.
+const RECORDS_MAX: usize = 1_000_000;
 /// The name under which the configurations look for the upstream's key.
 const UPSTREAM_KEY: (&str, &str) = ("CARNET_SUITE_UPSTREAM_KEY", "upstream-key");
 
@@ -106,9 +108,9 @@ impl Setup {
         let words = ["key", "create", "--json", "--workload", workload];
         let made: Value = serde_json::from_str(&exec::output(&mut self.command(&words))?)?;
         let key = made
-            .get("key")
+            .get("secret")
             .and_then(Value::as_str)
-            .context("`key create --json` names no `key`")?;
+            .context("`key create --json` names no `secret`")?;
         Ok(key.to_owned())
     }
 
@@ -155,7 +157,7 @@ impl Setup {
 
     /// All records of requests in the log.
     pub(super) fn records(&self) -> Result<Vec<Record>> {
-        let all = usize::MAX.to_string();
+        let all = RECORDS_MAX.to_string();
         let words = ["audit", "show", "--json", "--limit", &all];
         let listed = exec::output(&mut self.command(&words))?;
         let mut records = Vec::new();
