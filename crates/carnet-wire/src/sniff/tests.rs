@@ -110,6 +110,14 @@ fn streams() {
             model("a"),
         ),
         (
+            "data: {\"choices\":[],\r\ndata: \"model\":\"a\"}\r\n\r\n",
+            model("a"),
+        ),
+        (
+            "data: {\"choices\":[],\rdata: \"model\":\"a\"}\r\r",
+            model("a"),
+        ),
+        (
             "data: {\"choices\":[],\ndata: \"model\":\ndata\ndata: \"a\"}\n\n",
             model("a"),
         ),

@@ -156,6 +156,8 @@ fn insertions_beside_other_edits_stay() {
         insert(end, r#","y":3"#),
     ];
     assert_eq!(joined(body, &edits), r#"{"x":0,"a":1,"b":22,"y":3}"#);
+    let edits = [Edit::remove(&hits[0]), insert(1, r#""x":0,"#)];
+    assert_eq!(joined(body, &edits), r#"{"x":0,"b":2}"#);
 }
 
 #[test]
