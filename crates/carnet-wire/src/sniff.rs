@@ -54,7 +54,7 @@ pub enum Absence {
     #[error("the answer names no model")]
     Ended,
     /// It was not among the first bytes.
-    #[error("the answer names no model in its first {MAX_SNIFFED} bytes")]
+    #[error("the answer names no model in the part that was searched")]
     Limit,
     /// The answer is no JSON object.
     #[error("the answer is not a JSON object")]
