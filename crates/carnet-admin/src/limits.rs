@@ -35,3 +35,5 @@ pub const TOKEN_LENGTH_MIN: usize = 32;
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long the client of the socket waits for an answer: a reload compiles every pack first.
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(120);
+/// How long a reload may take until it is given up; keys stand still meanwhile.
+pub const RELOAD_TIME_MAX: Duration = Duration::from_secs(60);
