@@ -1,0 +1,286 @@
+//! The JSON that goes over the admin listener: each shape once, for server, client and OpenAPI.
+//!
+//! Shapes of the gateway's own types are written out here, field by field, so that a change there
+//! does not silently change the API.
+
+use carnet_gateway::{RecentDecision, Status, Versions};
+use carnet_limits::{KeyRecord, SecretKey};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How things stand.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StatusAnswer {
+    /// Version of the program.
+    pub version: String,
+    /// Since when it runs.
+    #[schema(value_type = String, format = DateTime)]
+    pub started: Timestamp,
+    /// Number of the generation in force.
+    pub generation: u64,
+    /// Since when that generation is in force.
+    #[schema(value_type = String, format = DateTime)]
+    pub loaded_at: Timestamp,
+    /// What it was loaded from.
+    pub versions: VersionsAnswer,
+    /// The instant at which a fact changes by its date, if one does.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub facts_valid_until: Option<Timestamp>,
+    /// Whether requests are taken.
+    pub ready: bool,
+    /// Why they are not.
+    pub not_ready: Option<String>,
+    /// Entries in the log.
+    pub log_entries: u64,
+    /// Requests now running.
+    pub open_requests: i64,
+}
+
+impl From<Status> for StatusAnswer {
+    fn from(status: Status) -> Self {
+        let Status {
+            version,
+            started,
+            generation,
+            loaded_at,
+            versions,
+            facts_valid_until,
+            ready,
+            not_ready,
+            log_entries,
+            open_requests,
+        } = status;
+        Self {
+            version: version.to_owned(),
+            started,
+            generation,
+            loaded_at,
+            versions: versions.into(),
+            facts_valid_until,
+            ready,
+            not_ready,
+            log_entries,
+            open_requests,
+        }
+    }
+}
+
+/// The versions that records name.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VersionsAnswer {
+    /// SHA-256 of the configuration.
+    pub config: String,
+    /// Version of the policies.
+    pub policy: String,
+    /// Version of registry and overlay together.
+    pub registry: String,
+}
+
+impl From<Versions> for VersionsAnswer {
+    fn from(versions: Versions) -> Self {
+        let Versions {
+            config,
+            policy,
+            registry,
+        } = versions;
+        Self {
+            config: config.to_string(),
+            policy: policy.to_string(),
+            registry: registry.to_string(),
+        }
+    }
+}
+
+/// The generation in force, and how the last attempt to replace it went.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GenerationAnswer {
+    /// Running number, from 1 at the start of the process; a change of keys counts too.
+    pub number: u64,
+    /// Since when it is in force.
+    #[schema(value_type = String, format = DateTime)]
+    pub loaded_at: Timestamp,
+    /// What it was loaded from.
+    pub versions: VersionsAnswer,
+    /// The instant at which a fact changes by its date, if one does.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub facts_valid_until: Option<Timestamp>,
+    /// Ids of the workloads, sorted.
+    pub workloads: Vec<String>,
+    /// How many keys work.
+    pub keys: usize,
+    /// The last reload since the start, if there was one.
+    pub last_reload: Option<ReloadAnswer>,
+}
+
+/// How a reload went.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReloadAnswer {
+    /// When it ended.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    /// What caused it.
+    pub by: String,
+    /// Whether the new generation came into force.
+    pub done: bool,
+    /// Number of the generation in force after it.
+    pub generation: u64,
+    /// Every mistake that was found; empty when `done`.
+    pub problems: Vec<Problem>,
+}
+
+/// One mistake in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// The file concerned, if one is.
+    pub file: Option<String>,
+    /// Line, from 1.
+    pub line: Option<usize>,
+    /// Column, from 1.
+    pub column: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+}
+
+/// Decisions of the last hour.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecisionsAnswer {
+    /// Newest first.
+    pub decisions: Vec<DecisionAnswer>,
+}
+
+/// One decision.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DecisionAnswer {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    /// Id of the record.
+    pub record: String,
+    /// The caller's workload.
+    pub workload: String,
+    /// The name asked for.
+    pub requested: String,
+    /// `permit` or `deny`.
+    pub decision: String,
+    /// Ids of the rules that counted.
+    pub rules: Vec<String>,
+    /// Id of the decision document in the log.
+    pub document: String,
+}
+
+impl From<RecentDecision> for DecisionAnswer {
+    fn from(decision: RecentDecision) -> Self {
+        let RecentDecision {
+            time,
+            record,
+            workload,
+            requested,
+            decision,
+            rules,
+            document,
+        } = decision;
+        Self {
+            time,
+            record: record.to_string(),
+            workload: workload.to_string(),
+            requested: requested.into(),
+            decision: decision.to_owned(),
+            rules: rules.iter().map(ToString::to_string).collect(),
+            document: document.to_string(),
+        }
+    }
+}
+
+/// All keys.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct KeysAnswer {
+    /// In the order in which they were made, revoked ones included.
+    pub keys: Vec<KeyAnswer>,
+}
+
+/// What is known of a key. Its secret is not stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyAnswer {
+    /// Public name, as in records.
+    pub id: String,
+    /// The workload that requests with this key speak for.
+    pub workload: String,
+    /// The operator's own remark.
+    pub note: String,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created: Timestamp,
+    /// Since when it no longer works.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub revoked: Option<Timestamp>,
+}
+
+impl From<&KeyRecord> for KeyAnswer {
+    fn from(record: &KeyRecord) -> Self {
+        Self {
+            id: record.id.to_string(),
+            workload: record.workload.to_string(),
+            note: record.note.clone(),
+            created: record.created,
+            revoked: record.revoked,
+        }
+    }
+}
+
+/// What a new key is to be.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// The workload that requests with this key speak for; the configuration must name it.
+    #[schema(max_length = 256)]
+    pub workload: String,
+    /// A remark of your own.
+    #[serde(default)]
+    #[schema(max_length = 1024)]
+    pub note: String,
+}
+
+/// A key just made. Not `Debug`, because of the secret.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct NewKeyAnswer {
+    /// The secret. It is told here and never again.
+    pub secret: String,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub key: KeyAnswer,
+}
+
+impl NewKeyAnswer {
+    /// The key as it is told once.
+    #[must_use]
+    pub fn new(secret: &SecretKey, record: &KeyRecord) -> Self {
+        Self {
+            secret: secret.expose().to_owned(),
+            key: record.into(),
+        }
+    }
+}
+
+/// Why a call was refused.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ErrorAnswer {
+    /// The reason.
+    pub error: ErrorBody,
+}
+
+/// The reason, for programs and for people.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ErrorBody {
+    /// Stable code.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// How to mend it.
+    pub help: String,
+    /// Every single mistake, where there can be several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+}
