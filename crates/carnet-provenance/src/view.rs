@@ -1,0 +1,354 @@
+//! Registry and overlay joined: what a question is put to. Immutable and cheap to share.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::claim::{Dated, Evidence, Horizon};
+use crate::country::Country;
+use crate::ids::{HostId, ModelId, ProducerId};
+use crate::key::key;
+use crate::overlay::{BasePatch, Deployment, HostPatch, ModelPatch, Origin, Overlay, Patch, ProducerPatch};
+use crate::registry::entry::{BaseModel, Host, HostKind, LineageStatus, Model, Producer, TaughtBy, Teacher, Weights};
+use crate::registry::{FieldRules, Registry};
+
+static REGISTRY: Origin = Origin::Registry;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct View {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    registry: Arc<Registry>,
+    overlay: Overlay,
+    version: String,
+}
+
+/// A value with who stated it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said<'v, T> {
+    pub(crate) value: T,
+    pub(crate) evidence: &'v Evidence,
+    pub(crate) origin: &'v Origin,
+}
+
+/// A model as registry and overlay describe it on one day.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModelNode<'v> {
+    pub(crate) id: &'v ModelId,
+    pub(crate) model: Option<&'v Model>,
+    pub(crate) patch: Option<&'v Patch<ModelPatch>>,
+}
+
+/// A producer as registry and overlay describe it on one day.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProducerNode<'v> {
+    pub(crate) id: &'v ProducerId,
+    pub(crate) producer: Option<&'v Producer>,
+    patch: Option<&'v Patch<ProducerPatch>>,
+}
+
+/// A host as registry and overlay describe it on one day.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HostNode<'v> {
+    pub(crate) id: &'v HostId,
+    pub(crate) host: Option<&'v Host>,
+    pub(crate) patch: Option<&'v Patch<HostPatch>>,
+}
+
+/// One step up a line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Base<'v> {
+    pub(crate) model: &'v ModelId,
+    pub(crate) relation: crate::Relation,
+    pub(crate) component: &'v str,
+}
+
+impl View {
+    /// Join them. The overlay must have been checked against this registry.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, overlay: Overlay) -> Self {
+        let version = match overlay.digest() {
+            None => registry.version().to_owned(),
+            Some(digest) => {
+                let both = format!("{}\n{digest}", registry.version());
+                format!("sha256:{}", hex::encode(Sha256::digest(both.as_bytes())))
+            }
+        };
+        Self { inner: Arc::new(Inner { registry, overlay, version }) }
+    }
+
+    /// `sha256:…` of registry and overlay.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.inner.version
+    }
+
+    /// The registry beneath.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.inner.registry
+    }
+
+    /// Ids of all models, of registry and overlay.
+    pub fn models(&self) -> impl Iterator<Item = &ModelId> {
+        let own = self.inner.overlay.models.keys().filter(|id| self.inner.registry.model(id.as_str()).is_none());
+        self.inner.registry.models().map(|model| &model.id).chain(own)
+    }
+
+    /// Ids of all producers, of registry and overlay.
+    pub fn producers(&self) -> impl Iterator<Item = &ProducerId> {
+        let own = self.inner.overlay.producers.keys().filter(|id| self.inner.registry.producer(id.as_str()).is_none());
+        self.inner.registry.producers().map(|producer| &producer.id).chain(own)
+    }
+
+    /// Ids of all hosts, of registry and overlay.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostId> {
+        let own = self.inner.overlay.hosts.keys().filter(|id| self.inner.registry.host(id.as_str()).is_none());
+        self.inner.registry.hosts().map(|host| &host.id).chain(own)
+    }
+
+    /// A host's id, if registry or overlay know it.
+    #[must_use]
+    pub fn host(&self, id: &str) -> Option<&HostId> {
+        let registry = self.inner.registry.host(id).map(|host| &host.id);
+        registry.or_else(|| self.inner.overlay.hosts.get_key_value(id).map(|(id, _)| id))
+    }
+
+    /// The groups a country belongs to.
+    #[must_use]
+    pub fn groups_of(&self, country: Country) -> Vec<&str> {
+        self.inner.registry.groups_of(country)
+    }
+
+    /// The host whose address this is.
+    #[must_use]
+    pub fn host_for_origin(&self, hostname: &str) -> Option<HostId> {
+        self.inner.registry.host_for_origin(hostname).map(|host| host.id.clone())
+    }
+
+    /// The routing fields of a dialect at a host.
+    #[must_use]
+    pub fn fields(&self, host: Option<&str>, dialect: &str) -> FieldRules {
+        let id = host.and_then(|id| self.host(id));
+        let mut rules = self.inner.registry.fields(id, dialect);
+        let patch = host.and_then(|id| self.inner.overlay.hosts.get(id));
+        // Only ever stricter: whether an entry has ended is not asked here.
+        rules.router |= patch.is_some_and(|patch| patch.says.kind == Some(HostKind::Router));
+        rules
+    }
+
+    /// Whether a word names a host, or the platform of one.
+    pub(crate) fn is_service(&self, word: &str) -> bool {
+        self.host(word).is_some() || self.inner.registry.hosts().any(|host| host.platform.as_deref() == Some(word))
+    }
+
+    pub(crate) fn model_node(&self, id: &str, horizon: &mut Horizon) -> Option<ModelNode<'_>> {
+        let model = self.inner.registry.model(id);
+        let entry = self.inner.overlay.models.get_key_value(id).filter(|(_, patch)| horizon.holds(&patch.valid));
+        let id = model.map(|model| &model.id).or(entry.map(|(id, _)| id))?;
+        Some(ModelNode { id, model, patch: entry.map(|(_, patch)| patch) })
+    }
+
+    pub(crate) fn producer_node(&self, id: &str, horizon: &mut Horizon) -> Option<ProducerNode<'_>> {
+        let producer = self.inner.registry.producer(id);
+        let entry = self.inner.overlay.producers.get_key_value(id).filter(|(_, patch)| horizon.holds(&patch.valid));
+        let id = producer.map(|producer| &producer.id).or(entry.map(|(id, _)| id))?;
+        Some(ProducerNode { id, producer, patch: entry.map(|(_, patch)| patch) })
+    }
+
+    pub(crate) fn host_node(&self, id: &str, horizon: &mut Horizon) -> Option<HostNode<'_>> {
+        let host = self.inner.registry.host(id);
+        let entry = self.inner.overlay.hosts.get_key_value(id).filter(|(_, patch)| horizon.holds(&patch.valid));
+        let id = host.map(|host| &host.id).or(entry.map(|(id, _)| id))?;
+        Some(HostNode { id, host, patch: entry.map(|(_, patch)| patch) })
+    }
+
+    /// The operator's mapping of a name; one for this upstream goes before one for all.
+    pub(crate) fn deployment(&self, name: &str, upstream: Option<&str>, horizon: &mut Horizon) -> Option<&Patch<Deployment>> {
+        let mut found: Option<&Patch<Deployment>> = None;
+        for patch in self.inner.overlay.deployments.iter().filter(|patch| patch.says.id == name) {
+            let own = patch.says.upstream.as_deref();
+            if (own.is_none() || own == upstream) && horizon.holds(&patch.valid) && (found.is_none() || own.is_some()) {
+                found = Some(patch);
+            }
+        }
+        found
+    }
+
+    /// Models that only the operator describes and whose id or name has this key.
+    pub(crate) fn own_models_with_key(&self, wanted: &str, horizon: &mut Horizon) -> Vec<&ModelId> {
+        let mut found = Vec::new();
+        for (id, patch) in &self.inner.overlay.models {
+            let named = key(id.as_str()) == wanted || patch.says.name.as_deref().is_some_and(|name| key(name) == wanted);
+            if named && self.inner.registry.model(id.as_str()).is_none() && horizon.holds(&patch.valid) {
+                found.push(id);
+            }
+        }
+        found
+    }
+}
+
+impl<'v, T> Said<'v, T> {
+    pub(crate) fn registry(value: T, evidence: &'v Evidence) -> Self {
+        Self { value, evidence, origin: &REGISTRY }
+    }
+
+    fn operator<P>(value: T, patch: &'v Patch<P>) -> Self {
+        Self { value, evidence: &patch.evidence, origin: &patch.origin }
+    }
+
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Said<'v, U> {
+        Said { value: change(self.value), evidence: self.evidence, origin: self.origin }
+    }
+}
+
+/// The registry's claim of the day.
+fn claimed<'v, T>(dated: Option<&'v Dated<T>>, horizon: &mut Horizon) -> Option<Said<'v, &'v T>> {
+    let claim = dated?.at(horizon)?;
+    Some(Said::registry(&claim.value, &claim.evidence))
+}
+
+impl<'v> ModelNode<'v> {
+    fn own<T>(&self, field: impl FnOnce(&'v ModelPatch) -> Option<T>) -> Option<Said<'v, T>> {
+        let patch = self.patch?;
+        Some(Said::operator(field(&patch.says)?, patch))
+    }
+
+    pub(crate) fn producer(&self, horizon: &mut Horizon) -> Option<Said<'v, &'v ProducerId>> {
+        let registry = claimed(self.model.map(|model| &model.producer), horizon);
+        self.own(|patch| patch.producer.as_ref()).or(registry)
+    }
+
+    pub(crate) fn weights(&self, horizon: &mut Horizon) -> Option<Said<'v, Weights>> {
+        let registry = claimed(self.model.map(|model| &model.weights), horizon).map(|said| said.map(|value| *value));
+        self.own(|patch| patch.weights).or(registry)
+    }
+
+    pub(crate) fn licence(&self, horizon: &mut Horizon) -> Option<Said<'v, &'v str>> {
+        let registry = claimed(self.model.map(|model| &model.licence), horizon).map(|said| said.map(String::as_str));
+        self.own(|patch| patch.licence.as_deref()).or(registry)
+    }
+
+    /// What the operator says about the line being complete.
+    pub(crate) fn own_complete(&self) -> Option<Said<'v, bool>> {
+        self.own(|patch| patch.complete)
+    }
+
+    /// The status of the line: the registry's, except where the operator describes it anew.
+    pub(crate) fn status(&self, horizon: &mut Horizon) -> Option<Said<'v, LineageStatus>> {
+        let registry =
+            claimed(self.model.map(|model| &model.lineage_status), horizon).map(|said| said.map(|value| *value));
+        let own = self.own(|patch| match patch.base_models.as_deref() {
+            Some([_, ..]) => Some(LineageStatus::Derived),
+            _ if patch.complete == Some(true) && self.model.is_none() => Some(LineageStatus::FirstPartyNoneKnown),
+            _ => None,
+        });
+        match (own, registry) {
+            // Ancestors added to a line that is not told whole do not make it whole.
+            (Some(own), Some(known)) if own.value == LineageStatus::Derived => {
+                Some(if known.value.names_whole_line() || self.own_complete().is_some_and(|said| said.value) { own } else { known })
+            }
+            (Some(own), None) if self.own_complete().is_none_or(|said| !said.value) => {
+                Some(Said { value: LineageStatus::Unknown, ..own })
+            }
+            (own, known) => own.or(known),
+        }
+    }
+
+    pub(crate) fn bases(&self, horizon: &mut Horizon) -> Vec<Said<'v, Base<'v>>> {
+        if let Some(patch) = self.patch
+            && let Some(bases) = &patch.says.base_models
+        {
+            let base = |base: &'v BasePatch| Base { model: &base.model, relation: base.relation, component: &base.component };
+            return bases.iter().map(|found| Said::operator(base(found), patch)).collect();
+        }
+        let all = self.model.map_or(&[][..], |model| &model.base_models);
+        let base = |base: &'v BaseModel| Base { model: &base.model, relation: base.relation, component: &base.component };
+        let mut found = Vec::new();
+        for one in all {
+            if horizon.holds(&one.valid) {
+                found.push(Said::registry(base(one), &one.evidence));
+            }
+        }
+        found
+    }
+
+    pub(crate) fn teachers(&self, horizon: &mut Horizon) -> Vec<Said<'v, &'v TaughtBy>> {
+        if let Some(patch) = self.patch
+            && let Some(teachers) = &patch.says.teachers
+        {
+            return teachers.iter().map(|teacher| Said::operator(teacher, patch)).collect();
+        }
+        let all: &'v [Teacher] = self.model.map_or(&[][..], |model| &model.teachers);
+        let mut found = Vec::new();
+        for one in all {
+            if horizon.holds(&one.valid) {
+                found.push(Said::registry(&one.taught_by, &one.evidence));
+            }
+        }
+        found
+    }
+
+    pub(crate) fn teachers_complete(&self, horizon: &mut Horizon) -> Option<Said<'v, bool>> {
+        let registry =
+            claimed(self.model.map(|model| &model.teachers_complete), horizon).map(|said| said.map(|value| *value));
+        self.own(|patch| patch.teachers_complete).or(registry)
+    }
+
+    /// Further producers, of joint work.
+    pub(crate) fn joint(&self, horizon: &mut Horizon) -> Vec<Said<'v, &'v ProducerId>> {
+        let mut found = Vec::new();
+        for claim in self.model.map_or(&[][..], |model| &model.joint) {
+            if horizon.holds(&claim.valid) {
+                found.push(Said::registry(&claim.value, &claim.evidence));
+            }
+        }
+        found
+    }
+
+    pub(crate) fn publisher(&self, horizon: &mut Horizon) -> Option<Said<'v, &'v crate::Publisher>> {
+        claimed(self.model.map(|model| &model.publisher), horizon)
+    }
+}
+
+impl<'v> ProducerNode<'v> {
+    pub(crate) fn name(&self) -> &'v str {
+        let own = self.patch.and_then(|patch| patch.says.name.as_deref());
+        own.or(self.producer.map(|producer| producer.name.as_str())).unwrap_or(self.id.as_str())
+    }
+
+    pub(crate) fn country(&self, horizon: &mut Horizon) -> Option<Said<'v, Country>> {
+        let registry =
+            claimed(self.producer.map(|producer| &producer.country), horizon).map(|said| said.map(|value| *value));
+        let own = self.patch.and_then(|patch| Some(Said::operator(patch.says.country?, patch)));
+        own.or(registry)
+    }
+}
+
+impl<'v> HostNode<'v> {
+    /// One field: the operator's word, or else the registry's claim of the day.
+    pub(crate) fn field<T: 'v, U>(
+        &self,
+        horizon: &mut Horizon,
+        own: impl FnOnce(&'v HostPatch) -> Option<U>,
+        registry: impl FnOnce(&'v Host) -> &'v Dated<T>,
+        value: impl FnOnce(&'v T) -> U,
+    ) -> Option<Said<'v, U>> {
+        let claim = claimed(self.host.map(registry), horizon).map(|said| said.map(value));
+        let own = self.patch.and_then(|patch| Some(Said::operator(own(&patch.says)?, patch)));
+        own.or(claim)
+    }
+
+    pub(crate) fn platform(&self) -> Option<&'v str> {
+        let own = self.patch.and_then(|patch| patch.says.platform.as_deref());
+        own.or(self.host.and_then(|host| host.platform.as_deref()))
+    }
+
+    pub(crate) fn kind(&self) -> Option<HostKind> {
+        self.patch.and_then(|patch| patch.says.kind).or(self.host.map(|host| host.kind))
+    }
+}
