@@ -217,7 +217,7 @@ pub struct Hosting {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fact {
     /// What it is about, such as `producer.country`.
-    pub claim: &'static str,
+    pub claim: String,
     /// What is said.
     pub value: String,
     /// Where it stands.
@@ -253,9 +253,9 @@ impl Hosting {
 }
 
 impl Fact {
-    pub(crate) fn new(claim: &'static str, value: impl fmt::Display, evidence: &Evidence, origin: &Origin) -> Self {
+    pub(crate) fn new(claim: &str, value: impl fmt::Display, evidence: &Evidence, origin: &Origin) -> Self {
         Self {
-            claim,
+            claim: claim.to_owned(),
             value: value.to_string(),
             source: evidence.source.clone(),
             date: evidence.date,
@@ -265,9 +265,9 @@ impl Fact {
     }
 
     /// A fact that follows from others, or the absence of one.
-    pub(crate) fn derived(claim: &'static str, value: impl fmt::Display, confidence: Confidence) -> Self {
+    pub(crate) fn derived(claim: &str, value: impl fmt::Display, confidence: Confidence) -> Self {
         let source = DERIVED.to_owned();
-        Self { claim, value: value.to_string(), source, date: None, confidence, origin: Origin::Registry }
+        Self { claim: claim.to_owned(), value: value.to_string(), source, date: None, confidence, origin: Origin::Registry }
     }
 }
 
