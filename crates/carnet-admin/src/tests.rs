@@ -250,7 +250,7 @@ async fn a_key_works_from_its_making_to_its_end() {
         (StatusCode::NOT_FOUND, "key_unknown")
     );
 
-    let records = fixture::records(&gateway, served.folder.path());
+    let records = fixture::records(served.folder.path());
     let told: Vec<_> = records
         .iter()
         .map(|record| record.detail.as_deref().unwrap())
@@ -269,6 +269,38 @@ async fn a_key_works_from_its_making_to_its_end() {
         );
         assert!(!serde_json::to_string(record).unwrap().contains(secret));
     }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn without_room_in_the_log_no_key_is_made_but_any_is_revoked() {
+    let served = Served::start().await;
+    let new = json!({"workload": "payments"});
+    let made = served
+        .call("POST", "/api/keys", Some(new.clone()))
+        .await
+        .json();
+    let gateway = served.admin.gateway.clone();
+    let open: Vec<_> = (0..fixture::OPEN_MAX)
+        .map(|_| gateway.log().reserve().unwrap())
+        .collect();
+    let refused = served.call("POST", "/api/keys", Some(new)).await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "log_unavailable")
+    );
+    assert_eq!(served.admin.keys().await.unwrap().len(), 1);
+    let path = format!("/api/keys/{}", made["id"].as_str().unwrap());
+    assert_eq!(
+        served.call("DELETE", &path, None).await.status,
+        StatusCode::OK
+    );
+    let secret = made["secret"].as_str().unwrap();
+    assert_eq!(
+        gateway.generation().keys().find(secret).unwrap_err(),
+        KeyRefused::Revoked
+    );
+    drop(open);
     served.end().await;
 }
 
@@ -634,7 +666,7 @@ async fn the_command_line_reaches_a_running_server_and_knows_when_there_is_none(
     serving.await.unwrap();
     assert!(!path.exists());
     assert!(Client::connect(&path).await.unwrap().is_none());
-    let told: Vec<_> = fixture::records(&served.admin.gateway, served.folder.path())
+    let told: Vec<_> = fixture::records(served.folder.path())
         .into_iter()
         .map(|record| record.detail.unwrap().to_string())
         .collect();

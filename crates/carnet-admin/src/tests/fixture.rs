@@ -27,10 +27,17 @@ permit (principal, action == Action::"use", resource)
 when { resource.identified };
 "#;
 
+/// Requests that the log has room for at once.
+pub(super) const OPEN_MAX: usize = 4;
+
 /// The gateway, its log, and the workloads `payments` and `search`.
 pub(super) fn gateway(state_dir: &Path, keys: KeyRing) -> Arc<Gateway> {
     let signer = Signer::new("test/admin", &[7; 32]).unwrap();
-    let (log, _) = Log::open(&state_dir.join("audit"), signer, Options::default(), now).unwrap();
+    let options = Options {
+        max_open: OPEN_MAX,
+        ..Options::default()
+    };
+    let (log, _) = Log::open(&state_dir.join("audit"), signer, options, now).unwrap();
     Arc::new(Gateway::new(generation(keys, None), log, now, 1))
 }
 
@@ -65,7 +72,7 @@ pub(super) fn generation(keys: KeyRing, previous: Option<&Generation>) -> Genera
 }
 
 /// All records of the log, oldest first.
-pub(super) fn records(_gateway: &Gateway, state_dir: &Path) -> Vec<Record> {
+pub(super) fn records(state_dir: &Path) -> Vec<Record> {
     let reader = carnet_audit::Reader::open(&state_dir.join("audit")).unwrap();
     let mut records: Vec<Record> = reader
         .newest()
