@@ -1,1 +1,56 @@
 //! Run each live request through the stages, in order.
+//!
+//! ```text
+//! caller ─▶ 1 identify ─▶ 2 resolve ─▶ 3 decide ─▶ 4 guard ─▶ intent ─▶ 5 send ─▶ 6 stream back ─▶ leaf
+//!           caller.rs     resolve.rs    admit.rs    screen.rs   record.rs egress/    relay.rs         record.rs
+//!              │              │            │            │                   │            │
+//!              └──────────────┴────────────┴────────────┴───────────────────┴────────────┴─▶ error.rs
+//! ```
+//!
+//! `pipeline.rs` names every stage top to bottom. A request keeps the [`Generation`] it began with:
+//! configuration, policy, registry, overlay and keys that were validated together.
+//!
+//! # Invariants
+//!
+//! 1. **No permit, no dial.** Only `carnet_policy::Decider::decide` makes a `Permit`; only `screen`
+//!    turns one into [`Cleared`]; egress takes it by value. `tests/forgery` shows that neither can be
+//!    forged nor spent twice.
+//! 2. **A permit names its upstream and serves one attempt.** `pipeline::chat` decides anew for each.
+//! 3. **Deny when unsure.** A stale generation, a rule that fails, a log that takes no record: refused.
+//! 4. **Unknown is a value.** Facts that are missing reach the rules as unknown.
+//! 5. **Every request of an authenticated caller ends in one leaf.** `record::OpenRecord` writes it
+//!    whatever ends the request, its own `Drop` included; an intent lies in the journal before the dial.
+//! 6. **No country, producer or model name in code.**
+//! 7. **Bounded everything.** See [`limits`].
+
+// First, because its macro is used by the modules below.
+#[macro_use]
+mod section;
+
+mod admit;
+mod caller;
+pub mod codes;
+pub mod config;
+mod egress;
+mod error;
+mod gateway;
+mod generation;
+mod ingress;
+pub mod limits;
+mod metrics;
+mod models;
+mod pipeline;
+mod recent;
+mod record;
+mod relay;
+mod resolve;
+mod screen;
+mod server;
+
+pub use egress::{Secret, UpstreamFiles, UpstreamProblem};
+pub use gateway::{Clock, Gateway, Status};
+pub use generation::{BuildFailed, Generation, Parts, Versions};
+pub use metrics::Metrics;
+pub use recent::RecentDecision;
+pub use screen::Cleared;
+pub use server::{ListenFailed, Listener, serve};

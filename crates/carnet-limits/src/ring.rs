@@ -39,7 +39,10 @@ impl KeyRing {
         let mut ring = Self::default();
         for record in records {
             let entry = Arc::new(record);
-            ring.by_digest.entry(slot(&entry.digest)).or_default().push(entry.clone());
+            ring.by_digest
+                .entry(slot(&entry.digest))
+                .or_default()
+                .push(entry.clone());
             ring.by_id.insert(entry.id.clone(), entry);
         }
         ring
@@ -58,7 +61,11 @@ impl KeyRing {
         let found = self
             .by_digest
             .get(&slot(&digest))
-            .and_then(|entries| entries.iter().find(|entry| entry.digest.0.ct_eq(&digest.0).into()))
+            .and_then(|entries| {
+                entries
+                    .iter()
+                    .find(|entry| entry.digest.0.ct_eq(&digest.0).into())
+            })
             .ok_or(KeyRefused::Unknown)?;
         match found.revoked {
             None => Ok(found),
@@ -125,7 +132,10 @@ mod tests {
         let ring = KeyRing::new(vec![good_record, gone_record]);
         assert_eq!(&*ring.find(good.expose()).unwrap().workload, "workload-1");
         assert_eq!(ring.find(gone.expose()).unwrap_err(), KeyRefused::Revoked);
-        assert_eq!(ring.find(stranger.expose()).unwrap_err(), KeyRefused::Unknown);
+        assert_eq!(
+            ring.find(stranger.expose()).unwrap_err(),
+            KeyRefused::Unknown
+        );
         assert_eq!(ring.find("Bearer x").unwrap_err(), KeyRefused::Malformed);
     }
 

@@ -126,6 +126,12 @@ impl KeyId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name, to be shared without a copy.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<str> {
+        &self.0
+    }
 }
 
 impl fmt::Display for KeyId {
@@ -141,11 +147,18 @@ pub(crate) fn check(text: &str) -> Result<(), MalformedKey> {
     }
     let digits = text.strip_prefix(PREFIX).ok_or(MalformedKey)?;
     let (random, sum) = digits.split_at_checked(RANDOM_DIGITS).ok_or(MalformedKey)?;
-    if sum == checksum(random) { Ok(()) } else { Err(MalformedKey) }
+    if sum == checksum(random) {
+        Ok(())
+    } else {
+        Err(MalformedKey)
+    }
 }
 
 fn checksum(random_digits: &str) -> String {
-    let digest = Sha256::new().chain_update(PREFIX).chain_update(random_digits).finalize();
+    let digest = Sha256::new()
+        .chain_update(PREFIX)
+        .chain_update(random_digits)
+        .finalize();
     let mut text = hex::encode(digest);
     text.truncate(CHECKSUM_DIGITS);
     text
@@ -167,7 +180,14 @@ mod tests {
         let good = SecretKey::from_random([1; 20]);
         let mut typo = good.expose().to_owned();
         typo.replace_range(20..21, "f");
-        for bad in ["", "sk-carnet-", "sk-proj-abc", &typo, &format!("{} ", good.expose()), &"é".repeat(29)] {
+        for bad in [
+            "",
+            "sk-carnet-",
+            "sk-proj-abc",
+            &typo,
+            &format!("{} ", good.expose()),
+            &"é".repeat(29),
+        ] {
             assert_eq!(check(bad), Err(MalformedKey), "{bad}");
         }
     }

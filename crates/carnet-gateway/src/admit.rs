@@ -1,0 +1,55 @@
+//! Stage 3, decide: principal and target become a permit or a denial. The decision itself is
+//! `carnet_policy::decide`'s; here the first permitted offer of a name is chosen.
+
+use carnet_policy::{Api, Ask, Decision, Denial, Permit, Principal};
+use jiff::Timestamp;
+
+use crate::codes::Code;
+use crate::error::{Denied, Fault, Stop};
+use crate::generation::Generation;
+use crate::resolve::Offer;
+
+/// Decide on the offers in turn: the first that is permitted, else why the first one is not.
+pub(crate) fn decide<'a>(
+    generation: &Generation,
+    principal: &Principal,
+    offers: &'a [Offer],
+    model: &str,
+    stream: bool,
+    now: Timestamp,
+) -> Result<(Permit, &'a Offer), Stop> {
+    if generation.is_stale(now) {
+        let fault = Fault::new(
+            Code::GenerationStale,
+            "a fact about this model changes at this moment; ask again in a second",
+        );
+        return Err(fault.retry_after(1).into());
+    }
+    let ask = Ask {
+        api: Api::ChatCompletions,
+        stream,
+    };
+    let mut first: Option<(Denial, &Offer)> = None;
+    for offer in offers {
+        match generation.decide(principal, &offer.target, &ask, now) {
+            Decision::Permit(permit) => return Ok((permit, offer)),
+            Decision::Deny(denial) => {
+                first.get_or_insert((denial, offer));
+            }
+        }
+    }
+    match first {
+        Some((denial, offer)) => Err(Stop::Denied(Box::new(Denied {
+            denial,
+            requested: model.to_owned(),
+            model: offer.model.clone(),
+            host: offer.host.clone(),
+            overlay: offer.overlay.clone(),
+        }))),
+        None => Err(Fault::new(
+            Code::ModelNotFound,
+            format!("no configured upstream offers `{model}`"),
+        )
+        .into()),
+    }
+}

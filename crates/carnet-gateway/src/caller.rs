@@ -1,0 +1,182 @@
+//! Stage 1, identify: credentials become a caller, or are counted as a stranger's.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use carnet_limits::{KeyEntry, KeyId, KeyRefused};
+use carnet_policy::Principal;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use tokio_util::sync::CancellationToken;
+
+use crate::codes::Code;
+use crate::error::Fault;
+use crate::generation::Generation;
+use crate::limits::{STRANGER_REFUSALS_MAX, STRANGER_SOURCES_MAX, STRANGER_WINDOW};
+
+/// Who asks: a valid key and, if the configuration still names it, the key's workload.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// The key.
+    pub(crate) key: KeyEntry,
+    /// Cancelled when the key is revoked.
+    pub(crate) revoked: CancellationToken,
+}
+
+/// Find the caller of a request.
+pub(crate) fn identify(generation: &Generation, headers: &HeaderMap) -> Result<Caller, Fault> {
+    let key = credential(headers).and_then(|text| match generation.keys().find(text) {
+        Ok(key) => Ok(key.clone()),
+        Err(why) => Err(refused(why)),
+    })?;
+    let revoked = generation
+        .revocation(&key.id)
+        .ok_or_else(|| refused(KeyRefused::Revoked))?;
+    Ok(Caller { key, revoked })
+}
+
+/// The principal that a caller's key speaks for.
+pub(crate) fn principal<'a>(
+    generation: &'a Generation,
+    caller: &Caller,
+) -> Result<&'a Principal, Fault> {
+    generation.principal(&caller.key.workload).ok_or_else(|| {
+        Fault::new(
+            Code::WorkloadUnknown,
+            format!(
+                "this key belongs to workload `{}`, which the configuration no longer names; ask your operator for a key of a current one",
+                caller.key.workload
+            ),
+        )
+    })
+}
+
+fn credential(headers: &HeaderMap) -> Result<&str, Fault> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(|| {
+        unauthorized("no key was sent; set the header `Authorization: Bearer sk-carnet-…`")
+    })?;
+    if values.next().is_some() {
+        return Err(unauthorized(
+            "more than one Authorization header was sent; send one",
+        ));
+    }
+    let text = value
+        .to_str()
+        .map_err(|_| unauthorized("the Authorization header is not ASCII"))?;
+    match text.split_once(' ') {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Ok(key.trim()),
+        _ => Err(unauthorized(
+            "the Authorization header is not of the form `Bearer sk-carnet-…`",
+        )),
+    }
+}
+
+/// Callers are not told whether a key was revoked or never existed; the metrics tell the operator.
+fn refused(why: KeyRefused) -> Fault {
+    match why {
+        KeyRefused::Malformed => unauthorized(
+            "this is no Carnet key: one begins with `sk-carnet-` and is copied whole; a provider's own key does not work here",
+        ),
+        KeyRefused::Revoked | KeyRefused::Unknown => {
+            unauthorized("this key is not valid; ask your operator for one (`carnet key create`)")
+        }
+    }
+}
+
+fn unauthorized(message: &str) -> Fault {
+    Fault::new(Code::InvalidApiKey, message)
+}
+
+/// Tokens by which running requests learn that their key was revoked.
+pub(crate) type Revocations = HashMap<KeyId, CancellationToken>;
+
+/// Counts requests without valid credentials, per source and for the log's aggregate.
+#[derive(Debug, Default)]
+pub(crate) struct Strangers {
+    // Only refused requests come here, so callers with a key never wait for this lock.
+    inner: Mutex<StrangerCounts>,
+}
+
+#[derive(Debug, Default)]
+struct StrangerCounts {
+    windows: HashMap<IpAddr, Window>,
+    overflow: Option<Window>,
+    refused: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    since: Instant,
+    refused: u32,
+}
+
+impl Strangers {
+    /// Count one refusal; false when this source has had too many.
+    pub(crate) fn refuse(&self, source: IpAddr, now: Instant) -> bool {
+        let mut counts = self.lock();
+        counts.refused = counts.refused.saturating_add(1);
+        if counts.windows.len() >= STRANGER_SOURCES_MAX && !counts.windows.contains_key(&source) {
+            counts
+                .windows
+                .retain(|_, window| now.duration_since(window.since) < STRANGER_WINDOW);
+        }
+        let full = counts.windows.len() >= STRANGER_SOURCES_MAX;
+        let fresh = Window {
+            since: now,
+            refused: 0,
+        };
+        let window = match counts.windows.get_mut(&source) {
+            Some(_) | None if !full => counts.windows.entry(source).or_insert(fresh),
+            Some(window) => window,
+            None => counts.overflow.get_or_insert(fresh),
+        };
+        if now.duration_since(window.since) >= STRANGER_WINDOW {
+            *window = fresh;
+        }
+        window.refused = window.refused.saturating_add(1);
+        window.refused <= STRANGER_REFUSALS_MAX
+    }
+
+    /// Refusals since the last call: what the log's aggregate record states.
+    pub(crate) fn take(&self) -> u64 {
+        std::mem::take(&mut self.lock().refused)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, StrangerCounts> {
+        // Counters stay usable whatever happened to the thread that held them.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_limited_alone_and_again_free_after_the_window() {
+        let strangers = Strangers::default();
+        let (noisy, quiet) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let start = Instant::now();
+        for _ in 0..STRANGER_REFUSALS_MAX {
+            assert!(strangers.refuse(noisy, start));
+        }
+        assert!(!strangers.refuse(noisy, start));
+        assert!(strangers.refuse(quiet, start));
+        assert!(strangers.refuse(noisy, start + STRANGER_WINDOW));
+        assert_eq!(strangers.take(), u64::from(STRANGER_REFUSALS_MAX) + 3);
+        assert_eq!(strangers.take(), 0);
+    }
+
+    #[test]
+    fn memory_for_sources_is_bounded() {
+        let strangers = Strangers::default();
+        let now = Instant::now();
+        for n in 0..(STRANGER_SOURCES_MAX as u32 * 2) {
+            strangers.refuse(IpAddr::from(n.to_be_bytes()), now);
+        }
+        assert!(strangers.lock().windows.len() <= STRANGER_SOURCES_MAX);
+    }
+}

@@ -1,0 +1,685 @@
+//! This crate's settings: what the file says (`Raw…`) and what is true (`Config` and its parts).
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use carnet_policy::Workload;
+use http::Uri;
+use http::uri::Scheme;
+use toml_span::{Span, Spanned};
+
+use crate::limits;
+
+section! {
+    /// The data listener.
+    RawServer {
+        required {}
+        optional {
+            /// Address and port of the data listener. Default `127.0.0.1:4390`.
+            listen: String,
+            /// Names under which callers reach the listener; a request for another Host is refused.
+            /// Default: localhost and the loopback addresses; needed when `listen` is no loopback address.
+            names: Vec<String>,
+            /// TLS for the data listener. Without it the listener speaks plain HTTP.
+            tls: RawTls,
+            /// Largest request body, in bytes. Default 33554432.
+            body_bytes_max: u64,
+            /// Connections open at once. Default 16384.
+            connections_max: u64,
+            /// What a revoked key does to running answers: `cut` (default) or `drain`.
+            on_revoke: String,
+            /// Seconds that running requests get after SIGTERM. Default 30.
+            drain_seconds: u64,
+        }
+    }
+}
+
+section! {
+    /// A certificate chain and its key, both PEM files.
+    RawTls {
+        required {
+            /// File with the certificate chain.
+            cert: String,
+            /// File with the private key.
+            key: String,
+        }
+        optional {}
+    }
+}
+
+section! {
+    /// A secret by reference: exactly one of the three.
+    RawKeyRef {
+        required {}
+        optional {
+            /// Name of an environment variable, read at the start.
+            env: String,
+            /// File whose first line is the secret; read again when it changes.
+            file: String,
+            /// Name of a systemd credential (a file below `$CREDENTIALS_DIRECTORY`).
+            credential: String,
+        }
+    }
+}
+
+section! {
+    /// One name under which callers reach a model of an upstream.
+    RawModel {
+        required {
+            /// The name that callers use.
+            name: String,
+        }
+        optional {
+            /// The upstream's own name for it. Default: the same.
+            upstream_model: String,
+        }
+    }
+}
+
+section! {
+    /// An OpenAI-compatible service to which permitted requests go.
+    RawUpstream {
+        required {
+            /// Name of this entry, in records and in the overlay.
+            name: String,
+            /// Address up to and without `/chat/completions`, for example `https://api.example.com/v1`.
+            base_url: String,
+            /// The models that callers may ask for here.
+            models: Vec<RawModel>,
+        }
+        optional {
+            /// Id of the host in the registry or the overlay. Default: found by the address.
+            host: String,
+            /// Grammar of the model ids. Default: the host's.
+            platform: String,
+            /// Region in which this upstream runs, where the host has several.
+            region: String,
+            /// The key that the upstream asks for; it is sent to this origin only.
+            key: RawKeyRef,
+            /// How the key is sent: `bearer` (default) or `api-key`.
+            auth: String,
+            /// PEM file with the certificate authorities to trust instead of the public ones.
+            ca_file: String,
+            /// PEM file with a client certificate chain.
+            client_cert: String,
+            /// PEM file with the key of the client certificate.
+            client_key: String,
+            /// HTTP proxy that is asked to CONNECT, for example `http://proxy.example:3128`.
+            proxy: String,
+            /// Whether the name in `base_url` may resolve to a private address. Default false.
+            private_addresses: bool,
+            /// Seconds for a connection. Default 10.
+            connect_seconds: u64,
+            /// Seconds until the response head. Default 600.
+            first_byte_seconds: u64,
+            /// Seconds between two pieces of an answer. Default 300.
+            idle_seconds: u64,
+        }
+    }
+}
+
+section! {
+    /// Who calls: what policy knows about the callers with a certain key.
+    RawWorkload {
+        required {
+            /// Id of the workload; keys belong to it.
+            id: String,
+        }
+        optional {
+            /// Team that answers for it.
+            team: String,
+            /// Sector, for example `government`.
+            sector: String,
+            /// Country of operation, ISO 3166-1 alpha-2.
+            country: String,
+            /// Nationality class of its users.
+            nationality: String,
+            /// Class of the devices it runs on.
+            device: String,
+            /// Purpose of the processing.
+            purpose: String,
+            /// Contracts that it performs.
+            contracts: Vec<String>,
+            /// Classes of data it may send.
+            data_classes: Vec<String>,
+            /// Free words for rules of your own.
+            tags: Vec<String>,
+        }
+    }
+}
+
+section! {
+    /// The log of records.
+    RawAudit {
+        required {}
+        optional {
+            /// `process` (default): a record survives the death of the process; `fsync`: also that of the machine.
+            durability: String,
+        }
+    }
+}
+
+/// The gateway's sections of the file.
+#[derive(Debug, Default)]
+pub struct RawConfig {
+    /// `[server]`
+    pub server: Option<RawServer>,
+    /// `[[upstream]]`
+    pub upstreams: Vec<RawUpstream>,
+    /// `[[workload]]`
+    pub workloads: Vec<RawWorkload>,
+    /// `[audit]`
+    pub audit: Option<RawAudit>,
+}
+
+/// A mistake in the configuration, at its place.
+#[derive(Clone, Debug)]
+pub struct ConfigProblem {
+    /// Where in the file.
+    pub span: Span,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+}
+
+/// The gateway's settings, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The data listener.
+    pub server: ServerConfig,
+    /// All upstreams.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// All workloads.
+    pub workloads: Vec<Workload>,
+    /// How durable a record is before its request is answered.
+    pub durability: carnet_audit::Durability,
+}
+
+/// The data listener's settings.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Host names served, lower case, without port.
+    pub names: Vec<String>,
+    /// Certificate and key files.
+    pub tls: Option<TlsFiles>,
+    /// Largest body in bytes.
+    pub body_bytes_max: u64,
+    /// Connections open at once.
+    pub connections_max: usize,
+    /// What a revoked key does to running answers.
+    pub on_revoke: OnRevoke,
+    /// Time for running requests after a signal to stop.
+    pub drain: Duration,
+}
+
+/// Certificate chain and key, PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain.
+    pub cert: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// What happens to running answers when their key is revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRevoke {
+    /// They end at once with an error.
+    Cut,
+    /// They run to their end.
+    Drain,
+}
+
+/// Where a secret is to be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyRef {
+    /// A systemd credential of this name.
+    Credential(String),
+    /// An environment variable.
+    Env(String),
+    /// The first line of a file.
+    File(PathBuf),
+}
+
+/// How an upstream wants its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthStyle {
+    /// `api-key: …`
+    ApiKey,
+    /// `authorization: Bearer …`
+    Bearer,
+}
+
+/// One upstream's settings. Equal settings may share connections over a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Name of the entry.
+    pub name: Arc<str>,
+    /// Address of the chat endpoint.
+    pub chat_url: Uri,
+    /// Scheme, host and port: all that a permit names as destination.
+    pub origin: Arc<str>,
+    /// Host id, when the file names one.
+    pub host: Option<String>,
+    /// Grammar, when the file names one.
+    pub platform: Option<String>,
+    /// Region, when the file names one.
+    pub region: Option<String>,
+    /// The key.
+    pub key: Option<KeyRef>,
+    /// How the key is sent.
+    pub auth: AuthStyle,
+    /// Names offered, each with the upstream's own.
+    pub models: Vec<(Arc<str>, Arc<str>)>,
+    /// Certificate authorities instead of the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// Client certificate.
+    pub client_cert: Option<TlsFiles>,
+    /// CONNECT proxy.
+    pub proxy: Option<Uri>,
+    /// Whether a name may resolve to a private address.
+    pub private_addresses: bool,
+    /// Time for a connection.
+    pub connect_timeout: Duration,
+    /// Time until the response head.
+    pub first_byte_timeout: Duration,
+    /// Time between two pieces of an answer.
+    pub idle_timeout: Duration,
+}
+
+/// Check the sections and join them; all mistakes at once. Relative paths are taken from `base`.
+///
+/// # Errors
+/// Every mistake found, in the order of the file's sections.
+pub fn validate(raw: &RawConfig, base: &Path) -> Result<Config, Vec<ConfigProblem>> {
+    let mut check = Check {
+        base,
+        problems: Vec::new(),
+    };
+    let server = check.server(raw.server.as_ref());
+    let upstreams = check.upstreams(&raw.upstreams);
+    let workloads = check.workloads(&raw.workloads);
+    let durability = check.durability(raw.audit.as_ref());
+    if check.problems.is_empty() {
+        Ok(Config {
+            server,
+            upstreams,
+            workloads,
+            durability,
+        })
+    } else {
+        Err(check.problems)
+    }
+}
+
+struct Check<'a> {
+    base: &'a Path,
+    problems: Vec<ConfigProblem>,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(ConfigProblem {
+            span,
+            message: message.into(),
+            help: Some(help.into()),
+        });
+    }
+
+    fn path(&self, text: &str) -> PathBuf {
+        self.base.join(text)
+    }
+
+    fn server(&mut self, raw: Option<&RawServer>) -> ServerConfig {
+        let mut server = ServerConfig {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4390)),
+            names: Vec::new(),
+            tls: None,
+            body_bytes_max: limits::BODY_BYTES_MAX,
+            connections_max: limits::CONNECTIONS_MAX,
+            on_revoke: OnRevoke::Cut,
+            drain: limits::DRAIN_TIME_MAX,
+        };
+        let Some(raw) = raw else {
+            server.names = loopback_names();
+            return server;
+        };
+        if let Some(listen) = &raw.listen {
+            match listen.value.parse() {
+                Ok(address) => server.listen = address,
+                Err(_) => self.problem(
+                    listen.span,
+                    format!("`{}` is not an address with a port", listen.value),
+                    "write it as \"127.0.0.1:4390\" or \"[::1]:4390\"",
+                ),
+            }
+        }
+        match &raw.names {
+            Some(names) if !names.value.is_empty() => {
+                server.names = names
+                    .value
+                    .iter()
+                    .map(|name| name.to_ascii_lowercase())
+                    .collect();
+            }
+            _ if server.listen.ip().is_loopback() => server.names = loopback_names(),
+            _ => self.problem(
+                raw.listen
+                    .as_ref()
+                    .map_or(Span::default(), |listen| listen.span),
+                "the listener is reachable from outside, but no host name is given",
+                "add names = [\"carnet.example.org\"] with the names that callers use",
+            ),
+        }
+        server.tls = raw.tls.as_ref().map(|tls| TlsFiles {
+            cert: self.path(&tls.value.cert.value),
+            key: self.path(&tls.value.key.value),
+        });
+        if let Some(max) = &raw.body_bytes_max {
+            if max.value == 0 || max.value > limits::BODY_BYTES_CEILING {
+                self.problem(
+                    max.span,
+                    format!("`body_bytes_max` is {}", max.value),
+                    format!("choose a number from 1 to {}", limits::BODY_BYTES_CEILING),
+                );
+            }
+            server.body_bytes_max = max.value;
+        }
+        if let Some(max) = &raw.connections_max {
+            match usize::try_from(max.value) {
+                Ok(value) if value > 0 && value <= tokio::sync::Semaphore::MAX_PERMITS => {
+                    server.connections_max = value
+                }
+                _ => self.problem(
+                    max.span,
+                    "`connections_max` is out of range",
+                    "choose a number from 1 to 1000000",
+                ),
+            }
+        }
+        if let Some(word) = &raw.on_revoke {
+            match word.value.as_str() {
+                "cut" => server.on_revoke = OnRevoke::Cut,
+                "drain" => server.on_revoke = OnRevoke::Drain,
+                other => self.problem(
+                    word.span,
+                    format!("`{other}` is not a way to revoke"),
+                    "write \"cut\" or \"drain\"",
+                ),
+            }
+        }
+        if let Some(seconds) = &raw.drain_seconds {
+            server.drain = Duration::from_secs(seconds.value.min(86_400));
+        }
+        server
+    }
+
+    fn upstreams(&mut self, raw: &[RawUpstream]) -> Vec<UpstreamConfig> {
+        let mut upstreams: Vec<UpstreamConfig> = Vec::with_capacity(raw.len());
+        for entry in raw {
+            let Some(upstream) = self.upstream(entry) else {
+                continue;
+            };
+            if upstreams.iter().any(|other| other.name == upstream.name) {
+                self.problem(
+                    entry.name.span,
+                    format!("two upstreams are named `{}`", upstream.name),
+                    "give each entry a name of its own",
+                );
+            }
+            upstreams.push(upstream);
+        }
+        upstreams
+    }
+
+    fn upstream(&mut self, raw: &RawUpstream) -> Option<UpstreamConfig> {
+        let url = self.base_url(&raw.base_url);
+        let key = raw.key.as_ref().and_then(|key| self.key_ref(key));
+        let auth = match raw
+            .auth
+            .as_ref()
+            .map(|auth| (auth.value.as_str(), auth.span))
+        {
+            None | Some(("bearer", _)) => AuthStyle::Bearer,
+            Some(("api-key", _)) => AuthStyle::ApiKey,
+            Some((other, span)) => {
+                self.problem(
+                    span,
+                    format!("`{other}` is not a way to send a key"),
+                    "write \"bearer\" or \"api-key\"",
+                );
+                AuthStyle::Bearer
+            }
+        };
+        if raw.name.value.is_empty()
+            || raw
+                .name
+                .value
+                .chars()
+                .any(|c| c.is_whitespace() || c.is_control())
+        {
+            self.problem(
+                raw.name.span,
+                "an upstream needs a name without spaces",
+                "for example name = \"openai\"",
+            );
+        }
+        if raw.models.value.is_empty() {
+            self.problem(
+                raw.models.span,
+                "an upstream without models can never be reached",
+                "add models = [{ name = \"…\" }]",
+            );
+        }
+        let proxy = raw.proxy.as_ref().and_then(|proxy| self.proxy(proxy));
+        let client_cert = match (&raw.client_cert, &raw.client_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles {
+                cert: self.path(&cert.value),
+                key: self.path(&key.value),
+            }),
+            (None, None) => None,
+            (Some(one), None) | (None, Some(one)) => {
+                self.problem(
+                    one.span,
+                    "a client certificate needs both its chain and its key",
+                    "give client_cert and client_key",
+                );
+                None
+            }
+        };
+        let (chat_url, origin) = url?;
+        let seconds = |value: &Option<Spanned<u64>>, default: Duration| {
+            value.as_ref().map_or(default, |seconds| {
+                Duration::from_secs(seconds.value.clamp(1, 86_400))
+            })
+        };
+        let text = |value: &Option<Spanned<String>>| value.as_ref().map(|text| text.value.clone());
+        Some(UpstreamConfig {
+            name: raw.name.value.as_str().into(),
+            chat_url,
+            origin,
+            host: text(&raw.host),
+            platform: text(&raw.platform),
+            region: text(&raw.region),
+            key,
+            auth,
+            models: raw.models.value.iter().map(offered).collect(),
+            ca_file: raw.ca_file.as_ref().map(|file| self.path(&file.value)),
+            client_cert,
+            proxy,
+            private_addresses: raw.private_addresses.as_ref().is_some_and(|yes| yes.value),
+            connect_timeout: seconds(&raw.connect_seconds, limits::CONNECT_TIME_MAX),
+            first_byte_timeout: seconds(&raw.first_byte_seconds, limits::FIRST_BYTE_TIME_MAX),
+            idle_timeout: seconds(&raw.idle_seconds, limits::IDLE_TIME_MAX),
+        })
+    }
+
+    /// The chat endpoint and the origin of a base address.
+    fn base_url(&mut self, raw: &Spanned<String>) -> Option<(Uri, Arc<str>)> {
+        const HELP: &str =
+            "write it as \"https://api.example.com/v1\", without query, user name or password";
+        let uri: Uri = match raw.value.parse() {
+            Ok(uri) => uri,
+            Err(_) => {
+                self.problem(raw.span, format!("`{}` is not an address", raw.value), HELP);
+                return None;
+            }
+        };
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            self.problem(
+                raw.span,
+                format!("`{}` has no scheme or no host", raw.value),
+                HELP,
+            );
+            return None;
+        };
+        let known_scheme = *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
+        if !known_scheme || uri.query().is_some() || authority.as_str().contains('@') {
+            self.problem(
+                raw.span,
+                format!("`{}` is not a plain http or https address", raw.value),
+                HELP,
+            );
+            return None;
+        }
+        let origin = format!("{scheme}://{authority}").to_ascii_lowercase();
+        let path = uri.path().trim_end_matches('/');
+        match format!("{origin}{path}/chat/completions").parse() {
+            Ok(chat_url) => Some((chat_url, origin.into())),
+            Err(_) => {
+                self.problem(raw.span, format!("`{}` is not an address", raw.value), HELP);
+                None
+            }
+        }
+    }
+
+    fn proxy(&mut self, raw: &Spanned<String>) -> Option<Uri> {
+        let uri = raw
+            .value
+            .parse::<Uri>()
+            .ok()
+            .filter(|uri| uri.scheme() == Some(&Scheme::HTTP) && uri.host().is_some());
+        if uri.is_none() {
+            self.problem(
+                raw.span,
+                format!("`{}` is not the address of an HTTP proxy", raw.value),
+                "write it as \"http://proxy.example:3128\"",
+            );
+        }
+        uri
+    }
+
+    fn key_ref(&mut self, raw: &Spanned<RawKeyRef>) -> Option<KeyRef> {
+        let RawKeyRef {
+            env,
+            file,
+            credential,
+        } = &raw.value;
+        match (env, file, credential) {
+            (Some(env), None, None) => Some(KeyRef::Env(env.value.clone())),
+            (None, Some(file), None) => Some(KeyRef::File(self.path(&file.value))),
+            (None, None, Some(name)) if !name.value.contains(['/', '\\']) => {
+                Some(KeyRef::Credential(name.value.clone()))
+            }
+            _ => {
+                self.problem(
+                    raw.span,
+                    "a key needs exactly one reference",
+                    "write key = { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" }; the key itself never stands in this file",
+                );
+                None
+            }
+        }
+    }
+
+    fn workloads(&mut self, raw: &[RawWorkload]) -> Vec<Workload> {
+        let mut workloads: Vec<Workload> = Vec::with_capacity(raw.len());
+        for entry in raw {
+            if entry.id.value.is_empty() || workloads.iter().any(|other| other.id == entry.id.value)
+            {
+                self.problem(
+                    entry.id.span,
+                    format!("`{}` is no id of its own", entry.id.value),
+                    "give each workload an id that no other has",
+                );
+            }
+            if let Some(country) = &entry.country
+                && !(country.value.len() == 2
+                    && country.value.bytes().all(|b| b.is_ascii_uppercase()))
+            {
+                self.problem(
+                    country.span,
+                    format!("`{}` is not a country code", country.value),
+                    "write two upper-case letters as in ISO 3166-1",
+                );
+            }
+            workloads.push(workload(entry));
+        }
+        workloads
+    }
+
+    fn durability(&mut self, raw: Option<&RawAudit>) -> carnet_audit::Durability {
+        match raw
+            .and_then(|audit| audit.durability.as_ref())
+            .map(|word| (word.value.as_str(), word.span))
+        {
+            None | Some(("process", _)) => carnet_audit::Durability::Process,
+            Some(("fsync", _)) => carnet_audit::Durability::Fsync,
+            Some((other, span)) => {
+                self.problem(
+                    span,
+                    format!("`{other}` is not a durability"),
+                    "write \"process\" or \"fsync\"",
+                );
+                carnet_audit::Durability::Process
+            }
+        }
+    }
+}
+
+fn offered(raw: &RawModel) -> (Arc<str>, Arc<str>) {
+    let name: Arc<str> = raw.name.value.as_str().into();
+    let upstream = raw
+        .upstream_model
+        .as_ref()
+        .map_or_else(|| name.clone(), |model| model.value.as_str().into());
+    (name, upstream)
+}
+
+fn workload(raw: &RawWorkload) -> Workload {
+    let list = |value: &Option<Spanned<Vec<String>>>| {
+        value
+            .as_ref()
+            .map_or_else(Vec::new, |list| list.value.clone())
+    };
+    // What the file does not say keeps the word for unknown.
+    let unsaid = Workload::default();
+    let text = |value: &Option<Spanned<String>>| {
+        value
+            .as_ref()
+            .map_or_else(|| unsaid.team.clone(), |text| text.value.clone())
+    };
+    Workload {
+        id: raw.id.value.clone(),
+        team: text(&raw.team),
+        sector: text(&raw.sector),
+        country: raw.country.as_ref().map(|country| country.value.clone()),
+        nationality: text(&raw.nationality),
+        device: text(&raw.device),
+        purpose: text(&raw.purpose),
+        contracts: list(&raw.contracts),
+        data_classes: list(&raw.data_classes),
+        tags: list(&raw.tags),
+    }
+}
+
+fn loopback_names() -> Vec<String> {
+    ["localhost", "127.0.0.1", "[::1]"]
+        .map(String::from)
+        .to_vec()
+}

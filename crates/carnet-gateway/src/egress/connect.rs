@@ -1,0 +1,227 @@
+//! Opening a connection to an upstream, and keeping what is known of it: address and certificate.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tower_service::Service;
+
+use super::address::Resolver;
+
+/// What is known of a connection: the evidence of where a prompt went.
+#[derive(Debug)]
+pub(crate) struct ConnectionFacts {
+    /// The peer's address: the upstream's, or the proxy's.
+    pub(crate) address: Option<Arc<str>>,
+    /// The name that the certificate was checked against.
+    pub(crate) server_name: Option<Arc<str>>,
+    /// SHA-256 of the upstream's certificate (DER), in hexadecimal digits.
+    pub(crate) certificate_sha256: Option<Arc<str>>,
+    /// The proxy that was asked to connect.
+    pub(crate) proxy: Option<Arc<str>>,
+}
+
+/// The TLS handshake failed.
+#[derive(Debug, Error)]
+#[error("TLS with `{server_name}` failed: {source}")]
+pub(crate) struct HandshakeFailed {
+    server_name: String,
+    source: io::Error,
+}
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Opens connections to one origin, whatever address it is asked for.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    tcp: Tcp,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    proxy: Option<Arc<str>>,
+}
+
+#[derive(Clone)]
+enum Tcp {
+    Direct(HttpConnector<Resolver>),
+    Proxied(Tunnel<HttpConnector<Resolver>>),
+}
+
+impl Connector {
+    pub(crate) fn new(
+        tcp: HttpConnector<Resolver>,
+        proxy: Option<&Uri>,
+        tls: Option<(TlsConnector, ServerName<'static>)>,
+    ) -> Self {
+        let name = proxy
+            .and_then(|uri| uri.authority())
+            .map(|authority| authority.as_str().into());
+        let tcp = match proxy {
+            Some(uri) => Tcp::Proxied(Tunnel::new(uri.clone(), tcp)),
+            None => Tcp::Direct(tcp),
+        };
+        Self {
+            tcp,
+            tls,
+            proxy: name,
+        }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = UpstreamConnection;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<UpstreamConnection, Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match &mut self.tcp {
+            Tcp::Direct(tcp) => tcp.poll_ready(cx).map_err(Into::into),
+            Tcp::Proxied(tunnel) => tunnel.poll_ready(cx).map_err(Into::into),
+        }
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let mut this = self.clone();
+        Box::pin(async move {
+            let tcp = match &mut this.tcp {
+                Tcp::Direct(tcp) => tcp.call(uri).await?,
+                Tcp::Proxied(tunnel) => tunnel.call(uri).await?,
+            };
+            this.finish(tcp.into_inner()).await
+        })
+    }
+}
+
+impl Connector {
+    async fn finish(self, tcp: TcpStream) -> Result<UpstreamConnection, Error> {
+        let mut facts = ConnectionFacts {
+            address: tcp
+                .peer_addr()
+                .ok()
+                .map(|address| address.to_string().into()),
+            server_name: None,
+            certificate_sha256: None,
+            proxy: self.proxy.clone(),
+        };
+        let Some((connector, name)) = self.tls else {
+            return Ok(UpstreamConnection {
+                io: Io::Plain(TokioIo::new(tcp)),
+                facts: Arc::new(facts),
+            });
+        };
+        let server_name = name.to_str().into_owned();
+        let stream = match connector.connect(name, tcp).await {
+            Ok(stream) => stream,
+            Err(source) => {
+                return Err(HandshakeFailed {
+                    server_name,
+                    source,
+                }
+                .into());
+            }
+        };
+        let certificate = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .and_then(<[_]>::first);
+        facts.certificate_sha256 = certificate.map(|der| hex::encode(Sha256::digest(der)).into());
+        facts.server_name = Some(server_name.into());
+        Ok(UpstreamConnection {
+            io: Io::Tls(Box::new(TokioIo::new(stream))),
+            facts: Arc::new(facts),
+        })
+    }
+}
+
+/// An open connection with its facts.
+pub(crate) struct UpstreamConnection {
+    io: Io,
+    facts: Arc<ConnectionFacts>,
+}
+
+enum Io {
+    Plain(TokioIo<TcpStream>),
+    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+}
+
+impl Connection for UpstreamConnection {
+    fn connected(&self) -> Connected {
+        let connected = Connected::new().extra(self.facts.clone());
+        match &self.io {
+            Io::Tls(stream) if stream.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
+                connected.negotiated_h2()
+            }
+            _ => connected,
+        }
+    }
+}
+
+impl Read for UpstreamConnection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Io::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, buf),
+        }
+    }
+}
+
+impl Write for UpstreamConnection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_flush(cx),
+            Io::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(cx),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.io {
+            Io::Plain(io) => io.is_write_vectored(),
+            Io::Tls(io) => io.is_write_vectored(),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Io::Tls(io) => Pin::new(io.as_mut()).poll_write_vectored(cx, bufs),
+        }
+    }
+}

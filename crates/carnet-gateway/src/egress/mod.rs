@@ -1,0 +1,413 @@
+//! Stage 5, send: a cleared request goes out once, to the origin that its permit names.
+
+mod address;
+mod connect;
+mod secret;
+
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::uri::Scheme;
+use http::{Method, Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::{CaptureConnection, HttpConnector, capture_connection};
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use smallvec::SmallVec;
+use thiserror::Error;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use self::address::{AddressRefused, Resolver};
+pub(crate) use self::connect::ConnectionFacts;
+use self::connect::{Connector, HandshakeFailed};
+pub use self::secret::Secret;
+use crate::codes::Code;
+use crate::config::UpstreamConfig;
+use crate::error::Fault;
+use crate::limits::{POOL_IDLE_MAX, POOL_IDLE_TIME_MAX};
+use crate::screen::Cleared;
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("carnet/", env!("CARGO_PKG_VERSION")));
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// An upstream with its connections.
+pub(crate) struct Upstream {
+    config: UpstreamConfig,
+    client: Client<Connector, SegmentsBody>,
+    auth: Option<(HeaderName, HeaderValue)>,
+}
+
+/// Why an upstream cannot be set up.
+#[derive(Debug, Error)]
+pub enum UpstreamProblem {
+    /// A PEM file could not be used.
+    #[error("`{file}`: {why}")]
+    Pem {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The key has characters that no header may carry.
+    #[error("the key of upstream `{0}` has characters that cannot stand in a header")]
+    Key(Arc<str>),
+    /// The host in the base address is no name for a certificate.
+    #[error("`{0}` is not a name that a certificate can be checked against")]
+    ServerName(String),
+    /// The TLS settings do not fit together.
+    #[error("TLS settings of upstream `{upstream}`: {why}")]
+    Tls {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// What the TLS library says.
+        why: rustls::Error,
+    },
+}
+
+/// The files that an upstream needs, read by the caller.
+#[derive(Debug, Default)]
+pub struct UpstreamFiles {
+    /// The provider's key.
+    pub key: Option<Secret>,
+    /// PEM of the certificate authorities.
+    pub ca: Option<Vec<u8>>,
+    /// PEM of client certificate chain and key.
+    pub client_cert: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Upstream {
+    pub(crate) fn new(
+        config: UpstreamConfig,
+        files: &UpstreamFiles,
+    ) -> Result<Self, UpstreamProblem> {
+        let host = config.chat_url.host().unwrap_or_default().to_owned();
+        let names_itself_local = host == "localhost" || host.ends_with(".localhost");
+        let mut tcp = HttpConnector::new_with_resolver(Resolver {
+            // A proxy is the operator's own and may well be private; behind it we resolve nothing.
+            private_addresses: config.private_addresses
+                || names_itself_local
+                || config.proxy.is_some(),
+        });
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(config.connect_timeout));
+        let tls = match config.chat_url.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => Some(tls(&config, files, &host)?),
+            _ => None,
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(POOL_IDLE_MAX)
+            .pool_idle_timeout(POOL_IDLE_TIME_MAX)
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            // A silent second attempt would spend one permit twice.
+            .retry_canceled_requests(false)
+            .build(Connector::new(tcp, config.proxy.as_ref(), tls));
+        let auth = match &files.key {
+            Some(key) => Some(
+                key.header(config.auth)
+                    .ok_or_else(|| UpstreamProblem::Key(config.name.clone()))?,
+            ),
+            None => None,
+        };
+        Ok(Self {
+            config,
+            client,
+            auth,
+        })
+    }
+
+    /// The same upstream with another key: connections stay.
+    pub(crate) fn with_key(&self, files: &UpstreamFiles) -> Result<Self, UpstreamProblem> {
+        let auth = match &files.key {
+            Some(key) => Some(
+                key.header(self.config.auth)
+                    .ok_or_else(|| UpstreamProblem::Key(self.config.name.clone()))?,
+            ),
+            None => None,
+        };
+        Ok(Self {
+            config: self.config.clone(),
+            client: self.client.clone(),
+            auth,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    pub(crate) fn config(&self) -> &UpstreamConfig {
+        &self.config
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream")
+            .field("name", &self.config.name)
+            .finish_non_exhaustive()
+    }
+}
+
+fn tls(
+    config: &UpstreamConfig,
+    files: &UpstreamFiles,
+    host: &str,
+) -> Result<(TlsConnector, ServerName<'static>), UpstreamProblem> {
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
+        .map_err(|_| UpstreamProblem::ServerName(host.to_owned()))?;
+    let problem = |why| UpstreamProblem::Tls {
+        upstream: config.name.clone(),
+        why,
+    };
+    let mut roots = RootCertStore::empty();
+    match (&files.ca, &config.ca_file) {
+        (Some(pem), Some(file)) => {
+            for certificate in certificates(pem, &file.display().to_string())? {
+                roots.add(certificate).map_err(problem)?;
+            }
+        }
+        _ => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+    }
+    let builder = ClientConfig::builder_with_provider(crate::server::crypto_provider())
+        .with_safe_default_protocol_versions()
+        .map_err(problem)?
+        .with_root_certificates(roots);
+    let mut client = match (&files.client_cert, &config.client_cert) {
+        (Some((chain, key)), Some(paths)) => {
+            let chain = certificates(chain, &paths.cert.display().to_string())?;
+            builder
+                .with_client_auth_cert(chain, private_key(key, &paths.key.display().to_string())?)
+                .map_err(problem)?
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok((TlsConnector::from(Arc::new(client)), name))
+}
+
+/// All certificates of a PEM text; none is an error.
+pub(crate) fn certificates(
+    pem: &[u8],
+    file: &str,
+) -> Result<Vec<CertificateDer<'static>>, UpstreamProblem> {
+    let problem = |why: String| UpstreamProblem::Pem {
+        file: file.to_owned(),
+        why,
+    };
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|why| problem(why.to_string()))?;
+    if certificates.is_empty() {
+        return Err(problem("there is no certificate in it".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// The private key of a PEM text.
+pub(crate) fn private_key(
+    pem: &[u8],
+    file: &str,
+) -> Result<PrivateKeyDer<'static>, UpstreamProblem> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|why| UpstreamProblem::Pem {
+        file: file.to_owned(),
+        why: why.to_string(),
+    })
+}
+
+/// An upstream's response head, with its body still to come.
+pub(crate) struct Answer {
+    pub(crate) response: Response<Incoming>,
+}
+
+/// A cleared request on its way: where it went is known as soon as a connection is chosen.
+#[derive(Debug)]
+pub(crate) struct Sent(CaptureConnection);
+
+impl Sent {
+    /// The connection that carries the prompt, if one was made.
+    pub(crate) fn connection(&self) -> Option<Arc<ConnectionFacts>> {
+        let mut extensions = http::Extensions::new();
+        self.0
+            .connection_metadata()
+            .as_ref()?
+            .get_extras(&mut extensions);
+        extensions.remove::<Arc<ConnectionFacts>>()
+    }
+}
+
+/// How an attempt failed.
+#[derive(Debug)]
+pub(crate) struct SendFailed {
+    pub(crate) fault: Fault,
+    /// Nothing was sent: a kept connection turned out to be closed.
+    pub(crate) unsent: bool,
+}
+
+/// Begin an attempt: the returned future does the work, `Sent` tells where it went.
+pub(crate) fn send(
+    upstream: &Arc<Upstream>,
+    cleared: Cleared,
+) -> (
+    Sent,
+    impl Future<Output = Result<Answer, SendFailed>> + use<>,
+) {
+    let stream = cleared.stream();
+    // INVARIANT: the destination is the permit's. The upstream was found by it, and differs only if
+    // the generation was built wrongly; then nothing is sent.
+    let permitted = *cleared.permit().origin() == upstream.config.origin
+        && *cleared.permit().upstream() == upstream.config.name;
+    let mut request = Request::new(SegmentsBody::new(cleared.into_body()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = if permitted {
+        upstream.config.chat_url.clone()
+    } else {
+        Uri::default()
+    };
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(ACCEPT, if stream { EVENT_STREAM } else { JSON });
+    headers.insert(ACCEPT_ENCODING, IDENTITY);
+    headers.insert(USER_AGENT, AGENT);
+    if let Some((name, value)) = &upstream.auth {
+        headers.insert(name.clone(), value.clone());
+    }
+    let sent = Sent(capture_connection(&mut request));
+    let upstream = upstream.clone();
+    let answer = async move {
+        match timeout(
+            upstream.config.first_byte_timeout,
+            upstream.client.request(request),
+        )
+        .await
+        {
+            Ok(Ok(response)) if response.status().is_redirection() => Err(failed(Fault::new(
+                Code::UpstreamRedirect,
+                format!(
+                    "upstream `{}` answered with a redirect ({}), which is never followed; correct its `base_url`",
+                    upstream.name(),
+                    response.status().as_u16()
+                ),
+            ))),
+            Ok(Ok(response)) => Ok(Answer { response }),
+            Ok(Err(error)) => Err(explain(&upstream, &error)),
+            Err(_) => Err(failed(Fault::new(
+                Code::UpstreamTimeout,
+                format!(
+                    "upstream `{}` did not begin to answer within {} seconds",
+                    upstream.name(),
+                    upstream.config.first_byte_timeout.as_secs()
+                ),
+            ))),
+        }
+    };
+    (sent, answer)
+}
+
+fn failed(fault: Fault) -> SendFailed {
+    SendFailed {
+        fault,
+        unsent: false,
+    }
+}
+
+/// Tell a connection that failed from one that broke, and say it without the upstream's address.
+fn explain(upstream: &Upstream, error: &legacy::Error) -> SendFailed {
+    let name = upstream.name();
+    if let Some(refused) = cause::<AddressRefused>(error) {
+        let message = format!(
+            "upstream `{name}`: {refused}; if that is meant, set `private_addresses = true` for it"
+        );
+        return failed(Fault::new(Code::UpstreamAddressRefused, message));
+    }
+    if let Some(handshake) = cause::<HandshakeFailed>(error) {
+        return failed(Fault::new(
+            Code::UpstreamUnreachable,
+            format!("upstream `{name}`: {handshake}"),
+        ));
+    }
+    if error.is_connect() {
+        let why = root(error);
+        return failed(Fault::new(
+            Code::UpstreamUnreachable,
+            format!("upstream `{name}` cannot be reached: {why}"),
+        ));
+    }
+    let unsent = cause::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled);
+    let fault = Fault::new(
+        Code::UpstreamClosed,
+        format!("upstream `{name}` closed the connection before it answered"),
+    );
+    SendFailed { fault, unsent }
+}
+
+fn cause<T: StdError + 'static>(error: &legacy::Error) -> Option<&T> {
+    let mut next: Option<&(dyn StdError + 'static)> = error.source();
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn root(error: &legacy::Error) -> String {
+    let mut last: &(dyn StdError + 'static) = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}
+
+/// A request body in pieces that were never copied together.
+pub(crate) struct SegmentsBody {
+    segments: smallvec::IntoIter<[Bytes; 4]>,
+    left: u64,
+}
+
+impl SegmentsBody {
+    fn new(segments: SmallVec<[Bytes; 4]>) -> Self {
+        let left = segments.iter().map(|segment| segment.len() as u64).sum();
+        Self {
+            segments: segments.into_iter(),
+            left,
+        }
+    }
+}
+
+impl Body for SegmentsBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(next) = self.segments.next() else {
+            return Poll::Ready(None);
+        };
+        self.left = self.left.saturating_sub(next.len() as u64);
+        Poll::Ready(Some(Ok(Frame::data(next))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,192 @@
+//! The only place where an outcome becomes an HTTP status and body.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use carnet_policy::{Denial, Effect, Verdict};
+use carnet_wire::openai::ErrorBody;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderName, Response};
+use serde_json::json;
+
+use crate::codes::Code;
+use crate::relay::ResponseBody;
+
+/// Tells stock clients not to ask again by themselves.
+pub(crate) const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Why a request goes no further.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Policy does not permit it.
+    Denied(Box<Denied>),
+    /// Something else is in the way.
+    Fault(Fault),
+}
+
+/// A denial with what the caller is told about it.
+#[derive(Debug)]
+pub(crate) struct Denied {
+    /// The decision.
+    pub(crate) denial: Denial,
+    /// The name that the caller asked for.
+    pub(crate) requested: String,
+    /// Its node in the registry or overlay.
+    pub(crate) model: Option<Arc<str>>,
+    /// The host behind the upstream.
+    pub(crate) host: Option<Arc<str>>,
+    /// Lines that would complete what is unknown, when that is what is missing.
+    pub(crate) overlay: Option<String>,
+}
+
+/// An error with its code and the text for the caller.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// Code, status and type.
+    pub(crate) code: Code,
+    /// What happened, with the fix where there is one.
+    pub(crate) message: String,
+    /// The request field concerned.
+    pub(crate) param: Option<String>,
+    /// Seconds to wait.
+    pub(crate) retry_after: Option<u32>,
+}
+
+impl Fault {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            param: None,
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    fn body(&self, record: Option<&str>) -> ErrorBody {
+        let mut body =
+            ErrorBody::new(self.message.as_str(), self.code.kind()).code(self.code.as_str());
+        if let Some(param) = &self.param {
+            body = body.param(param.as_str());
+        }
+        with_record(body, record)
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Stop {
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Denied(_) => Code::PolicyDenied,
+            Self::Fault(fault) => fault.code,
+        }
+    }
+
+    fn body(&self, record: Option<&str>) -> ErrorBody {
+        match self {
+            Self::Denied(denied) => denied_body(denied, record),
+            Self::Fault(fault) => fault.body(record),
+        }
+    }
+
+    /// The whole response. `record` is the id under which the log has this request.
+    pub(crate) fn response(&self, record: Option<&str>) -> Response<ResponseBody> {
+        let code = self.code();
+        let mut response = Response::new(ResponseBody::full(self.body(record).to_body()));
+        *response.status_mut() = code.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let retry = if code.retry() { "true" } else { "false" };
+        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static(retry));
+        if let Self::Fault(Fault {
+            retry_after: Some(seconds),
+            ..
+        }) = self
+        {
+            headers.insert(RETRY_AFTER, HeaderValue::from(*seconds));
+        }
+        response
+    }
+
+    /// The same as an event within a stream that has already begun.
+    pub(crate) fn event(&self, record: &str) -> Bytes {
+        self.body(Some(record)).to_event()
+    }
+}
+
+fn denied_body(denied: &Denied, record: Option<&str>) -> ErrorBody {
+    let verdict = denied.denial.verdict();
+    let message = denial_message(&denied.requested, verdict);
+    let permitted: Vec<&str> = permitted_instead(verdict).collect();
+    let mut body = ErrorBody::new(message, Code::PolicyDenied.kind())
+        .param("model")
+        .code(Code::PolicyDenied.as_str())
+        .extra("reasons", json!(verdict.reasons()))
+        .extra("facts", json!(verdict.facts()))
+        .extra("permitted", json!(permitted));
+    if let Some(overlay) = &denied.overlay {
+        body = body.extra("help", overlay.as_str());
+    }
+    with_record(body, record)
+}
+
+fn with_record(body: ErrorBody, record: Option<&str>) -> ErrorBody {
+    match record {
+        Some(record) => body.extra("record", record),
+        None => body,
+    }
+}
+
+/// What a developer reads who never heard of Carnet: what was refused, why, on which facts, and
+/// what would be let through.
+fn denial_message(requested: &str, verdict: &Verdict) -> String {
+    let mut message = format!("`{requested}` is not permitted here");
+    for (at, reason) in verdict.reasons().iter().enumerate() {
+        message.push_str(if at == 0 { ": " } else { "; " });
+        message.push_str(&reason.title);
+    }
+    let mut facts = verdict.facts().iter().take(FACTS_TOLD).peekable();
+    if facts.peek().is_some() {
+        message.push_str(". It rests on: ");
+    }
+    for (at, fact) in facts.enumerate() {
+        if at > 0 {
+            message.push_str("; ");
+        }
+        message.push_str(&format!(
+            "{} = {} ({}, confidence {})",
+            fact.claim, fact.value, fact.source, fact.confidence
+        ));
+    }
+    let mut permitted = permitted_instead(verdict).peekable();
+    if permitted.peek().is_some() {
+        message.push_str(". Permitted instead: ");
+        message.push_str(&permitted.collect::<Vec<_>>().join(", "));
+    }
+    message
+}
+
+/// Facts in the sentence; the body's `facts` has all of them.
+const FACTS_TOLD: usize = 4;
+
+fn permitted_instead(verdict: &Verdict) -> impl Iterator<Item = &str> {
+    verdict
+        .counterfactuals()
+        .iter()
+        .filter(|other| other.decision == Effect::Permit)
+        .map(|other| &*other.change)
+}

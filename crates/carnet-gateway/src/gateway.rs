@@ -1,0 +1,265 @@
+//! The running gateway: the generation in force, the log, the counters, and the handles by which
+//! the admin side reads and changes them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use carnet_audit::{Kind, Log, Record};
+use carnet_limits::KeyRing;
+use carnet_policy::Api;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::caller::Strangers;
+use crate::generation::{Generation, Versions};
+use crate::limits::RECENT_DECISIONS_MAX;
+use crate::metrics::Metrics;
+use crate::recent::{Recent, RecentDecision};
+
+/// Where instants come from: the process passes its clock in, tests pass theirs.
+pub type Clock = fn() -> Timestamp;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Gateway {
+    generation: ArcSwap<Generation>,
+    log: Log,
+    clock: Clock,
+    started: Timestamp,
+    metrics: Metrics,
+    strangers: Strangers,
+    recent: Recent,
+    // Makes record ids of one process unique without asking for randomness on every request.
+    ids: RecordIds,
+    words: Words,
+}
+
+/// Words for the `api` of a record.
+#[derive(Debug)]
+pub(crate) struct Words {
+    pub(crate) chat: Arc<str>,
+    pub(crate) models: Arc<str>,
+}
+
+/// What the admin listener tells of the process.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: &'static str,
+    /// Since when it runs.
+    pub started: Timestamp,
+    /// Number of the generation in force.
+    pub generation: u64,
+    /// Since when that one is in force.
+    pub loaded_at: Timestamp,
+    /// Versions of configuration, policy and registry.
+    pub versions: Versions,
+    /// Instant at which a fact changes by its date, if one does.
+    pub facts_valid_until: Option<Timestamp>,
+    /// Whether requests are taken, or why not.
+    pub ready: bool,
+    /// Why not.
+    pub not_ready: Option<String>,
+    /// Entries in the log.
+    pub log_entries: u64,
+    /// Requests now running.
+    pub open_requests: i64,
+}
+
+impl Gateway {
+    /// A gateway with its first generation. `seed` makes the record ids of this process its own.
+    #[must_use]
+    pub fn new(generation: Generation, log: Log, clock: Clock, seed: u64) -> Self {
+        let metrics = Metrics::default();
+        metrics.generation(generation.number());
+        Self {
+            generation: ArcSwap::from_pointee(generation),
+            log,
+            started: clock(),
+            clock,
+            metrics,
+            strangers: Strangers::default(),
+            recent: Recent::default(),
+            ids: RecordIds {
+                seed,
+                next: AtomicU64::new(0),
+            },
+            words: Words {
+                chat: Api::ChatCompletions.as_str().into(),
+                models: "models".into(),
+            },
+        }
+    }
+
+    /// The generation in force.
+    #[must_use]
+    pub fn generation(&self) -> Arc<Generation> {
+        self.generation.load_full()
+    }
+
+    /// Put a generation in force. Answers that run with keys which it no longer accepts are cut.
+    pub fn swap(&self, next: Generation) {
+        self.metrics.generation(next.number());
+        let next = Arc::new(next);
+        let previous = self.generation.swap(next.clone());
+        previous.retire(&next);
+    }
+
+    /// Put other keys in force.
+    pub fn set_keys(&self, keys: KeyRing) {
+        self.swap(self.generation().with_keys(keys, self.now()));
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The counters as Prometheus reads them.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        let log = self.log.status();
+        self.metrics
+            .text((log.size, log.pending), self.generation.load().cache())
+    }
+
+    /// How things stand.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let generation = self.generation();
+        let not_ready = self.not_ready();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            started: self.started,
+            generation: generation.number(),
+            loaded_at: generation.loaded_at(),
+            versions: generation.versions().clone(),
+            facts_valid_until: generation.valid_until(),
+            ready: not_ready.is_none(),
+            not_ready,
+            log_entries: self.log.status().size,
+            open_requests: self.metrics.open.get(),
+        }
+    }
+
+    /// Decisions of the last hour, newest first, at most `max`.
+    #[must_use]
+    pub fn recent(&self, max: usize) -> Vec<RecentDecision> {
+        self.recent.list(self.now(), max.min(RECENT_DECISIONS_MAX))
+    }
+
+    /// Why requests are not taken, if so.
+    #[must_use]
+    pub fn not_ready(&self) -> Option<String> {
+        let full = self.log.status().full?;
+        Some(format!("the log takes no further record: {full}"))
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Put the start of the process into the log, with what it found of the last one.
+    pub fn record_start(&self, interrupted: u64) {
+        let number = self.generation.load().number();
+        self.record_event(
+            Kind::Start,
+            &format!(
+                "generation {number}; {interrupted} requests of the last run were interrupted"
+            ),
+        );
+    }
+
+    /// Put the end of the process into the log.
+    pub fn record_stop(&self) {
+        self.record_event(Kind::Stop, "ended in good order");
+    }
+
+    /// Put the generation in force into the log, with the reason for the change.
+    pub fn record_generation(&self, why: &str) {
+        let number = self.generation.load().number();
+        self.record_event(
+            Kind::Config,
+            &format!("generation {number} in force: {why}"),
+        );
+    }
+
+    /// Put something that an administrator did into the log; `detail` never holds a secret.
+    pub fn record_admin(&self, detail: &str) {
+        self.record_event(Kind::Admin, detail);
+    }
+
+    fn record_event(&self, kind: Kind, detail: &str) {
+        let versions = self.generation.load().versions().clone();
+        let mut record = Record::event(kind, self.next_id(self.now()), self.now(), detail);
+        record.config_version = Some(versions.config);
+        record.policy_version = Some(versions.policy);
+        record.registry_version = Some(versions.registry);
+        match self.log.reserve() {
+            Ok(slot) => slot.leaf(record),
+            Err(full) => tracing::warn!(%full, detail, "an event could not be recorded"),
+        }
+    }
+
+    /// Put requests without valid credentials since the last call into the log, as one record.
+    pub fn record_strangers(&self) {
+        let refused = self.strangers.take();
+        if refused == 0 {
+            return;
+        }
+        match self.log.reserve() {
+            Ok(slot) => slot.leaf(Record::strangers(
+                self.ids.next(self.now()),
+                self.now(),
+                refused,
+            )),
+            Err(full) => {
+                tracing::warn!(%full, refused, "refused credentials could not be recorded")
+            }
+        }
+    }
+
+    /// Now, by the clock of the process.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(crate) fn strangers(&self) -> &Strangers {
+        &self.strangers
+    }
+
+    pub(crate) fn recents(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Words that stand in every record, shared by all of them.
+    pub(crate) fn words(&self) -> &Words {
+        &self.words
+    }
+
+    pub(crate) fn next_id(&self, now: Timestamp) -> Arc<str> {
+        self.ids.next(now)
+    }
+}
+
+/// Ids that sort by time: milliseconds, then a number that this process gives once, mixed with its seed.
+#[derive(Debug)]
+struct RecordIds {
+    seed: u64,
+    next: AtomicU64,
+}
+
+impl RecordIds {
+    fn next(&self, now: Timestamp) -> Arc<str> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        // An odd multiplier maps numbers one to one, so ids of one process never meet.
+        let mixed = self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        format!("rec_{millis:012x}{mixed:016x}").into()
+    }
+}

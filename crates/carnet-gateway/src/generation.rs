@@ -1,0 +1,478 @@
+//! One generation: configuration, policy, registry, overlay and keys, validated together and
+//! swapped at once. A request keeps the one it began with.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use carnet_limits::{KeyId, KeyRing};
+use carnet_policy::{
+    Ask, CacheCounters, Decider, DeciderOptions, Decision, Policies, PolicyProblem, Principal,
+    Target, TargetSpec,
+};
+use carnet_provenance::{Query, View};
+use carnet_wire::json::{Watch, WatchError};
+use http::header::{HeaderName, HeaderValue};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::caller::Revocations;
+use crate::config::{Config, ServerConfig, UpstreamConfig};
+use crate::egress::{Upstream, UpstreamFiles, UpstreamProblem};
+use crate::ingress::openai;
+use crate::resolve::Offer;
+use crate::screen::Fields;
+
+/// The dialect whose routing fields the registry lists for the upstreams served here.
+const DIALECT: &str = "openai-chat";
+
+/// What a generation is built from; everything read and parsed, nothing in force yet.
+#[derive(Debug)]
+pub struct Parts {
+    /// The gateway's settings.
+    pub config: Config,
+    /// SHA-256 of the configuration file, for the records.
+    pub config_version: String,
+    /// The policies.
+    pub policies: Arc<Policies>,
+    /// Registry and overlay.
+    pub view: Arc<View>,
+    /// All keys.
+    pub keys: KeyRing,
+    /// Files of each upstream, by its name.
+    pub files: HashMap<Arc<str>, UpstreamFiles>,
+    /// The instant at which facts are looked at.
+    pub now: Timestamp,
+}
+
+/// The versions that a record names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Versions {
+    /// SHA-256 of the configuration.
+    pub config: Arc<str>,
+    /// Version of the policies.
+    pub policy: Arc<str>,
+    /// Version of registry and overlay.
+    pub registry: Arc<str>,
+}
+
+/// Why no generation could be built.
+#[derive(Debug, Error)]
+pub enum BuildFailed {
+    /// Rules that do not fit the facts.
+    #[error("{} rules do not fit the facts", .0.len())]
+    Policy(Vec<PolicyProblem>),
+    /// An upstream that cannot be set up.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamProblem),
+    /// A routing field of the registry that cannot be watched.
+    #[error("a routing field in the registry cannot be watched: {0}")]
+    Watch(#[from] WatchError),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Generation {
+    number: u64,
+    loaded_at: Timestamp,
+    keys: KeyRing,
+    revocations: Revocations,
+    rules: Arc<Rules>,
+}
+
+/// The part that a change of keys leaves as it is.
+#[derive(Debug)]
+struct Rules {
+    server: ServerConfig,
+    versions: Versions,
+    decider: Decider,
+    principals: HashMap<Arc<str>, Principal>,
+    offers: HashMap<Arc<str>, Vec<Offer>>,
+    /// The configured names, in the order of the file.
+    names: Vec<Arc<str>>,
+    targets: Vec<Target>,
+    upstreams: Vec<Arc<Upstream>>,
+    watch: Watch,
+    fields: HashMap<Arc<str>, Fields>,
+    valid_until: Option<Timestamp>,
+}
+
+impl Generation {
+    /// Build a generation aside. Connections of upstreams that did not change are taken over from
+    /// `previous`, and so are the tokens of its keys; those of keys that are gone are cancelled
+    /// only when this generation is put in force.
+    ///
+    /// # Errors
+    /// What does not fit together.
+    pub fn build(parts: Parts, previous: Option<&Generation>) -> Result<Self, BuildFailed> {
+        let revocations = revocations(&parts.keys, previous);
+        let number = previous.map_or(1, |previous| previous.number.saturating_add(1));
+        let upstreams = upstreams(&parts, previous)?;
+        let Parts {
+            config,
+            config_version,
+            policies,
+            view,
+            keys,
+            now,
+            ..
+        } = parts;
+        let versions = Versions {
+            config: config_version.into(),
+            policy: policies.version().into(),
+            registry: view.version().into(),
+        };
+        let decider = Decider::new(policies, view.clone(), DeciderOptions::default())
+            .map_err(BuildFailed::Policy)?;
+        let principals = config
+            .workloads
+            .iter()
+            .map(|workload| (workload.id.as_str().into(), decider.principal(workload)))
+            .collect();
+        let (watch, fields) = field_rules(&view, &upstreams)?;
+        let mut rules = Rules {
+            server: config.server,
+            versions,
+            decider,
+            principals,
+            offers: HashMap::new(),
+            names: Vec::new(),
+            targets: Vec::new(),
+            upstreams,
+            watch,
+            fields,
+            valid_until: None,
+        };
+        rules.offer(&view, now);
+        Ok(Self {
+            number,
+            loaded_at: now,
+            keys,
+            revocations,
+            rules: Arc::new(rules),
+        })
+    }
+
+    /// The same generation with other keys, one number further.
+    #[must_use]
+    pub fn with_keys(&self, keys: KeyRing, now: Timestamp) -> Self {
+        Self {
+            number: self.number.saturating_add(1),
+            loaded_at: now,
+            revocations: revocations(&keys, Some(self)),
+            keys,
+            rules: self.rules.clone(),
+        }
+    }
+
+    /// Cancel what ran with keys that `next` no longer accepts.
+    pub(crate) fn retire(&self, next: &Generation) {
+        for (id, token) in &self.revocations {
+            if !next.revocations.contains_key(id) {
+                token.cancel();
+            }
+        }
+    }
+
+    /// Running number, from 1.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// When it was built.
+    #[must_use]
+    pub fn loaded_at(&self) -> Timestamp {
+        self.loaded_at
+    }
+
+    /// The versions that records name.
+    #[must_use]
+    pub fn versions(&self) -> &Versions {
+        &self.rules.versions
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// The listener's settings.
+    #[must_use]
+    pub fn server(&self) -> &ServerConfig {
+        &self.rules.server
+    }
+
+    /// Ids of all workloads.
+    pub fn workloads(&self) -> impl Iterator<Item = &str> {
+        self.rules.principals.keys().map(|id| &**id)
+    }
+
+    /// The instant from which a fact would be another one, and this generation decides nothing more.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<Timestamp> {
+        self.rules.valid_until
+    }
+
+    /// Counters of the decision cache.
+    #[must_use]
+    pub fn cache(&self) -> CacheCounters {
+        self.rules.decider.counters()
+    }
+
+    pub(crate) fn is_stale(&self, now: Timestamp) -> bool {
+        self.rules.valid_until.is_some_and(|until| until <= now)
+    }
+
+    pub(crate) fn revocation(&self, id: &KeyId) -> Option<CancellationToken> {
+        self.revocations.get(id).cloned()
+    }
+
+    pub(crate) fn principal(&self, workload: &str) -> Option<&Principal> {
+        self.rules.principals.get(workload)
+    }
+
+    pub(crate) fn offers(&self, model: &str) -> Option<(&Arc<str>, &[Offer])> {
+        self.rules
+            .offers
+            .get_key_value(model)
+            .map(|(name, offers)| (name, offers.as_slice()))
+    }
+
+    pub(crate) fn names(&self) -> &[Arc<str>] {
+        &self.rules.names
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.rules.watch
+    }
+
+    pub(crate) fn fields(&self, upstream: &str) -> Option<&Fields> {
+        self.rules.fields.get(upstream)
+    }
+
+    pub(crate) fn decide(
+        &self,
+        principal: &Principal,
+        target: &Target,
+        ask: &Ask,
+        now: Timestamp,
+    ) -> Decision {
+        self.rules
+            .decider
+            .decide(principal, target, ask, &self.rules.targets, now)
+    }
+}
+
+impl Rules {
+    /// Prepare every configured model: facts, decision target, headers.
+    fn offer(&mut self, view: &View, now: Timestamp) {
+        let today = now.to_zoned_datetime(TimeZone::UTC).date();
+        for upstream in self.upstreams.clone() {
+            for (name, own) in &upstream.config().models {
+                let offer = self.one_offer(view, &upstream, name, own, today);
+                if !self.offers.contains_key(name) {
+                    self.names.push(name.clone());
+                }
+                self.targets.push(offer.target.clone());
+                self.offers.entry(name.clone()).or_default().push(offer);
+            }
+        }
+    }
+
+    fn one_offer(
+        &mut self,
+        view: &View,
+        upstream: &Arc<Upstream>,
+        name: &Arc<str>,
+        own: &Arc<str>,
+        today: Date,
+    ) -> Offer {
+        let config = upstream.config();
+        let host = host_of(view, config);
+        let resolution = view.resolve(&Query {
+            id: own,
+            platform: config.platform.as_deref(),
+            host: host.as_deref(),
+            upstream: Some(&config.name),
+            region: config.region.as_deref(),
+            as_of: today,
+        });
+        let ends = resolution.valid_until().and_then(start_of);
+        self.valid_until = [self.valid_until, ends].into_iter().flatten().min();
+        let headers = fact_headers(&resolution);
+        let model = resolution.canonical.as_deref().map(Into::into);
+        let host_id = resolution
+            .hosting
+            .as_ref()
+            .map(|hosting| hosting.host.as_str().into());
+        let overlay = carnet_provenance::suggest_overlay(&resolution, &config.name);
+        let target = self.decider.target(
+            TargetSpec {
+                name: format!("{}/{name}", config.name).into(),
+                upstream: config.name.clone(),
+                origin: config.origin.clone(),
+                upstream_model: own.clone(),
+                host: resolution
+                    .hosting
+                    .as_ref()
+                    .map(|hosting| hosting.host.clone()),
+            },
+            resolution,
+            today,
+        );
+        let rename =
+            (name != own).then(|| Bytes::from(serde_json::Value::from(&**own).to_string()));
+        Offer {
+            target,
+            upstream: upstream.clone(),
+            rename,
+            model,
+            host: host_id,
+            headers,
+            overlay,
+        }
+    }
+}
+
+fn start_of(date: Date) -> Option<Timestamp> {
+    date.to_zoned_datetime(TimeZone::UTC)
+        .ok()
+        .map(|zoned| zoned.timestamp())
+}
+
+/// The host of an upstream: the one the operator named, else the one whose address it is.
+fn host_of(view: &View, config: &UpstreamConfig) -> Option<String> {
+    config.host.clone().or_else(|| {
+        let name = config.chat_url.host()?;
+        view.host_for_origin(name).map(|host| host.to_string())
+    })
+}
+
+fn fact_headers(resolution: &carnet_provenance::Resolution) -> Vec<(HeaderName, HeaderValue)> {
+    let candidates: BTreeSet<&str> = resolution
+        .candidates
+        .iter()
+        .map(|candidate| candidate.name.as_str())
+        .collect();
+    let hosting = resolution.hosting.as_ref();
+    let jurisdictions: Vec<String> = hosting.map_or_else(Vec::new, |hosting| {
+        hosting
+            .jurisdictions
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    });
+    let or_unknown = |text: String| {
+        if text.is_empty() {
+            "unknown".to_owned()
+        } else {
+            text
+        }
+    };
+    [
+        (
+            "carnet-model",
+            or_unknown(resolution.canonical.clone().unwrap_or_default()),
+        ),
+        (
+            "carnet-candidates",
+            candidates.into_iter().collect::<Vec<_>>().join(", "),
+        ),
+        (
+            "carnet-host",
+            or_unknown(
+                hosting
+                    .map(|hosting| hosting.host.to_string())
+                    .unwrap_or_default(),
+            ),
+        ),
+        ("carnet-jurisdictions", or_unknown(jurisdictions.join(", "))),
+        ("carnet-confidence", resolution.confidence.to_string()),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| {
+        Some((
+            HeaderName::from_static(name),
+            HeaderValue::from_str(&value).ok()?,
+        ))
+    })
+    .collect()
+}
+
+fn revocations(keys: &KeyRing, previous: Option<&Generation>) -> Revocations {
+    keys.iter()
+        .filter(|key| key.revoked.is_none())
+        .map(|key| {
+            let kept = previous.and_then(|previous| previous.revocations.get(&key.id));
+            (key.id.clone(), kept.cloned().unwrap_or_default())
+        })
+        .collect()
+}
+
+fn upstreams(
+    parts: &Parts,
+    previous: Option<&Generation>,
+) -> Result<Vec<Arc<Upstream>>, UpstreamProblem> {
+    let none = UpstreamFiles::default();
+    let kept = |config: &UpstreamConfig| {
+        let previous = previous?;
+        // Certificates may have changed under the same path: only plain settings are taken over.
+        let plain = config.ca_file.is_none() && config.client_cert.is_none();
+        previous
+            .rules
+            .upstreams
+            .iter()
+            .find(|upstream| plain && upstream.config() == config)
+    };
+    parts
+        .config
+        .upstreams
+        .iter()
+        .map(|config| {
+            let files = parts.files.get(&config.name).unwrap_or(&none);
+            match kept(config) {
+                Some(upstream) => upstream.with_key(files),
+                None => Upstream::new(config.clone(), files),
+            }
+            .map(Arc::new)
+        })
+        .collect()
+}
+
+/// One watch for all upstreams, and for each the rules bound to its indices.
+fn field_rules(
+    view: &View,
+    upstreams: &[Arc<Upstream>],
+) -> Result<(Watch, HashMap<Arc<str>, Fields>), WatchError> {
+    let mut paths: Vec<String> = vec![openai::MODEL.to_owned(), openai::STREAM.to_owned()];
+    let mut bound = HashMap::new();
+    let mut known_anywhere: Vec<String> = Vec::new();
+    for upstream in upstreams {
+        let host = host_of(view, upstream.config());
+        let rules = view.fields(host.as_deref(), DIALECT);
+        let known = rules.router.then(|| rules.known.clone());
+        known_anywhere.extend(rules.known);
+        let rules = rules
+            .fields
+            .into_iter()
+            .map(|rule| {
+                let index = paths
+                    .iter()
+                    .position(|path| *path == rule.path)
+                    .unwrap_or_else(|| {
+                        paths.push(rule.path.clone());
+                        paths.len() - 1
+                    });
+                (index, rule)
+            })
+            .collect();
+        bound.insert(upstream.config().name.clone(), Fields::new(rules, known));
+    }
+    Ok((Watch::new(&paths)?.with_known(&known_anywhere), bound))
+}

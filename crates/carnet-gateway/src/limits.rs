@@ -1,0 +1,58 @@
+//! Every bound of the gateway, named, with its reason.
+
+use std::time::Duration;
+
+/// Largest request body by default: a long conversation with some pictures as base64. An operator
+/// may raise it up to [`BODY_BYTES_CEILING`].
+pub const BODY_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// No setting goes beyond this: bodies are held in memory while a request runs.
+pub const BODY_BYTES_CEILING: u64 = 512 * 1024 * 1024;
+/// A request body must have arrived within this time: slow senders hold a connection, no more.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// Nesting that real requests (JSON schemas of tools) stay far below.
+pub const JSON_DEPTH_MAX: usize = 128;
+/// Request head of one HTTP/1 request, and header list of one HTTP/2 request, in bytes.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Header fields of one request; stock clients send about twenty.
+pub const HEADER_FIELDS_MAX: usize = 100;
+/// The head must have arrived within this time.
+pub const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
+/// A TLS handshake must be over within this time.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Connections open at once, by default; further ones wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// Length of the kernel's queue of connections not yet accepted.
+pub const ACCEPT_BACKLOG: u32 = 4_096;
+/// Streams open at once on one HTTP/2 connection.
+pub const H2_STREAMS_MAX: u32 = 256;
+/// Streams a caller may reset before we have looked at them (rapid reset) until the connection is closed.
+pub const H2_PENDING_RESETS_MAX: usize = 32;
+/// Streams we may reset because of the caller's errors until the connection is closed.
+pub const H2_ERROR_RESETS_MAX: usize = 128;
+/// Longest model name that is looked up, in bytes.
+pub const MODEL_NAME_BYTES_MAX: usize = 512;
+/// Attempts for one request, the first included. A further one is made only when a kept connection
+/// turned out to be closed before anything was sent.
+pub const ATTEMPTS_MAX: u32 = 3;
+/// Time for a TCP connection to an upstream, by default.
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time until an upstream's response head, by default: reasoning models think for minutes.
+pub const FIRST_BYTE_TIME_MAX: Duration = Duration::from_secs(600);
+/// Time between two pieces of an answer, by default.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(300);
+/// How long an idle connection to an upstream is kept.
+pub const POOL_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Idle connections kept for one upstream.
+pub const POOL_IDLE_MAX: usize = 512;
+/// How long running requests may go on after a signal to stop, by default.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+/// Refused credentials of one source address within [`STRANGER_WINDOW`] until it is told to wait.
+pub const STRANGER_REFUSALS_MAX: u32 = 100;
+/// The window for [`STRANGER_REFUSALS_MAX`].
+pub const STRANGER_WINDOW: Duration = Duration::from_secs(10);
+/// Source addresses counted apart; further ones share one count.
+pub const STRANGER_SOURCES_MAX: usize = 4_096;
+/// Refused credentials are put into the log as one record so often.
+pub const STRANGER_RECORD_EVERY: Duration = Duration::from_secs(60);
+/// Decisions kept in memory for the admin listener.
+pub const RECENT_DECISIONS_MAX: usize = 10_000;

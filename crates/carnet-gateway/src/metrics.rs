@@ -1,0 +1,220 @@
+//! Counters for operators, in Prometheus' text form.
+//!
+//! Every counter that a request touches is resolved to its atomic when the process starts, except
+//! the one by rule, which only denials touch.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+
+use carnet_audit::Outcome;
+use carnet_policy::CacheCounters;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOutcome {
+    outcome: OutcomeLabel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct OutcomeLabel(Outcome);
+
+impl EncodeLabelValue for OutcomeLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.0.as_str().encode(encoder)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByRule {
+    rule: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByDecision {
+    decision: &'static str,
+}
+
+/// All counters of one process.
+pub struct Metrics {
+    registry: Registry,
+    requests: Vec<(Outcome, Counter)>,
+    rules: Family<ByRule, Counter>,
+    /// Decisions that permit.
+    pub(crate) permits: Counter,
+    /// Decisions that deny.
+    pub(crate) denials: Counter,
+    /// Requests without valid credentials.
+    pub(crate) strangers: Counter,
+    /// Leaves handed to the log.
+    pub(crate) records: Counter,
+    /// Requests now running.
+    pub(crate) open: Gauge,
+    generation: Gauge,
+    log_size: Gauge<u64, AtomicU64>,
+    log_pending: Gauge<u64, AtomicU64>,
+    cache_hits: Gauge<u64, AtomicU64>,
+    cache_misses: Gauge<u64, AtomicU64>,
+    shadow_checks: Gauge<u64, AtomicU64>,
+    shadow_mismatches: Gauge<u64, AtomicU64>,
+    reload_failures: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("carnet");
+        let requests: Family<ByOutcome, Counter> = Family::default();
+        let decisions: Family<ByDecision, Counter> = Family::default();
+        let rules: Family<ByRule, Counter> = Family::default();
+        registry.register(
+            "requests",
+            "Requests of authenticated callers, by outcome",
+            requests.clone(),
+        );
+        registry.register(
+            "decisions",
+            "Decisions made, by decision",
+            decisions.clone(),
+        );
+        registry.register(
+            "denials_by_rule",
+            "Denials, by the rule that counted",
+            rules.clone(),
+        );
+        let mut metrics = Self {
+            requests: Outcome::ALL
+                .iter()
+                .map(|outcome| {
+                    (
+                        *outcome,
+                        requests
+                            .get_or_create(&ByOutcome {
+                                outcome: OutcomeLabel(*outcome),
+                            })
+                            .clone(),
+                    )
+                })
+                .collect(),
+            permits: decisions
+                .get_or_create(&ByDecision { decision: "permit" })
+                .clone(),
+            denials: decisions
+                .get_or_create(&ByDecision { decision: "deny" })
+                .clone(),
+            rules,
+            strangers: Counter::default(),
+            records: Counter::default(),
+            open: Gauge::default(),
+            generation: Gauge::default(),
+            log_size: Gauge::default(),
+            log_pending: Gauge::default(),
+            cache_hits: Gauge::default(),
+            cache_misses: Gauge::default(),
+            shadow_checks: Gauge::default(),
+            shadow_mismatches: Gauge::default(),
+            reload_failures: Counter::default(),
+            registry,
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "strangers_refused",
+            "Requests without valid credentials",
+            self.strangers.clone(),
+        );
+        registry.register("records", "Records handed to the log", self.records.clone());
+        registry.register("open_requests", "Requests now running", self.open.clone());
+        registry.register(
+            "generation",
+            "Number of the configuration in force",
+            self.generation.clone(),
+        );
+        registry.register(
+            "reload_failures",
+            "Configurations that were refused",
+            self.reload_failures.clone(),
+        );
+        registry.register("log_entries", "Entries in the log", self.log_size.clone());
+        registry.register(
+            "log_entries_unsigned",
+            "Entries not yet under a signed checkpoint",
+            self.log_pending.clone(),
+        );
+        registry.register(
+            "decision_cache_hits",
+            "Decisions taken from the cache, this generation",
+            self.cache_hits.clone(),
+        );
+        registry.register(
+            "decision_cache_misses",
+            "Decisions evaluated in full, this generation",
+            self.cache_misses.clone(),
+        );
+        registry.register(
+            "decision_shadow_checks",
+            "Cached decisions evaluated again to compare",
+            self.shadow_checks.clone(),
+        );
+        registry.register(
+            "decision_shadow_mismatches",
+            "Cached decisions that a full evaluation did not confirm; must stay 0",
+            self.shadow_mismatches.clone(),
+        );
+    }
+
+    /// Count a request that has ended.
+    pub(crate) fn ended(&self, outcome: Outcome) {
+        if let Some((_, counter)) = self.requests.iter().find(|(known, _)| *known == outcome) {
+            counter.inc();
+        }
+    }
+
+    /// Count a rule that denied.
+    pub(crate) fn denied_by(&self, rule: &str) {
+        self.rules
+            .get_or_create(&ByRule {
+                rule: rule.to_owned(),
+            })
+            .inc();
+    }
+
+    /// A configuration was refused and the old one stays.
+    pub fn reload_failed(&self) {
+        self.reload_failures.inc();
+    }
+
+    pub(crate) fn generation(&self, number: u64) {
+        self.generation
+            .set(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+
+    /// All counters as text, with the figures of log and cache as they are now.
+    pub(crate) fn text(&self, log: (u64, u64), cache: CacheCounters) -> String {
+        self.log_size.set(log.0);
+        self.log_pending.set(log.1);
+        self.cache_hits.set(cache.hits);
+        self.cache_misses.set(cache.misses);
+        self.shadow_checks.set(cache.shadow_checks);
+        self.shadow_mismatches.set(cache.shadow_mismatches);
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics(…)")
+    }
+}

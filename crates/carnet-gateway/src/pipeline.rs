@@ -1,0 +1,333 @@
+//! The life of a request, every stage in order, top to bottom.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use carnet_audit::Outcome;
+use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+
+use crate::caller::{self, Caller};
+use crate::codes::Code;
+use crate::egress::{self, Answer};
+use crate::error::{Fault, Stop};
+use crate::gateway::Gateway;
+use crate::generation::Generation;
+use crate::ingress::{self, openai};
+use crate::limits::ATTEMPTS_MAX;
+use crate::record::OpenRecord;
+use crate::relay::{self, Relay, ResponseBody};
+use crate::{admit, models, resolve, screen};
+
+/// Id of the record of this request.
+const CARNET_RECORD: HeaderName = HeaderName::from_static("carnet-record");
+/// `permit`, `deny` or `report-deny`.
+const CARNET_DECISION: HeaderName = HeaderName::from_static("carnet-decision");
+
+/// What is served, and how.
+const SERVED: &[(&str, Method)] = &[
+    ("/healthz", Method::GET),
+    ("/readyz", Method::GET),
+    ("/v1/chat/completions", Method::POST),
+    ("/v1/models", Method::GET),
+];
+
+/// Answer one request.
+pub(crate) async fn handle(
+    gateway: Arc<Gateway>,
+    request: Request<Incoming>,
+    source: IpAddr,
+) -> Response<ResponseBody> {
+    let generation = gateway.generation();
+    if let Err(fault) = check_host(&generation, &request) {
+        return Stop::Fault(fault).response(None);
+    }
+    match request.uri().path() {
+        "/healthz" => return plain("ok"),
+        "/readyz" => return ready(&gateway),
+        _ => {}
+    }
+    // 1 identify
+    let caller = match caller::identify(&generation, request.headers()) {
+        Ok(caller) => caller,
+        Err(fault) => return stranger(&gateway, fault, source),
+    };
+    // 7 record: opened first, so that nothing of an authenticated caller goes without
+    let mut record = match OpenRecord::open(&gateway, &generation, &caller) {
+        Ok(record) => record,
+        Err(fault) => return Stop::Fault(fault).response(None),
+    };
+    let result = match route(&request) {
+        Ok(Route::Chat) => chat(&gateway, &generation, &caller, request, &mut record).await,
+        Ok(Route::Models) => models::list(
+            &gateway,
+            &generation,
+            &caller,
+            request.uri().query(),
+            &mut record,
+        ),
+        Err(fault) => Err(fault.into()),
+    };
+    match result {
+        Ok(Ready::Relay(answer, upstream, headers)) => {
+            relayed(&generation, answer, &upstream, headers, record)
+        }
+        Ok(Ready::Whole(bytes)) => whole(bytes, record).await,
+        Err(stop) => refused(stop, record).await,
+    }
+}
+
+/// What the stages end with, when they end well.
+pub(crate) enum Ready<'a> {
+    /// An upstream's answer, to be streamed back.
+    Relay(
+        Answer,
+        Arc<egress::Upstream>,
+        &'a [(HeaderName, HeaderValue)],
+    ),
+    /// An answer of our own.
+    Whole(Bytes),
+}
+
+async fn chat<'a>(
+    gateway: &Gateway,
+    generation: &'a Generation,
+    caller: &Caller,
+    request: Request<Incoming>,
+    record: &mut OpenRecord,
+) -> Result<Ready<'a>, Stop> {
+    let principal = caller::principal(generation, caller)?;
+    let body = ingress::read_body(request.into_body(), generation.server().body_bytes_max).await?;
+    record.received(body.len());
+    let chat = openai::read(body, generation.watch())?;
+    // 2 resolve
+    let named = resolve::offers(generation, &chat.model);
+    let name = named
+        .as_ref()
+        .map_or_else(|_| (&*chat.model).into(), |(name, _)| Arc::clone(name));
+    record.asked(&gateway.words().chat, name, chat.stream);
+    let (_, offers) = named?;
+    for attempt in 1..=ATTEMPTS_MAX {
+        // 3 decide: each attempt spends a permit of its own
+        let (permit, offer) = admit::decide(
+            generation,
+            principal,
+            offers,
+            &chat.model,
+            chat.stream,
+            gateway.now(),
+        )
+        .inspect_err(|stop| record.denied(stop))?;
+        record.permitted(permit.verdict(), offer);
+        // 4 guard
+        let fields = generation.fields(offer.upstream.name()).ok_or_else(|| {
+            Fault::new(
+                Code::InvalidRequest,
+                format!("upstream `{}` has no field rules", offer.upstream.name()),
+            )
+        })?;
+        let cleared = screen::clear(permit, &chat, offer, fields)?;
+        // 7 record: the intent lies in the journal before anything is dialled
+        record.intent().await?;
+        // 5 send
+        let (sent, answer) = egress::send(&offer.upstream, cleared);
+        record.attempt(attempt, &offer.upstream, sent);
+        let stopped = match answer.await {
+            Ok(answer) => {
+                record.answered(answer.response.status());
+                return Ok(Ready::Relay(answer, offer.upstream.clone(), &offer.headers));
+            }
+            Err(stopped) => stopped,
+        };
+        record.attempt_failed(stopped.fault.code);
+        if !(stopped.unsent && attempt < ATTEMPTS_MAX) {
+            return Err(stopped.fault.into());
+        }
+    }
+    Err(Fault::new(
+        Code::UpstreamClosed,
+        "the upstream kept closing its connections",
+    )
+    .into())
+}
+
+// 6 stream back; the record goes along and ends with the last byte
+fn relayed(
+    generation: &Generation,
+    answer: Answer,
+    upstream: &egress::Upstream,
+    facts: &[(HeaderName, HeaderValue)],
+    record: OpenRecord,
+) -> Response<ResponseBody> {
+    let (mut head, body) = answer.response.into_parts();
+    relay::filter_headers(&mut head.headers);
+    head.extensions.clear();
+    head.version = http::Version::HTTP_11;
+    head.headers.reserve(facts.len() + 2);
+    for (name, value) in facts {
+        head.headers.insert(name.clone(), value.clone());
+    }
+    head.headers
+        .insert(CARNET_DECISION, record.decision_header());
+    head.headers.insert(CARNET_RECORD, record.id_header());
+    let config = upstream.config();
+    let relay = Relay::new(
+        body,
+        record,
+        &head.headers,
+        config.idle_timeout,
+        generation.server().on_revoke,
+        config.name.clone(),
+    );
+    Response::from_parts(head, ResponseBody::relay(relay))
+}
+
+async fn whole(bytes: Bytes, record: OpenRecord) -> Response<ResponseBody> {
+    let (id, decision) = (record.id_header(), record.decision_header());
+    let written = record
+        .finish_written(Outcome::Completed, http::StatusCode::OK)
+        .await;
+    if let Err(fault) = written {
+        return Stop::Fault(fault).response(None);
+    }
+    let mut response = Response::new(ResponseBody::full(bytes));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CARNET_DECISION, decision);
+    response.headers_mut().insert(CARNET_RECORD, id);
+    response
+}
+
+/// A refusal is told only when its record is in the journal.
+async fn refused(stop: Stop, record: OpenRecord) -> Response<ResponseBody> {
+    let (id, decision) = (record.id_header(), record.decision_header());
+    let mut response = stop.response(Some(record.id()));
+    if let Err(fault) = record
+        .finish_written(stop.code().outcome(), stop.code().status())
+        .await
+    {
+        return Stop::Fault(fault).response(None);
+    }
+    response.headers_mut().insert(CARNET_DECISION, decision);
+    response.headers_mut().insert(CARNET_RECORD, id);
+    response
+}
+
+fn stranger(gateway: &Gateway, fault: Fault, source: IpAddr) -> Response<ResponseBody> {
+    gateway.metrics().strangers.inc();
+    if gateway.strangers().refuse(source, Instant::now()) {
+        return Stop::Fault(fault).response(None);
+    }
+    let message =
+        "too many requests without a valid key came from this address; wait, and check the key";
+    Stop::Fault(Fault::new(Code::TooManyRefusals, message).retry_after(10)).response(None)
+}
+
+enum Route {
+    Chat,
+    Models,
+}
+
+fn route(request: &Request<Incoming>) -> Result<Route, Fault> {
+    let path = request.uri().path();
+    let Some((_, method)) = SERVED.iter().find(|(served, _)| *served == path) else {
+        let served: Vec<String> = SERVED
+            .iter()
+            .map(|(path, method)| format!("{method} {path}"))
+            .collect();
+        return Err(Fault::new(
+            Code::PathNotServed,
+            format!("`{path}` is not served; served are {}", served.join(", ")),
+        ));
+    };
+    if request.method() != method {
+        return Err(Fault::new(
+            Code::MethodNotAllowed,
+            format!("`{path}` is served with {method} only"),
+        ));
+    }
+    Ok(if path == "/v1/models" {
+        Route::Models
+    } else {
+        Route::Chat
+    })
+}
+
+/// The Host header must name this listener: a page that rebinds its name to our address gets nothing.
+fn check_host(generation: &Generation, request: &Request<Incoming>) -> Result<(), Fault> {
+    let mut headers = request.headers().get_all(HOST).iter();
+    let header = headers.next().and_then(|value| value.to_str().ok());
+    let host = request
+        .uri()
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .or(header);
+    let name = host.map(without_port).unwrap_or_default();
+    let served = &generation.server().names;
+    if headers.next().is_none()
+        && served
+            .iter()
+            .any(|served| served.eq_ignore_ascii_case(name))
+    {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Code::HostNotServed,
+        format!(
+            "the Host `{}` is not one of this listener; the operator lists its names in `server.names`",
+            name.escape_debug()
+        ),
+    ))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port))
+            if port.bytes().all(|b| b.is_ascii_digit())
+                && !name.is_empty()
+                && (!name.contains(':') || name.ends_with(']')) =>
+        {
+            name
+        }
+        _ => host,
+    }
+}
+
+fn plain(text: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(Bytes::from_static(text.as_bytes())));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
+
+fn ready(gateway: &Gateway) -> Response<ResponseBody> {
+    match gateway.not_ready() {
+        None => plain("ready"),
+        Some(why) => Stop::Fault(Fault::new(Code::LogUnavailable, why)).response(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_cut_off_and_nothing_else() {
+        for (host, name) in [
+            ("localhost:4390", "localhost"),
+            ("localhost", "localhost"),
+            ("[::1]:4390", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("a:b", "a:b"),
+            (":80", ":80"),
+        ] {
+            assert_eq!(without_port(host), name, "{host}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Stage 7, record: what happened to one request, gathered as it goes and written exactly once.
+//!
+//! [`OpenRecord`] is made before the first stage and consumed by `finish`; a future that is dropped
+//! in the middle (the caller hung up) drops it too, and then it hands its leaf over by itself.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use carnet_audit::{Attempt, Kind, Outcome, Record, Ruling, Slot};
+use carnet_policy::{Effect, Verdict};
+use http::{HeaderValue, StatusCode};
+use tokio_util::sync::CancellationToken;
+
+use crate::caller::Caller;
+use crate::codes::Code;
+use crate::egress::{Sent, Upstream};
+use crate::error::{Fault, Stop};
+use crate::gateway::Gateway;
+use crate::generation::Generation;
+use crate::resolve::Offer;
+
+/// The record of a request that still runs.
+#[derive(Debug)]
+pub(crate) struct OpenRecord {
+    gateway: Arc<Gateway>,
+    /// Gone once the leaf is handed over.
+    slot: Option<Slot>,
+    record: Record,
+    revoked: CancellationToken,
+    intent_written: bool,
+    started: Instant,
+    /// The attempt that has neither failed nor been answered whole.
+    on_its_way: Option<OnItsWay>,
+}
+
+#[derive(Debug)]
+struct OnItsWay {
+    attempt: Attempt,
+    sent: Sent,
+    started: Instant,
+    answered: bool,
+}
+
+impl OpenRecord {
+    /// Reserve room in the log, or refuse the request.
+    pub(crate) fn open(
+        gateway: &Arc<Gateway>,
+        generation: &Generation,
+        caller: &Caller,
+    ) -> Result<Self, Fault> {
+        let slot = gateway.log().reserve().map_err(|full| {
+            tracing::error!(%full, "a request was refused because the log cannot take its record");
+            log_unavailable()
+        })?;
+        gateway.metrics().open.inc();
+        let now = gateway.now();
+        let versions = generation.versions();
+        let mut record = Record::new(
+            Kind::Request,
+            gateway.next_id(now),
+            now,
+            Outcome::Interrupted,
+        );
+        record.workload = Some(caller.key.workload.clone());
+        record.key_id = Some(caller.key.id.shared().clone());
+        record.config_version = Some(versions.config.clone());
+        record.policy_version = Some(versions.policy.clone());
+        record.registry_version = Some(versions.registry.clone());
+        Ok(Self {
+            gateway: gateway.clone(),
+            slot: Some(slot),
+            record,
+            revoked: caller.revoked.clone(),
+            intent_written: false,
+            started: Instant::now(),
+            on_its_way: None,
+        })
+    }
+
+    /// The id that the caller is told.
+    pub(crate) fn id(&self) -> &str {
+        &self.record.id
+    }
+
+    /// Cancelled when the caller's key is revoked.
+    pub(crate) fn revoked(&self) -> &CancellationToken {
+        &self.revoked
+    }
+
+    /// The id as a header.
+    pub(crate) fn id_header(&self) -> HeaderValue {
+        // Ids are hexadecimal digits and an underscore.
+        HeaderValue::from_str(&self.record.id).unwrap_or(HeaderValue::from_static("unknown"))
+    }
+
+    /// The decision as a header; `permit` also for what no rule has to decide.
+    pub(crate) fn decision_header(&self) -> HeaderValue {
+        HeaderValue::from_static(match self.record.decision {
+            Some(Ruling::Deny) => "deny",
+            Some(Ruling::ReportDeny) => "report-deny",
+            Some(Ruling::Permit) | None => "permit",
+        })
+    }
+
+    pub(crate) fn received(&mut self, bytes: usize) {
+        self.record.bytes_in = bytes as u64;
+    }
+
+    /// The caller asked for a model.
+    pub(crate) fn asked(&mut self, api: &Arc<str>, model: Arc<str>, stream: bool) {
+        self.record.api = Some(api.clone());
+        self.record.requested_model = Some(model);
+        self.record.stream = stream;
+    }
+
+    /// The caller asked for the list of models.
+    pub(crate) fn listed(&mut self, api: &Arc<str>) {
+        self.record.api = Some(api.clone());
+    }
+
+    pub(crate) fn permitted(&mut self, verdict: &Arc<Verdict>, offer: &Offer) {
+        let ruling = if verdict.report_deny().is_empty() {
+            Ruling::Permit
+        } else {
+            Ruling::ReportDeny
+        };
+        self.decided(ruling, verdict);
+        self.record.resolved_model = offer.model.clone();
+        self.record.host = offer.host.clone();
+        self.record.upstream = Some(offer.upstream.config().name.clone());
+        self.gateway.metrics().permits.inc();
+    }
+
+    /// Keep what a denial rests on.
+    pub(crate) fn denied(&mut self, stop: &Stop) {
+        let Stop::Denied(denied) = stop else { return };
+        let verdict = denied.denial.verdict();
+        self.decided(Ruling::Deny, verdict);
+        self.record.resolved_model = denied.model.clone();
+        self.record.host = denied.host.clone();
+        self.gateway.metrics().denials.inc();
+        for reason in verdict.reasons() {
+            self.gateway.metrics().denied_by(&reason.rule);
+        }
+    }
+
+    fn decided(&mut self, ruling: Ruling, verdict: &Arc<Verdict>) {
+        debug_assert!((ruling == Ruling::Deny) == (verdict.effect() == Effect::Deny));
+        let timings = self.record.timings.get_or_insert_default();
+        timings.decided_us = Some(micros(self.started.elapsed()));
+        self.record.decision = Some(ruling);
+        self.record.decision_doc = Some(verdict.id().clone());
+        self.record.rules.clear();
+        self.record
+            .rules
+            .extend(verdict.reasons().iter().map(|reason| reason.rule.clone()));
+        if let Some(slot) = &self.slot {
+            slot.decision(verdict.id(), verdict.json());
+        }
+        let (time, id) = (self.record.time, self.record.id.clone());
+        let workload = self.record.workload.clone().unwrap_or_default();
+        let requested = self.record.requested_model.clone().unwrap_or_default();
+        self.gateway
+            .recents()
+            .push(time, id, workload, requested, verdict.clone());
+    }
+
+    /// Put the intent into the journal; once for a request, before its first dial.
+    pub(crate) async fn intent(&mut self) -> Result<(), Fault> {
+        if self.intent_written {
+            return Ok(());
+        }
+        let intent = self.record.intent();
+        let slot = self.slot.as_mut().ok_or_else(log_unavailable)?;
+        slot.intent(&intent).await.map_err(|error| {
+            tracing::error!(%error, "an intent could not be written");
+            log_unavailable()
+        })?;
+        self.intent_written = true;
+        Ok(())
+    }
+
+    /// An attempt begins.
+    pub(crate) fn attempt(&mut self, number: u32, upstream: &Upstream, sent: Sent) {
+        let config = upstream.config();
+        let attempt = Attempt {
+            n: number,
+            upstream: config.name.clone(),
+            origin: config.origin.clone(),
+            started_us: micros(self.started.elapsed()),
+            ..Attempt::default()
+        };
+        self.on_its_way = Some(OnItsWay {
+            attempt,
+            sent,
+            started: Instant::now(),
+            answered: false,
+        });
+    }
+
+    /// The response head has come.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        if let Some(way) = &mut self.on_its_way {
+            way.attempt.status = Some(status.as_u16());
+            way.attempt.duration_us = micros(way.started.elapsed());
+            way.answered = true;
+        }
+        self.record.status = Some(status.as_u16());
+        self.record.timings.get_or_insert_default().first_byte_us =
+            Some(micros(self.started.elapsed()));
+    }
+
+    /// The attempt came to nothing.
+    pub(crate) fn attempt_failed(&mut self, code: Code) {
+        self.close_attempt(Some(code));
+    }
+
+    fn close_attempt(&mut self, code: Option<Code>) {
+        let Some(mut way) = self.on_its_way.take() else {
+            return;
+        };
+        if let Some(facts) = way.sent.connection() {
+            way.attempt.address = facts.address.clone();
+            way.attempt.server_name = facts.server_name.clone();
+            way.attempt.certificate_sha256 = facts.certificate_sha256.clone();
+            way.attempt.proxy = facts.proxy.clone();
+        }
+        if !way.answered {
+            way.attempt.duration_us = micros(way.started.elapsed());
+        }
+        way.attempt.error = code.map(|code| code.as_str().into());
+        self.record.attempts.push(way.attempt);
+    }
+
+    /// So many bytes of the answer went to the caller.
+    pub(crate) fn passed_on(&mut self, bytes: usize) {
+        self.record.bytes_out = self.record.bytes_out.saturating_add(bytes as u64);
+    }
+
+    /// The answer names this model.
+    pub(crate) fn reported(&mut self, model: &str) {
+        self.record.reported_model = Some(model.into());
+    }
+
+    /// Hand the leaf over; it has its place already, so this never waits.
+    pub(crate) fn finish(mut self, outcome: Outcome) {
+        self.hand_over(outcome);
+    }
+
+    /// Hand the leaf over and wait until it is in the journal, before an answer of our own is given.
+    pub(crate) async fn finish_written(
+        mut self,
+        outcome: Outcome,
+        status: StatusCode,
+    ) -> Result<(), Fault> {
+        self.record.status = Some(status.as_u16());
+        let Some((slot, record)) = self.close(outcome) else {
+            return Ok(());
+        };
+        slot.leaf_written(record).await.map_err(|error| {
+            tracing::error!(%error, "a record could not be written");
+            log_unavailable()
+        })
+    }
+
+    fn hand_over(&mut self, outcome: Outcome) {
+        if let Some((slot, record)) = self.close(outcome) {
+            slot.leaf(record);
+        }
+    }
+
+    fn close(&mut self, outcome: Outcome) -> Option<(Slot, Record)> {
+        let slot = self.slot.take()?;
+        self.close_attempt(None);
+        self.record.outcome = outcome;
+        self.record.timings.get_or_insert_default().total_us = micros(self.started.elapsed());
+        let metrics = self.gateway.metrics();
+        metrics.open.dec();
+        metrics.records.inc();
+        metrics.ended(outcome);
+        let (id, time) = (self.record.id.clone(), self.record.time);
+        Some((
+            slot,
+            std::mem::replace(
+                &mut self.record,
+                Record::new(Kind::Request, id, time, outcome),
+            ),
+        ))
+    }
+}
+
+impl Drop for OpenRecord {
+    fn drop(&mut self) {
+        // A request that was neither answered nor refused: its caller went away.
+        self.hand_over(Outcome::ClientGone);
+    }
+}
+
+fn log_unavailable() -> Fault {
+    Fault::new(
+        Code::LogUnavailable,
+        "the log cannot take the record of this request; ask again later",
+    )
+    .retry_after(5)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,44 @@
+//! Stage 2, resolve: the requested name becomes the targets that offer it, with their facts.
+
+use std::sync::Arc;
+
+use carnet_policy::Target;
+use http::header::{HeaderName, HeaderValue};
+
+use crate::codes::Code;
+use crate::egress::Upstream;
+use crate::error::Fault;
+use crate::generation::Generation;
+
+/// One offer of a model: facts for the decision, the way there, and what the caller is told of it.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    /// Facts, prepared for the decision.
+    pub(crate) target: Target,
+    /// The way there.
+    pub(crate) upstream: Arc<Upstream>,
+    /// The upstream's own name for the model, as a JSON string, if it differs from the caller's.
+    pub(crate) rename: Option<bytes::Bytes>,
+    /// Name of the model's node in the registry or overlay.
+    pub(crate) model: Option<Arc<str>>,
+    /// Id of the host behind the upstream.
+    pub(crate) host: Option<Arc<str>>,
+    /// Answer headers that tell the target's facts.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Lines that would complete what is unknown about it.
+    pub(crate) overlay: Option<String>,
+}
+
+/// The offers for a name, in the order of the configuration; never empty.
+pub(crate) fn offers<'a>(
+    generation: &'a Generation,
+    model: &str,
+) -> Result<(&'a Arc<str>, &'a [Offer]), Fault> {
+    generation.offers(model).ok_or_else(|| {
+        Fault::new(
+            Code::ModelNotFound,
+            format!("no configured upstream offers a model named `{model}`; `GET /v1/models` lists the names that you may use"),
+        )
+        .param("model")
+    })
+}

@@ -1,0 +1,145 @@
+//! Stage 4, guard: what stands in the request is brought in line with the permit, or refused.
+//!
+//! Only this file makes a [`Cleared`], only from a permit, and each permit makes one.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use carnet_policy::Permit;
+use carnet_provenance::{FieldAction, FieldRule};
+use carnet_wire::json::{self, Edit, Hit, Kind, Scan};
+use smallvec::SmallVec;
+
+use crate::codes::Code;
+use crate::error::Fault;
+use crate::ingress::openai::Chat;
+use crate::resolve::Offer;
+
+/// A request that may be sent once, to the origin that its permit names.
+///
+/// ```compile_fail
+/// // There is no way to make one outside `screen`.
+/// let forged = carnet_gateway::screen::Cleared {};
+/// ```
+#[derive(Debug)]
+pub struct Cleared {
+    permit: Permit,
+    body: SmallVec<[Bytes; 4]>,
+    stream: bool,
+}
+
+impl Cleared {
+    /// The permit that is spent by sending.
+    #[must_use]
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// Whether the caller wants a stream.
+    #[must_use]
+    pub fn stream(&self) -> bool {
+        self.stream
+    }
+
+    pub(crate) fn into_body(self) -> SmallVec<[Bytes; 4]> {
+        self.body
+    }
+}
+
+/// The routing fields of one upstream, bound to the indices of the generation's watch.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    rules: Vec<(usize, FieldRule)>,
+    /// For routers: the top-level keys that pass; others are refused.
+    known: Option<Vec<String>>,
+}
+
+impl Fields {
+    pub(crate) fn new(rules: Vec<(usize, FieldRule)>, known: Option<Vec<String>>) -> Self {
+        Self { rules, known }
+    }
+}
+
+/// Clear a permitted request for its destination.
+pub(crate) fn clear(
+    permit: Permit,
+    chat: &Chat,
+    offer: &Offer,
+    fields: &Fields,
+) -> Result<Cleared, Fault> {
+    let mut edits: SmallVec<[Edit; 4]> = SmallVec::new();
+    for hit in &chat.scan.hits {
+        let Some((_, rule)) = fields.rules.iter().find(|(path, _)| *path == hit.path) else {
+            continue;
+        };
+        if is_harmless(&chat.body, hit, rule) {
+            continue;
+        }
+        match rule.action {
+            FieldAction::Remove => edits.push(Edit::remove(hit)),
+            // A field that names further models or places would need targets of its own: until the
+            // caller asks for those as models, it is refused like the rest.
+            FieldAction::Model | FieldAction::Refuse => return Err(refused(rule, offer)),
+        }
+    }
+    if let Some(known) = &fields.known
+        && let Some(stranger) = unknown_key(&chat.body, &chat.scan, known)
+    {
+        return Err(Fault::new(
+            Code::FieldRefused,
+            format!(
+                "the field `{stranger}` is not one of Chat Completions, and `{}` is a router that might choose the destination by it; remove it",
+                offer.upstream.name()
+            ),
+        )
+        .param(stranger));
+    }
+    if let Some(name) = &offer.rename {
+        edits.push(Edit {
+            range: chat.model_at.clone(),
+            with: name.clone(),
+        });
+    }
+    Ok(Cleared {
+        permit,
+        body: json::splice(&chat.body, &edits),
+        stream: chat.stream,
+    })
+}
+
+/// Whether the value is one that leads nowhere (`store: false`, `tools[].type: "function"`).
+fn is_harmless(body: &Bytes, hit: &Hit, rule: &FieldRule) -> bool {
+    if hit.kind == Kind::Null {
+        return true;
+    }
+    let Some(value) = slice(body, &hit.value) else {
+        return false;
+    };
+    rule.allow.iter().any(|allowed| match hit.kind {
+        Kind::String => json::string_value(body, hit).is_ok_and(|text| *text == **allowed),
+        _ => value == allowed.as_bytes(),
+    })
+}
+
+fn slice<'a>(body: &'a Bytes, range: &Range<usize>) -> Option<&'a [u8]> {
+    body.get(range.clone())
+}
+
+fn unknown_key(body: &Bytes, scan: &Scan, known: &[String]) -> Option<String> {
+    scan.unknown(body)
+        .find(|key| !known.iter().any(|known| known == key))
+        .map(std::borrow::Cow::into_owned)
+}
+
+fn refused(rule: &FieldRule, offer: &Offer) -> Fault {
+    Fault::new(
+        Code::FieldRefused,
+        format!(
+            "the field `{}` is refused for `{}`: {}; remove it, or choose a model whose own name says where the prompt goes",
+            rule.path,
+            offer.upstream.name(),
+            rule.why
+        ),
+    )
+    .param(rule.path.clone())
+}

@@ -1,0 +1,212 @@
+//! Listening: connections, TLS, protocol limits, and draining on shutdown.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ServerConfig as TlsServerConfig;
+use rustls::crypto::CryptoProvider;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::egress::{UpstreamProblem, certificates, private_key};
+use crate::gateway::Gateway;
+use crate::limits::{
+    ACCEPT_BACKLOG, H2_ERROR_RESETS_MAX, H2_PENDING_RESETS_MAX, H2_STREAMS_MAX, HANDSHAKE_TIME_MAX,
+    HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADER_FIELDS_MAX,
+};
+use crate::pipeline;
+
+/// The cryptography of every TLS connection: one provider, post-quantum key exchange preferred.
+pub(crate) fn crypto_provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Why a listener cannot be opened.
+#[derive(Debug, Error)]
+pub enum ListenFailed {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Certificate or key cannot be used.
+    #[error("TLS: {0}")]
+    Pem(#[from] UpstreamProblem),
+    /// Certificate and key do not fit together.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// An open data listener.
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Listener {
+    /// Open the socket; `tls` is the PEM of chain and key.
+    ///
+    /// # Errors
+    /// When the address is taken or the certificate cannot be used.
+    pub fn bind(address: SocketAddr, tls: Option<(&[u8], &[u8])>) -> Result<Self, ListenFailed> {
+        let tls = tls.map(acceptor).transpose()?;
+        let tcp = bind(address).map_err(|source| ListenFailed::Bind { address, source })?;
+        Ok(Self { tcp, tls })
+    }
+
+    /// The address it listens on, with the port that was really taken.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_BACKLOG)
+}
+
+fn acceptor((chain, key): (&[u8], &[u8])) -> Result<TlsAcceptor, ListenFailed> {
+    let mut config = TlsServerConfig::builder_with_provider(crypto_provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(
+            certificates(chain, "server.tls.cert")?,
+            private_key(key, "server.tls.key")?,
+        )?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serve until `stop` is cancelled, then let running requests end within the configured time.
+/// Returns how many connections had to be cut.
+pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: CancellationToken) -> usize {
+    let connections_max = gateway.generation().server().connections_max;
+    let room = Arc::new(Semaphore::new(connections_max));
+    let graceful = GracefulShutdown::new();
+    let builder = Arc::new(protocols());
+    let accept = async {
+        loop {
+            // With no room left, further connections wait in the kernel's queue.
+            let Ok(place) = room.clone().acquire_owned().await else {
+                return;
+            };
+            let (tcp, peer) = match listener.tcp.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            // A connection that cannot be set so still works, only slower.
+            let _ = tcp.set_nodelay(true);
+            let connection = Connection {
+                gateway: gateway.clone(),
+                builder: builder.clone(),
+                peer,
+            };
+            let watcher = graceful.watcher();
+            let tls = listener.tls.clone();
+            tokio::spawn(async move {
+                connection.run(tcp, tls, watcher).await;
+                drop(place);
+            });
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        () = stop.cancelled() => {}
+    }
+    drop(listener);
+    let drain = gateway.generation().server().drain;
+    let open = graceful.count();
+    match timeout(drain, graceful.shutdown()).await {
+        Ok(()) => 0,
+        Err(_) => open,
+    }
+}
+
+/// After a failed accept (no descriptors left), so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+fn protocols() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_MAX)
+        .max_headers(HEADER_FIELDS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(H2_STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .max_pending_accept_reset_streams(H2_PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(H2_ERROR_RESETS_MAX)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+struct Connection {
+    gateway: Arc<Gateway>,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    peer: SocketAddr,
+}
+
+impl Connection {
+    async fn run(
+        self,
+        tcp: TcpStream,
+        tls: Option<TlsAcceptor>,
+        watcher: hyper_util::server::graceful::Watcher,
+    ) {
+        match tls {
+            None => self.http(TokioIo::new(tcp), watcher).await,
+            Some(acceptor) => match timeout(HANDSHAKE_TIME_MAX, acceptor.accept(tcp)).await {
+                Ok(Ok(stream)) => self.http(TokioIo::new(stream), watcher).await,
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => tracing::debug!("TLS handshake took too long"),
+            },
+        }
+    }
+
+    async fn http<I>(self, io: I, watcher: hyper_util::server::graceful::Watcher)
+    where
+        I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    {
+        let (gateway, source) = (self.gateway, self.peer.ip());
+        let service = service_fn(move |request| {
+            let gateway = gateway.clone();
+            async move { Ok::<_, Infallible>(pipeline::handle(gateway, request, source).await) }
+        });
+        let connection = self.builder.serve_connection(io, service).into_owned();
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "connection ended with an error");
+        }
+    }
+}
