@@ -1,3 +1,46 @@
-//! The `carnet` command.
+//! The `carnet` command: what was typed leads to one command, which ends in one exit code.
 
-fn main() {}
+mod cli;
+mod clock;
+mod commands;
+mod config;
+mod demo;
+mod embedded;
+mod exit;
+mod out;
+mod reload;
+mod state;
+mod trouble;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    init_tracing();
+    match &cli.command {
+        Command::Serve(args) => commands::serve::run(args),
+        Command::Resolve(args) => commands::resolve::run(args),
+        Command::Check(args) => commands::check::run(args),
+        Command::Policy(command) => commands::policy::run(command),
+        Command::Registry(command) => commands::registry::run(command),
+        Command::Audit(command) => commands::audit::run(command),
+        Command::Key(command) => commands::key::run(command),
+        Command::Config(command) => commands::config::run(command),
+    }
+    .into()
+}
+
+/// Events of the running program on stderr; `CARNET_LOG` sets the level (`info`, `carnet_gateway=debug` …).
+fn init_tracing() {
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("CARNET_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

@@ -1,0 +1,284 @@
+//! What can be typed. Each command's work is in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Border control for AI models: know what answers, decide by written policy, keep the evidence.
+#[derive(Debug, Parser)]
+#[command(name = "carnet", version, about, propagate_version = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 permitted, verified, every line answered; 1 denied, failed, differences found; \
+2 usage, configuration or input/output error; 3 unknown or inconclusive.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the gateway: data on 127.0.0.1:4390, admin and metrics on 127.0.0.1:4391.
+    Serve(ServeArgs),
+    /// Tell what a model id is: producer, lineage, host, law, each with its source.
+    Resolve(ResolveArgs),
+    /// Ask whether a model would be permitted, and why.
+    Check(CheckArgs),
+    /// List, show, validate and test policy packs.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Look into the facts.
+    #[command(subcommand)]
+    Registry(RegistryCommand),
+    /// Show and verify the log of records.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Make, list and revoke keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Write, check and describe the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Where configuration and state lie.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE", default_value = "carnet.toml")]
+    pub(crate) config: PathBuf,
+    /// State directory. Default: $XDG_STATE_HOME/carnet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Print one JSON line with the bound addresses once requests are taken, and nothing else on stdout.
+    #[arg(long)]
+    pub(crate) ready_json: bool,
+    /// Threads that carry requests. Default: one per core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResolveArgs {
+    /// Model ids; `-` reads ids or JSON Lines {"id","platform","host"} from standard input.
+    #[arg(required = true, value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// Grammar of the ids (bedrock, azure, vertex, openrouter, ollama, huggingface …).
+    #[arg(long, value_name = "P")]
+    pub(crate) platform: Option<String>,
+    /// Host that serves them (`carnet registry list hosts`).
+    #[arg(long, value_name = "H")]
+    pub(crate) host: Option<String>,
+    /// Region, where the host has several.
+    #[arg(long, value_name = "R")]
+    pub(crate) region: Option<String>,
+    #[command(flatten)]
+    pub(crate) facts: Facts,
+    /// Exit 3 when any id is unknown.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// One JSON object per id.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which facts are asked.
+#[derive(Debug, Args)]
+pub(crate) struct Facts {
+    /// Answer as the registry would have on this day.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) as_of: Option<jiff::civil::Date>,
+    /// Registry folder instead of the built-in one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) registry: Option<PathBuf>,
+    /// Operator's overlay, may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) overlay: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Model id.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// A workload of the configuration.
+    #[arg(long, value_name = "NAME", conflicts_with = "set")]
+    pub(crate) workload: Option<String>,
+    /// An attribute of a workload made up for this question, for example `sector=government`.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Grammar of the id.
+    #[arg(long, value_name = "P")]
+    pub(crate) platform: Option<String>,
+    /// Host that would serve it.
+    #[arg(long, value_name = "H")]
+    pub(crate) host: Option<String>,
+    /// Region, where the host has several.
+    #[arg(long, value_name = "R")]
+    pub(crate) region: Option<String>,
+    /// Pack to ask: a built-in name or a folder. Default: those of the configuration, else `default`.
+    #[arg(long, value_name = "P")]
+    pub(crate) pack: Vec<String>,
+    #[command(flatten)]
+    pub(crate) facts: Facts,
+    /// Configuration file, for `--workload` and its packs and overlays.
+    #[arg(long, value_name = "FILE", default_value = "carnet.toml")]
+    pub(crate) config: PathBuf,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// List the built-in packs.
+    List {
+        /// JSON Lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a pack: its page and its rules.
+    Show {
+        /// Built-in name or folder.
+        pack: String,
+    },
+    /// Check packs: types, completeness rules, annotations.
+    Validate {
+        /// Built-in names or folders. Default: all built-in ones.
+        packs: Vec<String>,
+    },
+    /// Run the packs' cases against the registry.
+    Test {
+        /// Built-in names or folders. Default: all built-in ones.
+        packs: Vec<String>,
+        #[command(flatten)]
+        facts: Facts,
+        /// Print every case, not only those that fail.
+        #[arg(long, short)]
+        verbose: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegistryCommand {
+    /// Check a registry folder and overlays.
+    Validate {
+        /// Registry folder. Default: the built-in registry.
+        folder: Option<PathBuf>,
+        /// Overlay to check against it.
+        #[arg(long, value_name = "FILE")]
+        overlay: Vec<PathBuf>,
+    },
+    /// List what the registry knows.
+    List {
+        /// What to list.
+        #[arg(value_enum)]
+        kind: RegistryKind,
+    },
+    /// Print one record with all its sources, as JSON.
+    Show {
+        /// Id of a producer, model or host.
+        id: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RegistryKind {
+    Hosts,
+    Models,
+    Producers,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Print records, newest first.
+    Show {
+        /// Id of one record, or its beginning; prints its decision document too.
+        record: Option<String>,
+        /// State directory. Default: $XDG_STATE_HOME/carnet.
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+        /// How many records.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// JSON Lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the whole log from its files and the public key alone.
+    Verify {
+        /// Folder of the log. Default: `audit` in the state directory.
+        folder: Option<PathBuf>,
+        /// State directory. Default: $XDG_STATE_HOME/carnet.
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+        /// File with the public key. Default: `audit.pub` in the state directory.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key for a workload; the secret is printed once.
+    Create {
+        /// The workload that requests with this key speak for.
+        #[arg(long, value_name = "NAME")]
+        workload: String,
+        /// A remark of your own.
+        #[arg(long, default_value = "")]
+        note: String,
+        /// State directory. Default: $XDG_STATE_HOME/carnet.
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+        /// Write the secret into this new file (mode 0600) instead of printing it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List keys; secrets are not stored and cannot be shown.
+    List {
+        /// State directory. Default: $XDG_STATE_HOME/carnet.
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+        /// JSON Lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a key; answers that run with it are cut within a second.
+    Revoke {
+        /// Id of the key (`key_…`).
+        id: String,
+        /// State directory. Default: $XDG_STATE_HOME/carnet.
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Write a commented configuration to start from.
+    Init {
+        /// File to write; `-` prints it.
+        #[arg(default_value = "carnet.toml")]
+        file: PathBuf,
+    },
+    /// Check a configuration with everything it names, and change nothing.
+    Check {
+        /// Configuration file.
+        #[arg(default_value = "carnet.toml")]
+        file: PathBuf,
+    },
+    /// Print the JSON schema of the configuration.
+    Schema,
+}

@@ -1,0 +1,280 @@
+//! `carnet check`: would this be permitted, and why.
+
+use std::sync::Arc;
+
+use carnet_policy::{Api, Ask, Decider, DeciderOptions, Effect, TargetSpec, Verdict, Workload};
+use carnet_provenance::{Query, View};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::cli::CheckArgs;
+use crate::config::{self, Config};
+use crate::exit::Exit;
+use crate::trouble::{Trouble, Troubles};
+use crate::{clock, commands, out, world};
+
+pub(crate) fn run(args: &CheckArgs) -> Exit {
+    match decide(args) {
+        Ok(verdict) => {
+            if args.json {
+                out::answer(verdict.json());
+            } else {
+                out::answer(describe(&args.id, &verdict));
+            }
+            if verdict.effect() == Effect::Permit {
+                Exit::Good
+            } else {
+                Exit::Bad
+            }
+        }
+        Err(troubles) => commands::failed(&troubles),
+    }
+}
+
+fn decide(args: &CheckArgs) -> Result<Arc<Verdict>, Troubles> {
+    let config = if args.config.exists() || args.workload.is_some() {
+        Some(config::load(&args.config)?)
+    } else {
+        None
+    };
+    let workload = workload(args, config.as_ref())?;
+    let instant = instant(args)?;
+    let as_of = clock::day_of(instant);
+    let registry_folder = args
+        .facts
+        .registry
+        .as_deref()
+        .or_else(|| config.as_ref()?.registry.as_deref());
+    let registry = world::registry(registry_folder)?;
+    let mut overlay = config
+        .as_ref()
+        .map_or_else(Vec::new, |config| config.overlay.clone());
+    overlay.extend(args.facts.overlay.iter().cloned());
+    let view = world::view(&registry, &overlay, as_of)?;
+    if let Some(host) = &args.host
+        && view.host(host).is_none()
+    {
+        return Err(vec![Trouble::new(
+            format!("there is no host `{host}`"),
+            "`carnet registry list hosts` lists them; an overlay may add one",
+        )]);
+    }
+    let policies = match (&*args.pack, &config) {
+        ([], Some(config)) => world::policies(&config.packs, &config.base)?,
+        ([], None) => world::policies(&["default".to_owned()], std::path::Path::new(""))?,
+        (packs, _) => world::policies(packs, std::path::Path::new(""))?,
+    };
+    let decider =
+        Decider::new(policies, view.clone(), DeciderOptions::default()).map_err(|problems| {
+            problems
+                .into_iter()
+                .map(Trouble::from)
+                .collect::<Troubles>()
+        })?;
+    let principal = decider.principal(&workload);
+    let others: Vec<_> = config
+        .iter()
+        .flat_map(|config| configured(config, &view, as_of))
+        .collect();
+    let asked = if args.host.is_none() && args.platform.is_none() {
+        others.iter().position(|(name, ..)| **name == *args.id)
+    } else {
+        None
+    };
+    let mut targets: Vec<_> = others
+        .into_iter()
+        .map(|(_, spec, resolution)| decider.target(spec, resolution, as_of))
+        .collect();
+    let target = match asked {
+        Some(at) => targets.remove(at),
+        None => {
+            let resolution = view.resolve(&Query {
+                id: &args.id,
+                platform: args.platform.as_deref(),
+                host: args.host.as_deref(),
+                upstream: None,
+                region: args.region.as_deref(),
+                as_of,
+            });
+            let spec = TargetSpec {
+                name: args.id.as_str().into(),
+                upstream: args.host.as_deref().unwrap_or("unknown").into(),
+                origin: "unknown".into(),
+                upstream_model: args.id.as_str().into(),
+                host: resolution
+                    .hosting
+                    .as_ref()
+                    .map(|hosting| hosting.host.clone()),
+            };
+            decider.target(spec, resolution, as_of)
+        }
+    };
+    let ask = Ask {
+        api: Api::ChatCompletions,
+        stream: false,
+    };
+    Ok(decider
+        .decide(&principal, &target, &ask, &targets, instant)
+        .verdict()
+        .clone())
+}
+
+/// The configured models: what a counterfactual may name.
+fn configured(
+    config: &Config,
+    view: &View,
+    as_of: jiff::civil::Date,
+) -> Vec<(Arc<str>, TargetSpec, carnet_provenance::Resolution)> {
+    let mut all = Vec::new();
+    for upstream in &config.gateway.upstreams {
+        let host = upstream.host.clone().or_else(|| {
+            view.host_for_origin(upstream.chat_url.host()?)
+                .map(|host| host.to_string())
+        });
+        for (name, own) in &upstream.models {
+            let resolution = view.resolve(&Query {
+                id: own,
+                platform: upstream.platform.as_deref(),
+                host: host.as_deref(),
+                upstream: Some(&upstream.name),
+                region: upstream.region.as_deref(),
+                as_of,
+            });
+            let spec = TargetSpec {
+                name: format!("{}/{name}", upstream.name).into(),
+                upstream: upstream.name.clone(),
+                origin: upstream.origin.clone(),
+                upstream_model: own.clone(),
+                host: resolution
+                    .hosting
+                    .as_ref()
+                    .map(|hosting| hosting.host.clone()),
+            };
+            all.push((name.clone(), spec, resolution));
+        }
+    }
+    all
+}
+
+/// The instant of the question: now, or the beginning of the day given.
+fn instant(args: &CheckArgs) -> Result<Timestamp, Troubles> {
+    let Some(day) = args.facts.as_of else {
+        return Ok(clock::now());
+    };
+    day.to_zoned_datetime(TimeZone::UTC)
+        .map(|zoned| zoned.timestamp())
+        .map_err(|error| {
+            vec![Trouble::new(
+                format!("`{day}` is out of range: {error}"),
+                "give a day such as 2026-01-31",
+            )]
+        })
+}
+
+fn workload(args: &CheckArgs, config: Option<&Config>) -> Result<Workload, Troubles> {
+    if let Some(name) = &args.workload {
+        let workloads = config.map_or(&[][..], |config| &config.gateway.workloads);
+        return workloads
+            .iter()
+            .find(|workload| workload.id == *name)
+            .cloned()
+            .ok_or_else(|| {
+                let known: Vec<&str> = workloads
+                    .iter()
+                    .map(|workload| workload.id.as_str())
+                    .collect();
+                vec![Trouble::new(
+                    format!("the configuration names no workload `{name}`"),
+                    format!("it names {}", known.join(", ")),
+                )]
+            });
+    }
+    let mut workload = Workload {
+        id: "made-up".to_owned(),
+        ..Workload::default()
+    };
+    let mut troubles = Vec::new();
+    for pair in &args.set {
+        let Some((name, value)) = pair.split_once('=') else {
+            troubles.push(Trouble::new(
+                format!("`{pair}` is not NAME=VALUE"),
+                "for example --set sector=government",
+            ));
+            continue;
+        };
+        if !set(&mut workload, name.trim(), value.trim()) {
+            let known = "sector, country, team, nationality, device, purpose, contracts, data_classes, tags (lists with commas)";
+            troubles.push(Trouble::new(
+                format!("a workload has no attribute `{name}`"),
+                format!("it has {known}"),
+            ));
+        }
+    }
+    if troubles.is_empty() {
+        Ok(workload)
+    } else {
+        Err(troubles)
+    }
+}
+
+fn set(workload: &mut Workload, name: &str, value: &str) -> bool {
+    let text = value.to_owned();
+    let list = || {
+        value
+            .split(',')
+            .map(|word| word.trim().to_owned())
+            .filter(|word| !word.is_empty())
+            .collect()
+    };
+    match name {
+        "id" => workload.id = text,
+        "team" => workload.team = text,
+        "sector" => workload.sector = text,
+        "country" => workload.country = Some(text),
+        "nationality" => workload.nationality = text,
+        "device" => workload.device = text,
+        "purpose" => workload.purpose = text,
+        "contracts" => workload.contracts = list(),
+        "data_classes" => workload.data_classes = list(),
+        "tags" => workload.tags = list(),
+        _ => return false,
+    }
+    true
+}
+
+/// The decision for people.
+fn describe(id: &str, verdict: &Verdict) -> String {
+    let word = if verdict.effect() == Effect::Permit {
+        "PERMIT"
+    } else {
+        "DENY"
+    };
+    let mut lines = vec![format!("{word}  {id}")];
+    for reason in verdict.reasons() {
+        lines.push(format!(
+            "  because   {} [{}/{}]",
+            reason.title, reason.pack, reason.rule
+        ));
+        if let Some(source) = &reason.legal_source {
+            lines.push(format!("            {source}"));
+        }
+    }
+    for fact in verdict.facts() {
+        let date = fact
+            .date
+            .map(|date| format!(", {date}"))
+            .unwrap_or_default();
+        lines.push(format!(
+            "  rests on  {} = {} · {} · {}{date}",
+            fact.claim, fact.value, fact.confidence, fact.source
+        ));
+    }
+    for other in verdict.counterfactuals() {
+        lines.push(format!(
+            "  instead   {} would be: {}",
+            other.change,
+            other.decision.as_str()
+        ));
+    }
+    lines.join("\n")
+}

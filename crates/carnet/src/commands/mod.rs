@@ -1,0 +1,34 @@
+//! One file per command; each ends in an exit code of the contract.
+
+pub(crate) mod audit;
+pub(crate) mod check;
+pub(crate) mod config;
+pub(crate) mod key;
+pub(crate) mod policy;
+pub(crate) mod registry;
+pub(crate) mod resolve;
+pub(crate) mod serve;
+
+use crate::exit::Exit;
+use crate::out;
+use crate::trouble::Troubles;
+
+/// Report what stops a command.
+pub(crate) fn failed(troubles: &Troubles) -> Exit {
+    out::troubles(troubles);
+    Exit::Error
+}
+
+/// Print a value as one JSON line.
+pub(crate) fn json(value: &impl serde::Serialize) -> Exit {
+    match serde_json::to_string(value) {
+        Ok(text) => {
+            out::answer(text);
+            Exit::Good
+        }
+        Err(error) => {
+            out::note(format_args!("error: cannot write the answer: {error}"));
+            Exit::Error
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! `carnet policy`: list, show, validate and test packs.
+
+use std::path::Path;
+
+use carnet_policy::{Policies, run_cases};
+
+use crate::cli::{Facts, PolicyCommand};
+use crate::exit::Exit;
+use crate::trouble::{Trouble, Troubles};
+use crate::{clock, commands, embedded, out, world};
+
+pub(crate) fn run(command: &PolicyCommand) -> Exit {
+    let result = match command {
+        PolicyCommand::List { json } => list(*json),
+        PolicyCommand::Show { pack } => show(pack),
+        PolicyCommand::Validate { packs } => validate(packs),
+        PolicyCommand::Test {
+            packs,
+            facts,
+            verbose,
+        } => test(packs, facts, *verbose),
+    };
+    result.unwrap_or_else(|troubles| commands::failed(&troubles))
+}
+
+fn here() -> &'static Path {
+    Path::new("")
+}
+
+/// The named packs, or all built-in ones.
+fn chosen(packs: &[String]) -> Vec<String> {
+    if packs.is_empty() {
+        embedded::pack_names().map(str::to_owned).collect()
+    } else {
+        packs.to_vec()
+    }
+}
+
+fn list(json: bool) -> Result<Exit, Troubles> {
+    let policies = world::policies(&chosen(&[]), here())?;
+    for pack in policies.packs() {
+        if json {
+            commands::json(
+                &serde_json::json!({ "name": pack.name(), "title": pack.title(), "description": pack.description() }),
+            );
+        } else {
+            out::answer(format_args!("{:<28} {}", pack.name(), pack.title()));
+        }
+    }
+    Ok(Exit::Good)
+}
+
+fn show(name: &str) -> Result<Exit, Troubles> {
+    let pack = world::pack(name, here())?;
+    let mut shown = false;
+    for ending in [".md", ".toml", ".cedar"] {
+        for (path, text) in pack
+            .files
+            .iter()
+            .filter(|(path, _)| path.ends_with(ending) && !path.starts_with("cases/"))
+        {
+            out::answer(format_args!(
+                "──── {}/{path}\n{}",
+                pack.name,
+                text.trim_end()
+            ));
+            shown = true;
+        }
+    }
+    if shown {
+        Ok(Exit::Good)
+    } else {
+        Err(vec![Trouble::new(
+            format!("the pack `{name}` has no files"),
+            "name another one",
+        )])
+    }
+}
+
+fn validate(packs: &[String]) -> Result<Exit, Troubles> {
+    let names = chosen(packs);
+    let mut exit = Exit::Good;
+    for name in &names {
+        match world::policies(std::slice::from_ref(name), here()) {
+            Ok(policies) => out::answer(format_args!("{name}: good, {}", policies.version())),
+            Err(troubles) => exit = exit.worst(commands::failed(&troubles)),
+        }
+    }
+    Ok(exit)
+}
+
+fn test(packs: &[String], facts: &Facts, verbose: bool) -> Result<Exit, Troubles> {
+    let today = facts.as_of.unwrap_or_else(clock::today);
+    let registry = world::registry(facts.registry.as_deref())?;
+    let (mut passed, mut failed) = (0_usize, 0_usize);
+    for name in chosen(packs) {
+        let source = world::pack(&name, here())?;
+        let policies = Policies::load(std::slice::from_ref(&source)).map_err(|problems| {
+            problems
+                .into_iter()
+                .map(Trouble::from)
+                .collect::<Troubles>()
+        })?;
+        let cases = run_cases(&policies, &registry, today);
+        if cases.is_empty() {
+            out::note(format_args!(
+                "note: pack `{name}` has no cases; add cases/*.md"
+            ));
+        }
+        for case in cases {
+            if case.passed {
+                passed += 1;
+                if verbose {
+                    out::answer(format_args!(
+                        "ok    {name}/{}:{} {}",
+                        case.file, case.line, case.title
+                    ));
+                }
+            } else {
+                failed += 1;
+                out::answer(format_args!(
+                    "FAIL  {name}/{}:{} {}\n      {}",
+                    case.file,
+                    case.line,
+                    case.title,
+                    case.message.replace('\n', "\n      ")
+                ));
+            }
+        }
+    }
+    out::answer(format_args!("{passed} passed, {failed} failed"));
+    Ok(if failed == 0 { Exit::Good } else { Exit::Bad })
+}

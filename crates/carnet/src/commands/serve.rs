@@ -1,0 +1,467 @@
+//! `carnet serve`: opens everything in order, runs the listeners, drains at the end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use carnet_admin::{Access, Admin, AdminSocket, Store, reloads};
+use carnet_audit::{Log, Options, Signer};
+use carnet_gateway::{BuildFailed, Gateway, Generation, Listener, Parts};
+use carnet_limits::KeyRing;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::ServeArgs;
+use crate::config::{self, Config};
+use crate::exit::Exit;
+use crate::reload::{Reloader, Sources};
+use crate::state::{State, write_secret};
+use crate::trouble::{Trouble, Troubles};
+use crate::{clock, commands, demo, out, world};
+
+/// Where a running server says that requests are taken, for programs that started it.
+#[derive(Serialize)]
+struct Ready {
+    data: SocketAddr,
+    admin: SocketAddr,
+    tls: bool,
+    generation: u64,
+    recovered_interrupted: u64,
+}
+
+pub(crate) fn run(args: &ServeArgs) -> Exit {
+    let mut runtime = if args.threads == Some(1) {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    if let Some(threads) = args.threads {
+        runtime.worker_threads(usize::from(threads));
+    }
+    let runtime = match runtime.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let trouble = Trouble::new(
+                format!("cannot start threads: {error}"),
+                "check the limits of this user (`ulimit -u`)",
+            );
+            return commands::failed(&vec![trouble]);
+        }
+    };
+    match runtime.block_on(serve(args)) {
+        Ok(()) => Exit::Good,
+        Err(troubles) => commands::failed(&troubles),
+    }
+}
+
+async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
+    let now = clock::now();
+    clock::check(now).map_err(|trouble| vec![trouble])?;
+    warn_of_proxy_variables();
+    let state = State::find(args.place.state.as_deref())?;
+    state.create()?;
+    let demo = !args.place.config.exists();
+    let config = if demo {
+        demo::config()?
+    } else {
+        config::load(&args.place.config)?
+    };
+    // Takes the state for this process alone, before anything in it is read.
+    let socket = AdminSocket::bind(&state.socket())
+        .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])?;
+    let store = open_store(&state)?;
+    if demo {
+        demo::prepare_key(&state, &store, now)?;
+    }
+    let parts = parts(&config, keys(&store)?, now)?;
+    let generation = build(parts, None)?;
+    note_strange_keys(&generation);
+    let (log, recovered) = open_log(&state, &config)?;
+    let (data, admin_socket) = listeners(&config)?;
+    let gateway = Arc::new(Gateway::new(generation, log.clone(), clock::now, seed()?));
+    gateway.record_start(recovered.interrupted);
+    let file = (!demo).then(|| args.place.config.clone());
+    let folders = watched(&config, file.as_deref());
+    let access = Access::open(
+        &state.admin_token(),
+        &state.metrics_token(),
+        config.admin_names.clone(),
+    )
+    .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])?;
+    let (asks, asked) = reloads();
+    let admin = Admin::new(gateway.clone(), store.clone(), asks, access);
+    let reloader = Reloader::new(
+        gateway.clone(),
+        admin.clone(),
+        Sources::new(file, store, &config),
+        asked,
+    )?;
+    let bound = addresses(&data, &admin_socket)?;
+    // Before anybody is told that we run, so that a signal right after that finds its handler.
+    let signals = Signals::new()?;
+    let stop = CancellationToken::new();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(admin.clone().serve_unix(socket, stop.clone()));
+    tasks.spawn(admin.serve_tcp(admin_socket, stop.clone()));
+    tasks.spawn(reloader.run(folders, stop.clone()));
+    tasks.spawn(record_strangers(gateway.clone(), stop.clone()));
+    announce(
+        args,
+        &config,
+        demo,
+        &state,
+        &gateway,
+        bound,
+        recovered.interrupted,
+    );
+    let serving = tokio::spawn(carnet_gateway::serve(gateway.clone(), data, stop.clone()));
+    signals.wait().await;
+    out::note("stopping: no new requests; running ones may end");
+    stop.cancel();
+    let cut = serving.await.unwrap_or_default();
+    if cut > 0 {
+        out::note(format_args!("{cut} connections had to be cut"));
+    }
+    while tasks.join_next().await.is_some() {}
+    gateway.record_strangers();
+    gateway.record_stop();
+    log.close().await.map_err(|error| {
+        vec![Trouble::new(
+            format!("the log could not be closed: {error}"),
+            "its records are in the journal; the next start takes them over",
+        )]
+    })
+}
+
+/// Everything a generation is built from, read and checked.
+pub(crate) fn parts(config: &Config, keys: KeyRing, now: Timestamp) -> Result<Parts, Troubles> {
+    let registry = world::registry(config.registry.as_deref());
+    let policies = world::policies(&config.packs, &config.base);
+    let files = world::upstream_files(&config.gateway.upstreams);
+    let view = match &registry {
+        Ok(registry) => world::view(registry, &config.overlay, clock::day_of(now)),
+        Err(_) => Err(Vec::new()),
+    };
+    match (registry, view, policies, files) {
+        (Ok(_), Ok(view), Ok(policies), Ok(files)) => {
+            check_hosts(config, &view)?;
+            Ok(Parts {
+                config: config.gateway.clone(),
+                config_version: config.version.clone(),
+                policies,
+                view,
+                keys,
+                files,
+                now,
+            })
+        }
+        (registry, view, policies, files) => {
+            let all = [registry.err(), view.err(), policies.err(), files.err()];
+            Err(all.into_iter().flatten().flatten().collect())
+        }
+    }
+}
+
+/// A host that an upstream names must be one that somebody told of.
+fn check_hosts(config: &Config, view: &carnet_provenance::View) -> Result<(), Troubles> {
+    let troubles: Troubles = config
+        .gateway
+        .upstreams
+        .iter()
+        .filter_map(|upstream| Some((upstream, upstream.host.as_deref()?)))
+        .filter(|(_, host)| view.host(host).is_none())
+        .map(|(upstream, host)| {
+            Trouble::new(
+                format!("upstream `{}` names the host `{host}`, which neither the registry nor an overlay knows", upstream.name),
+                format!("describe it in an overlay:\n[[host]]\nid = \"{host}\"\n…\nor take `host` out: then it is unknown"),
+            )
+        })
+        .collect();
+    if troubles.is_empty() {
+        Ok(())
+    } else {
+        Err(troubles)
+    }
+}
+
+/// Build a generation, with every reason why not.
+pub(crate) fn build(parts: Parts, previous: Option<&Generation>) -> Result<Generation, Troubles> {
+    Generation::build(parts, previous).map_err(|failed| match failed {
+        BuildFailed::Policy(problems) => problems.into_iter().map(Trouble::from).collect(),
+        other => vec![Trouble::new(
+            other.to_string(),
+            "correct the entry and check with `carnet config check`",
+        )],
+    })
+}
+
+fn open_store(state: &State) -> Result<Arc<Store>, Troubles> {
+    Store::open(&state.database())
+        .map(Arc::new)
+        .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])
+}
+
+/// The keys as a ring.
+pub(crate) fn keys(store: &Store) -> Result<KeyRing, Troubles> {
+    store
+        .records()
+        .map(KeyRing::new)
+        .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])
+}
+
+fn note_strange_keys(generation: &Generation) {
+    let workloads: Vec<&str> = generation.workloads().collect();
+    for key in generation
+        .keys()
+        .iter()
+        .filter(|key| key.revoked.is_none() && !workloads.contains(&&*key.workload))
+    {
+        out::note(format_args!(
+            "warning: {} belongs to workload `{}`, which the configuration does not name; its requests are refused",
+            key.id, key.workload
+        ));
+    }
+}
+
+fn open_log(state: &State, config: &Config) -> Result<(Log, carnet_audit::Recovered), Troubles> {
+    let signer = signer(state)?;
+    let options = Options {
+        durability: config.gateway.durability,
+        ..Options::default()
+    };
+    Log::open(&state.audit(), signer, options, clock::now)
+        .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])
+}
+
+/// The signing key: made at the first start, beside its public half.
+fn signer(state: &State) -> Result<Signer, Troubles> {
+    let (file, public) = (state.audit_key(), state.audit_public_key());
+    let help = "restore it from your backup: a log that is signed with another key does not verify";
+    if !file.exists() {
+        let secret = random::<32>()?;
+        write_secret(&file, &hex::encode(secret))
+            .map_err(|error| Trouble::io("write the signing key", &file, &error, help))?;
+    }
+    let text = world::read_text(&file)?;
+    let mut secret = [0; 32];
+    hex::decode_to_slice(text.trim(), &mut secret).map_err(|_| {
+        vec![Trouble::new(
+            format!("the signing key `{}` is damaged", file.display()),
+            help,
+        )]
+    })?;
+    let signer = Signer::new(LOG_ORIGIN, &secret)
+        .map_err(|error| vec![Trouble::new(error.to_string(), help)])?;
+    let key = signer
+        .public_key()
+        .map_err(|error| vec![Trouble::new(error.to_string(), help)])?;
+    let text = format!("{key}\n");
+    if std::fs::read_to_string(&public).ok().as_deref() != Some(text.as_str()) {
+        std::fs::write(&public, text)
+            .map_err(|error| Trouble::io("write the public key", &public, &error, help))?;
+    }
+    Ok(signer)
+}
+
+/// Names the log in its checkpoints; which log of whom it is says the public key.
+const LOG_ORIGIN: &str = "carnet/audit";
+
+fn random<const N: usize>() -> Result<[u8; N], Troubles> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        vec![Trouble::new(
+            format!("the system gives no random bytes: {error}"),
+            "check /dev/urandom",
+        )]
+    })?;
+    Ok(bytes)
+}
+
+fn seed() -> Result<u64, Troubles> {
+    random().map(u64::from_le_bytes)
+}
+
+/// Both sockets are opened before anything is announced, so a taken port stops the start.
+fn listeners(config: &Config) -> Result<(Listener, tokio::net::TcpListener), Troubles> {
+    let server = &config.gateway.server;
+    let pem = match &server.tls {
+        Some(tls) => Some((world::read_bytes(&tls.cert)?, world::read_bytes(&tls.key)?)),
+        None => None,
+    };
+    let tls = pem.as_ref().map(|(cert, key)| (&cert[..], &key[..]));
+    let help = "end the program that has it, or set another `listen` in carnet.toml";
+    let data = Listener::bind(server.listen, tls)
+        .map_err(|error| vec![Trouble::new(error.to_string(), help)])?;
+    let admin = std::net::TcpListener::bind(config.admin)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .and_then(tokio::net::TcpListener::from_std)
+        .map_err(|error| {
+            vec![Trouble::new(
+                format!("cannot listen on {}: {error}", config.admin),
+                help,
+            )]
+        })?;
+    Ok((data, admin))
+}
+
+fn addresses(
+    data: &Listener,
+    admin: &tokio::net::TcpListener,
+) -> Result<(SocketAddr, SocketAddr), Troubles> {
+    let both = data
+        .address()
+        .and_then(|data| Ok((data, admin.local_addr()?)));
+    both.map_err(|error| {
+        vec![Trouble::new(
+            format!("a listener has no address: {error}"),
+            "start again",
+        )]
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "it tells all there is to tell")]
+fn announce(
+    args: &ServeArgs,
+    config: &Config,
+    demo: bool,
+    state: &State,
+    gateway: &Gateway,
+    (data, admin): (SocketAddr, SocketAddr),
+    interrupted: u64,
+) {
+    let tls = config.gateway.server.tls.is_some();
+    if args.ready_json {
+        commands::json(&Ready {
+            data,
+            admin,
+            tls,
+            generation: gateway.generation().number(),
+            recovered_interrupted: interrupted,
+        });
+        return;
+    }
+    if interrupted > 0 {
+        out::note(format_args!(
+            "{interrupted} requests were interrupted by the last end of the server; the log says so"
+        ));
+    }
+    let scheme = if tls { "https" } else { "http" };
+    if demo {
+        demo::announce(state, data, &args.place.config);
+        return;
+    }
+    out::answer(format_args!(
+        "carnet {} is ready\n  applications  {scheme}://{data}/v1\n  admin         http://{admin}  (token in {})\n  packs         {}\n  records       {}",
+        env!("CARGO_PKG_VERSION"),
+        state.admin_token().display(),
+        config.packs.join(", "),
+        state.audit().display(),
+    ));
+    if gateway.generation().keys().is_empty() {
+        out::answer("  no key yet: carnet key create --workload NAME");
+    }
+}
+
+/// A proxy from the environment would lead prompts past the configuration.
+fn warn_of_proxy_variables() {
+    for name in [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+    ] {
+        if std::env::var_os(name).is_some_and(|value| !value.is_empty()) {
+            out::note(format_args!(
+                "warning: {name} is set and ignored; name a proxy in the upstream's entry (`proxy = \"http://…\"`)"
+            ));
+        }
+    }
+}
+
+/// The signals that ask for an end in good order.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Troubles> {
+        let trouble = |error: std::io::Error| {
+            vec![Trouble::new(
+                format!("cannot listen for signals: {error}"),
+                "start again",
+            )]
+        };
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(trouble)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(trouble)?,
+        })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn record_strangers(gateway: Arc<Gateway>, stop: CancellationToken) {
+    let mut every = tokio::time::interval(carnet_gateway::limits::STRANGER_RECORD_EVERY);
+    loop {
+        tokio::select! {
+            _ = every.tick() => gateway.record_strangers(),
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// The folders that a configuration's files lie in.
+pub(crate) fn watched(config: &Config, file: Option<&Path>) -> Vec<std::path::PathBuf> {
+    let mut folders: Vec<_> = Vec::new();
+    let mut add = |path: &Path| {
+        let folder = if path.is_dir() {
+            path
+        } else {
+            path.parent().unwrap_or(path)
+        };
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        if !folders.iter().any(|known| known == folder) {
+            folders.push(folder.to_path_buf());
+        }
+    };
+    if let Some(file) = file {
+        add(file);
+    }
+    for path in config.overlay.iter().chain(&config.registry) {
+        add(path);
+    }
+    for pack in &config.packs {
+        let folder = config.base.join(pack);
+        if folder.is_dir() {
+            add(&folder);
+        }
+    }
+    for upstream in &config.gateway.upstreams {
+        if let Some(carnet_gateway::config::KeyRef::File(path)) = &upstream.key {
+            add(path);
+        }
+        for path in upstream.ca_file.iter().chain(
+            upstream
+                .client_cert
+                .iter()
+                .flat_map(|tls| [&tls.cert, &tls.key]),
+        ) {
+            add(path);
+        }
+    }
+    folders
+}

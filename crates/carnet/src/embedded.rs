@@ -1,0 +1,38 @@
+//! What is built into the binary: the registry and the example packs.
+
+use carnet_policy::PackSource;
+use carnet_provenance::Registry;
+
+use crate::trouble::{Trouble, Troubles};
+
+static REGISTRY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/registry.blob"));
+
+include!(concat!(env!("OUT_DIR"), "/packs.rs"));
+
+/// The built-in registry.
+pub(crate) fn registry() -> Result<Registry, Troubles> {
+    Registry::from_blob(REGISTRY).map_err(|error| {
+        vec![Trouble::new(
+            format!("the built-in registry cannot be read: {error}"),
+            "the program is damaged; install it again",
+        )]
+    })
+}
+
+/// Names of the built-in packs.
+pub(crate) fn pack_names() -> impl Iterator<Item = &'static str> {
+    PACKS.iter().map(|(name, _)| *name)
+}
+
+/// A built-in pack.
+pub(crate) fn pack(name: &str) -> Option<PackSource> {
+    let (name, files) = PACKS.iter().find(|(known, _)| *known == name)?;
+    let files = files
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+        .collect();
+    Some(PackSource {
+        name: (*name).to_owned(),
+        files,
+    })
+}

@@ -1,0 +1,242 @@
+//! Takes changed files over while the server runs: built aside, swapped whole, or reported.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carnet_admin::answers::{Problem, ReloadAnswer};
+use carnet_admin::{Actor, Admin, Reloads, Store};
+use carnet_audit::Durability;
+use carnet_gateway::config::TlsFiles;
+use carnet_gateway::{Gateway, Generation};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::serve;
+use crate::config::{self, Config};
+use crate::trouble::{Trouble, Troubles};
+use crate::{clock, demo, out};
+
+/// A wait without an end, in practice.
+const FOREVER: Duration = Duration::from_secs(3_600);
+/// After a rebuild that failed, before the next one.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long changes may settle before the files are read.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// See the module.
+pub(crate) struct Reloader {
+    gateway: Arc<Gateway>,
+    admin: Arc<Admin>,
+    sources: Arc<Sources>,
+    reloads: Reloads,
+    hangup: Signal,
+}
+
+/// Where a generation is read from.
+pub(crate) struct Sources {
+    /// The configuration; without one it is the built-in demonstration.
+    file: Option<PathBuf>,
+    store: Arc<Store>,
+    /// What a running server cannot change, as it was at the start.
+    fixed: Fixed,
+}
+
+/// Settings that only a start takes over.
+#[derive(PartialEq, Eq)]
+struct Fixed {
+    listen: SocketAddr,
+    admin: SocketAddr,
+    tls: Option<TlsFiles>,
+    durability: Durability,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        let server = &config.gateway.server;
+        Self {
+            listen: server.listen,
+            admin: config.admin,
+            tls: server.tls.clone(),
+            durability: config.gateway.durability,
+        }
+    }
+}
+
+impl Sources {
+    pub(crate) fn new(file: Option<PathBuf>, store: Arc<Store>, config: &Config) -> Self {
+        Self {
+            file,
+            store,
+            fixed: Fixed::of(config),
+        }
+    }
+
+    /// Read and check everything; with the folders to watch from now on.
+    fn build(&self, current: &Generation) -> Result<(Generation, Config), Troubles> {
+        let config = match &self.file {
+            Some(file) => config::load(file)?,
+            None => demo::config()?,
+        };
+        if Fixed::of(&config) != self.fixed {
+            out::note(
+                "warning: listeners, TLS files and durability are taken over at the next start only",
+            );
+        }
+        let parts = serve::parts(&config, serve::keys(&self.store)?, clock::now())?;
+        Ok((serve::build(parts, Some(current))?, config))
+    }
+}
+
+impl Reloader {
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        admin: Arc<Admin>,
+        sources: Sources,
+        reloads: Reloads,
+    ) -> Result<Self, Troubles> {
+        let hangup = signal(SignalKind::hangup()).map_err(|error| {
+            vec![Trouble::new(
+                format!("cannot listen for signals: {error}"),
+                "start again",
+            )]
+        })?;
+        Ok(Self {
+            gateway,
+            admin,
+            sources: Arc::new(sources),
+            reloads,
+            hangup,
+        })
+    }
+
+    /// Run until `stop`, watching these folders first.
+    pub(crate) async fn run(mut self, folders: Vec<PathBuf>, stop: CancellationToken) {
+        let (changed, mut changes) = mpsc::channel(1);
+        let mut watcher = self.watch(&folders, &changed);
+        loop {
+            let facts_end = self.facts_end();
+            let mut asked = None;
+            let actor = tokio::select! {
+                () = stop.cancelled() => return,
+                _ = self.hangup.recv() => Actor::Signal,
+                Some(request) = self.reloads.next() => {
+                    let actor = request.actor();
+                    asked = Some(request);
+                    actor
+                }
+                Some(()) = changes.recv() => {
+                    // Editors write in several steps: let them finish, then read once.
+                    sleep(SETTLE).await;
+                    while changes.try_recv().is_ok() {}
+                    Actor::FileChange
+                }
+                () = sleep_until(facts_end) => Actor::Schedule,
+            };
+            let (answer, config) = self.reload(actor).await;
+            if let Some(config) = config {
+                self.admin.access().set_names(config.admin_names.clone());
+                watcher = self.watch(
+                    &serve::watched(&config, self.sources.file.as_deref()),
+                    &changed,
+                );
+            }
+            if let Some(request) = asked {
+                request.answer(answer);
+            }
+            // Named so that the watcher lives until the next round.
+            let _ = &watcher;
+        }
+    }
+
+    /// When the generation in force must be rebuilt because a fact begins or ends.
+    fn facts_end(&self) -> Instant {
+        let now = clock::now();
+        let wait = self
+            .gateway
+            .generation()
+            .valid_until()
+            .map_or(FOREVER, |until| {
+                // Not in a tight loop should the rebuild fail.
+                if until <= now {
+                    AGAIN
+                } else {
+                    until.duration_since(now).unsigned_abs().min(FOREVER)
+                }
+            });
+        Instant::now() + wait
+    }
+
+    fn watch(&self, folders: &[PathBuf], changed: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+        self.sources.file.as_ref()?;
+        let changed = changed.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                // A change that is already waiting stands for this one too.
+                let _ = changed.try_send(());
+            }
+        });
+        let mut watcher = match watcher {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                out::note(format_args!(
+                    "warning: files cannot be watched ({error}); use SIGHUP after a change"
+                ));
+                return None;
+            }
+        };
+        for folder in folders {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                out::note(format_args!(
+                    "warning: `{}` cannot be watched ({error}); use SIGHUP after a change",
+                    folder.display()
+                ));
+            }
+        }
+        Some(watcher)
+    }
+
+    /// Try to take the files over, and say how it went.
+    async fn reload(&self, actor: Actor) -> (ReloadAnswer, Option<Config>) {
+        let (sources, current) = (self.sources.clone(), self.gateway.clone());
+        let build = move || {
+            sources.build(&current.generation()).map_err(|troubles| {
+                out::troubles(&troubles);
+                troubles.into_iter().map(problem).collect()
+            })
+        };
+        let (answer, config) = self.admin.reload(actor, build).await;
+        let word = if answer.done {
+            "is in force"
+        } else {
+            "stays in force; the new configuration is refused"
+        };
+        out::note(format_args!(
+            "generation {} {word} ({actor})",
+            answer.generation
+        ));
+        (answer, config)
+    }
+}
+
+fn problem(trouble: Trouble) -> Problem {
+    let Trouble {
+        file,
+        line,
+        column,
+        message,
+        help,
+        ..
+    } = trouble;
+    Problem {
+        file,
+        line,
+        column,
+        message,
+        help,
+    }
+}

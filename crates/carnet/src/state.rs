@@ -1,0 +1,121 @@
+//! The state directory: what lies where, with which permissions.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::trouble::{Trouble, Troubles};
+
+/// Only the owner reads and enters.
+const DIRECTORY_MODE: u32 = 0o700;
+/// Only the owner reads and writes.
+const FILE_MODE: u32 = 0o600;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct State(PathBuf);
+
+impl State {
+    /// Where the state is: as given, else `$XDG_STATE_HOME/carnet`, else `~/.local/state/carnet`.
+    pub(crate) fn find(given: Option<&Path>) -> Result<Self, Troubles> {
+        if let Some(given) = given {
+            return Ok(Self(given.to_path_buf()));
+        }
+        // The base directory specification wants relative values ignored.
+        let absolute = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        absolute("XDG_STATE_HOME")
+            .or_else(|| Some(absolute("HOME")?.join(".local/state")))
+            .map(|base| Self(base.join("carnet")))
+            .ok_or_else(|| {
+                vec![Trouble::new(
+                    "neither $XDG_STATE_HOME nor $HOME says where the state may lie",
+                    "name a folder with --state DIR",
+                )]
+            })
+    }
+
+    /// Make the directory, for its owner only; refuse one that others can enter.
+    pub(crate) fn create(&self) -> Result<(), Troubles> {
+        let trouble = |error: std::io::Error| {
+            Trouble::io(
+                "make the state directory",
+                &self.0,
+                &error,
+                "choose another one with --state DIR",
+            )
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(&self.0)
+            .map_err(trouble)?;
+        let mode = fs::metadata(&self.0).map_err(trouble)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(vec![Trouble::new(
+                format!(
+                    "others can enter the state directory `{}` (mode {:03o})",
+                    self.0.display(),
+                    mode & 0o777
+                ),
+                format!("keys and records lie there: chmod 700 {}", self.0.display()),
+            )]);
+        }
+        Ok(())
+    }
+
+    /// The log.
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.0.join("audit")
+    }
+
+    /// The key that signs the log.
+    pub(crate) fn audit_key(&self) -> PathBuf {
+        self.0.join("audit.key")
+    }
+
+    /// The key that verifies the log; this file may be given to anybody.
+    pub(crate) fn audit_public_key(&self) -> PathBuf {
+        self.0.join("audit.pub")
+    }
+
+    /// Keys of callers, as digests.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.0.join("carnet.db")
+    }
+
+    /// The token of the admin listener.
+    pub(crate) fn admin_token(&self) -> PathBuf {
+        self.0.join("admin.token")
+    }
+
+    /// The read-only token for metrics.
+    pub(crate) fn metrics_token(&self) -> PathBuf {
+        self.0.join("metrics.token")
+    }
+
+    /// The socket by which `carnet key` speaks to a running server.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.0.join("admin.sock")
+    }
+
+    /// The demo workload's key.
+    pub(crate) fn demo_key(&self) -> PathBuf {
+        self.0.join("demo.key")
+    }
+}
+
+/// Write a new secret file that only its owner reads; one that is there already is an error.
+pub(crate) fn write_secret(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(file)?;
+    new.write_all(text.as_bytes())?;
+    new.sync_all()
+}

@@ -1,0 +1,269 @@
+//! Loads what a decision rests on: registry, overlay, policies, secrets. Nothing here is in force
+//! before all of it has been read and checked.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use carnet_gateway::config::{KeyRef, TlsFiles, UpstreamConfig};
+use carnet_gateway::{Secret, UpstreamFiles};
+use carnet_policy::{PackSource, Policies};
+use carnet_provenance::{Overlay, Registry, SourceFile, View};
+use jiff::civil::Date;
+
+use crate::embedded;
+use crate::trouble::{Trouble, Troubles};
+
+/// Largest file of rules, facts or secrets that is read, in bytes: far beyond any that a person wrote.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The registry: a folder's, or the built-in one.
+pub(crate) fn registry(folder: Option<&Path>) -> Result<Arc<Registry>, Troubles> {
+    let Some(folder) = folder else {
+        return embedded::registry().map(Arc::new);
+    };
+    let files = files_below(folder, folder, "toml")?;
+    let sources: Vec<SourceFile> = files
+        .into_iter()
+        .map(|(path, text)| SourceFile { path, text })
+        .collect();
+    if sources.is_empty() {
+        let message = format!("there is no registry in `{}`", folder.display());
+        return Err(vec![Trouble::new(
+            message,
+            "name a folder with producers/, models/ and hosts/",
+        )]);
+    }
+    let registry = Registry::parse(&sources).map_err(|problems| {
+        problems
+            .into_iter()
+            .map(|problem| within(folder, problem.into()))
+            .collect::<Troubles>()
+    })?;
+    Ok(Arc::new(registry))
+}
+
+/// Registry and overlay files together, as they are on `today`.
+pub(crate) fn view(
+    registry: &Arc<Registry>,
+    overlay: &[PathBuf],
+    today: Date,
+) -> Result<Arc<View>, Troubles> {
+    let mut files = Vec::new();
+    let mut troubles = Vec::new();
+    for file in overlay {
+        match read_text(file) {
+            Ok(text) => files.push(SourceFile {
+                path: file.display().to_string(),
+                text,
+            }),
+            Err(mut trouble) => troubles.append(&mut trouble),
+        }
+    }
+    if !troubles.is_empty() {
+        return Err(troubles);
+    }
+    let overlay = Overlay::parse(&files, registry, today).map_err(|problems| {
+        problems
+            .into_iter()
+            .map(Trouble::from)
+            .collect::<Troubles>()
+    })?;
+    Ok(Arc::new(View::new(registry.clone(), overlay)))
+}
+
+/// Packs by name or folder, all checked.
+pub(crate) fn policies(names: &[String], base: &Path) -> Result<Arc<Policies>, Troubles> {
+    let mut sources = Vec::new();
+    let mut troubles = Vec::new();
+    for name in names {
+        match pack(name, base) {
+            Ok(source) => sources.push(source),
+            Err(mut trouble) => troubles.append(&mut trouble),
+        }
+    }
+    if !troubles.is_empty() {
+        return Err(troubles);
+    }
+    let policies = Policies::load(&sources).map_err(|problems| {
+        problems
+            .into_iter()
+            .map(Trouble::from)
+            .collect::<Troubles>()
+    })?;
+    Ok(Arc::new(policies))
+}
+
+/// The files of one pack.
+pub(crate) fn pack(name: &str, base: &Path) -> Result<PackSource, Troubles> {
+    if let Some(source) = embedded::pack(name) {
+        return Ok(source);
+    }
+    let folder = base.join(name);
+    if !folder.is_dir() {
+        let built_in: Vec<&str> = embedded::pack_names().collect();
+        return Err(vec![Trouble::new(
+            format!("there is no pack `{name}`: it is neither built in nor a folder"),
+            format!("built in are {}", built_in.join(", ")),
+        )]);
+    }
+    let mut files = Vec::new();
+    for ending in ["toml", "cedar", "md"] {
+        files.append(&mut files_below(&folder, &folder, ending)?);
+    }
+    files.sort();
+    let name = folder.file_name().map_or_else(
+        || name.to_owned(),
+        |last| last.to_string_lossy().into_owned(),
+    );
+    Ok(PackSource { name, files })
+}
+
+/// Everything that upstreams need from files and environment.
+pub(crate) fn upstream_files(
+    upstreams: &[UpstreamConfig],
+) -> Result<HashMap<Arc<str>, UpstreamFiles>, Troubles> {
+    let mut all = HashMap::new();
+    let mut troubles = Vec::new();
+    for upstream in upstreams {
+        let mut files = UpstreamFiles::default();
+        let mut keep = |result: Result<(), Troubles>| {
+            if let Err(mut more) = result {
+                troubles.append(&mut more);
+            }
+        };
+        if let Some(reference) = &upstream.key {
+            keep(secret(&upstream.name, reference).map(|secret| files.key = Some(secret)));
+        }
+        if let Some(file) = &upstream.ca_file {
+            keep(read_bytes(file).map(|pem| files.ca = Some(pem)));
+        }
+        if let Some(TlsFiles { cert, key }) = &upstream.client_cert {
+            keep(
+                read_bytes(cert)
+                    .and_then(|cert| Ok(files.client_cert = Some((cert, read_bytes(key)?)))),
+            );
+        }
+        all.insert(upstream.name.clone(), files);
+    }
+    if troubles.is_empty() {
+        Ok(all)
+    } else {
+        Err(troubles)
+    }
+}
+
+fn secret(upstream: &str, reference: &KeyRef) -> Result<Secret, Troubles> {
+    let (text, place) = match reference {
+        KeyRef::Env(name) => (
+            std::env::var(name).unwrap_or_default(),
+            format!("the environment variable `{name}`"),
+        ),
+        KeyRef::File(file) => (
+            first_line(read_text(file)?),
+            format!("the file `{}`", file.display()),
+        ),
+        KeyRef::Credential(name) => {
+            let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+                return Err(vec![Trouble::new(
+                    format!(
+                        "upstream `{upstream}` wants the systemd credential `{name}`, but systemd gave none"
+                    ),
+                    format!(
+                        "start Carnet as a systemd unit with `LoadCredential={name}:…`, or use key = {{ file = \"…\" }}"
+                    ),
+                )]);
+            };
+            (
+                first_line(read_text(&PathBuf::from(folder).join(name))?),
+                format!("the credential `{name}`"),
+            )
+        }
+    };
+    let secret = Secret::new(text);
+    if secret.is_empty() {
+        return Err(vec![Trouble::new(
+            format!("upstream `{upstream}` has no key: {place} is empty or not set"),
+            "set it, or take `key` out of this upstream if it needs none",
+        )]);
+    }
+    Ok(secret)
+}
+
+fn first_line(text: String) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Read a text of bounded size.
+pub(crate) fn read_text(file: &Path) -> Result<String, Troubles> {
+    let bytes = read_bytes(file)?;
+    String::from_utf8(bytes).map_err(|_| {
+        vec![Trouble::new(
+            format!("`{}` is not UTF-8 text", file.display()),
+            "save it as UTF-8",
+        )]
+    })
+}
+
+/// Read a file of bounded size.
+pub(crate) fn read_bytes(file: &Path) -> Result<Vec<u8>, Troubles> {
+    let trouble = |error: std::io::Error| {
+        Trouble::io(
+            "read it",
+            file,
+            &error,
+            "check the path and its permissions",
+        )
+    };
+    let size = fs::metadata(file).map_err(trouble)?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(vec![Trouble::new(
+            format!(
+                "`{}` has {size} bytes, more than the {FILE_BYTES_MAX} that are read",
+                file.display()
+            ),
+            "this is probably not the file you meant",
+        )]);
+    }
+    fs::read(file).map_err(trouble)
+}
+
+/// All files below a folder with this ending, by their path within `root`, in order.
+fn files_below(
+    root: &Path,
+    folder: &Path,
+    ending: &str,
+) -> Result<Vec<(String, String)>, Troubles> {
+    let trouble = |error: std::io::Error| {
+        Trouble::io(
+            "read the folder",
+            folder,
+            &error,
+            "check the path and its permissions",
+        )
+    };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(trouble)? {
+        let path = entry.map_err(trouble)?.path();
+        if path.is_dir() {
+            found.append(&mut files_below(root, &path, ending)?);
+        } else if path.extension().is_some_and(|have| have == ending) {
+            let name = path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .to_string_lossy()
+                .into_owned();
+            found.push((name, read_text(&path)?));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn within(folder: &Path, mut trouble: Trouble) -> Trouble {
+    trouble.file = trouble
+        .file
+        .map(|file| folder.join(file).display().to_string());
+    trouble
+}
