@@ -153,8 +153,14 @@ mod tests {
     #[test]
     fn validities_are_half_open() {
         let change = date(2025, 5, 28);
-        let old = Validity { from: None, to: Some(change) };
-        let new = Validity { from: Some(change), to: None };
+        let old = Validity {
+            from: None,
+            to: Some(change),
+        };
+        let new = Validity {
+            from: Some(change),
+            to: None,
+        };
         assert!(!old.overlaps(&new) && !new.overlaps(&old));
         assert!(old.overlaps(&Validity::default()) && Validity::default().overlaps(&new));
         let mut before = Horizon::new(date(2025, 5, 27));
@@ -167,6 +173,11 @@ mod tests {
 
     #[test]
     fn the_lowest_confidence_is_the_smallest() {
-        assert_eq!([Confidence::High, Confidence::Unknown, Confidence::Low].iter().min(), Some(&Confidence::Unknown));
+        assert_eq!(
+            [Confidence::High, Confidence::Unknown, Confidence::Low]
+                .iter()
+                .min(),
+            Some(&Confidence::Unknown)
+        );
     }
 }

@@ -62,6 +62,7 @@ id! {
 
 /// Whether a text may be an id: the stem of a file, lower case.
 pub(crate) fn is_id(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
+    let plain =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
     !text.is_empty() && text.chars().all(plain)
 }

@@ -5,9 +5,42 @@
 
 /// Words at the end of a name that say how the weights are stored, not which they are.
 const STORED: &[&str] = &[
-    "2bit", "3bit", "4bit", "5bit", "6bit", "8bit", "awq", "bf16", "bnb", "exl2", "exl3", "f16", "f32", "fp16", "fp32",
-    "fp4", "fp8", "fp8-dynamic", "ggml", "gguf", "gptq", "i1", "imatrix", "int4", "int8", "mlx", "mxfp4", "mxfp8",
-    "nf4", "nvfp4", "quantized", "ud", "w4a16", "w4a8", "w8a16", "w8a8",
+    "2bit",
+    "3bit",
+    "4bit",
+    "5bit",
+    "6bit",
+    "8bit",
+    "awq",
+    "bf16",
+    "bnb",
+    "exl2",
+    "exl3",
+    "f16",
+    "f32",
+    "fp16",
+    "fp32",
+    "fp4",
+    "fp8",
+    "fp8-dynamic",
+    "ggml",
+    "gguf",
+    "gptq",
+    "i1",
+    "imatrix",
+    "int4",
+    "int8",
+    "mlx",
+    "mxfp4",
+    "mxfp8",
+    "nf4",
+    "nvfp4",
+    "quantized",
+    "ud",
+    "w4a16",
+    "w4a8",
+    "w8a16",
+    "w8a8",
 ];
 
 /// The key of a name. Computing the key of a key changes nothing.
@@ -26,14 +59,17 @@ pub(crate) fn key(name: &str) -> String {
 
 /// A key without a date at its end (`20250131`, `2025-01-31`).
 pub(crate) fn without_date(key: &str) -> Option<&str> {
-    let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |text: &str, count: usize| {
+        text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
     let (rest, last) = key.rsplit_once('-')?;
     if digits(last, 8) && last.starts_with("20") {
         return Some(rest);
     }
     let (rest, month) = rest.rsplit_once('-')?;
     let (rest, year) = rest.rsplit_once('-')?;
-    (digits(last, 2) && digits(month, 2) && digits(year, 4) && year.starts_with("20")).then_some(rest)
+    (digits(last, 2) && digits(month, 2) && digits(year, 4) && year.starts_with("20"))
+        .then_some(rest)
 }
 
 /// A lower-case name without quantisation at its end. Something is always left.
@@ -47,7 +83,9 @@ pub(crate) fn without_storage(name: &str) -> &str {
 
 fn storage_at_end(name: &str) -> Option<&str> {
     // The longest word first, so that `q4_k_m` goes as a whole.
-    let marks = name.char_indices().filter(|(_, c)| matches!(c, '-' | '_' | '.' | ':'));
+    let marks = name
+        .char_indices()
+        .filter(|(_, c)| matches!(c, '-' | '_' | '.' | ':'));
     for (at, _) in marks {
         let (before, word) = name.split_at(at);
         if !before.is_empty() && word.get(1..).is_some_and(is_storage) {
@@ -64,7 +102,12 @@ fn is_storage(word: &str) -> bool {
 /// `q4`, `q4_0`, `q4_k_m`, `iq2_xxs` … as llama.cpp names them, also with other marks between.
 fn is_k_quant(word: &str) -> bool {
     let mut parts = word.split(['_', '-']);
-    let Some(bits) = parts.next().map(|first| first.strip_prefix('i').unwrap_or(first)) else { return false };
+    let Some(bits) = parts
+        .next()
+        .map(|first| first.strip_prefix('i').unwrap_or(first))
+    else {
+        return false;
+    };
     let mut first = bits.chars();
     // A key has a border between letter and digit: `q-4-k-m`.
     let bits = match (first.next(), first.as_str()) {
@@ -72,7 +115,12 @@ fn is_k_quant(word: &str) -> bool {
         (Some('q'), rest) => rest,
         _ => return false,
     };
-    let size = |part: &str| matches!(part, "0" | "1" | "k" | "xxs" | "xs" | "s" | "m" | "l" | "xl" | "nl");
+    let size = |part: &str| {
+        matches!(
+            part,
+            "0" | "1" | "k" | "xxs" | "xs" | "s" | "m" | "l" | "xl" | "nl"
+        )
+    };
     bits.len() == 1 && bits.bytes().all(|byte| byte.is_ascii_digit()) && parts.all(size)
 }
 
@@ -90,7 +138,10 @@ fn spelled(name: &str) -> String {
             push_mark(&mut out);
             continue;
         }
-        if before.is_some_and(|b| (b.is_ascii_digit() && c.is_ascii_alphabetic()) || (b.is_ascii_alphabetic() && c.is_ascii_digit())) {
+        if before.is_some_and(|b| {
+            (b.is_ascii_digit() && c.is_ascii_alphabetic())
+                || (b.is_ascii_alphabetic() && c.is_ascii_digit())
+        }) {
             push_mark(&mut out);
         }
         out.push(c);
@@ -115,14 +166,29 @@ mod tests {
 
     #[test]
     fn spellings_of_one_name_have_one_key() {
-        for name in ["Maker/Alpha-3.2-70B", "alpha-3p2-70b", "alpha_3.2_70b", "ALPHA3-2-70B", "alpha-3.2-70b-fp8", "Alpha-3.2-70B-Q4_K_M"] {
+        for name in [
+            "Maker/Alpha-3.2-70B",
+            "alpha-3p2-70b",
+            "alpha_3.2_70b",
+            "ALPHA3-2-70B",
+            "alpha-3.2-70b-fp8",
+            "Alpha-3.2-70B-Q4_K_M",
+        ] {
             assert_eq!(key(name), "alpha-3-2-70-b", "{name}");
         }
     }
 
     #[test]
     fn what_may_change_the_lineage_stays() {
-        for word in ["distill-alpha", "chimera", "abliterated", "1776", "thinking", "turbo", "instruct"] {
+        for word in [
+            "distill-alpha",
+            "chimera",
+            "abliterated",
+            "1776",
+            "thinking",
+            "turbo",
+            "instruct",
+        ] {
             assert_ne!(key(&format!("beta-r1-{word}")), key("beta-r1"), "{word}");
         }
     }

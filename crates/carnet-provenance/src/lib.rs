@@ -44,6 +44,8 @@
 
 mod claim;
 mod country;
+#[cfg(test)]
+mod fixture;
 mod grammar;
 mod ids;
 mod key;
@@ -66,9 +68,9 @@ pub use overlay::{Origin, Overlay};
 pub use problem::{Problem, SourceFile};
 pub use registry::blob::BlobError;
 pub use registry::entry::{
-    Alias, AliasTarget, BaseModel, CountryName, Dispute, Egress, FieldAction, FieldKind, FieldRule, Group, Host,
-    HostKind, LineageStatus, List, Listing, Model, MovingAlias, Operator, Owner, Producer, Profile, Publisher, Region,
-    Relation, Statement, TaughtBy, Teacher, Weights,
+    Alias, AliasTarget, BaseModel, CountryName, Dispute, Egress, FieldAction, FieldKind, FieldRule,
+    Group, Host, HostKind, LineageStatus, List, Listing, Model, MovingAlias, Operator, Owner,
+    Producer, Profile, Publisher, Region, Relation, Statement, TaughtBy, Teacher, Weights,
 };
 pub use registry::{FieldRules, Registry};
 pub use resolution::{Ancestor, Candidate, Fact, Hosting, Party, Resolution, TeacherFact};

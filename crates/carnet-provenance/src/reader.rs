@@ -36,7 +36,11 @@ pub(crate) struct Text {
 
 impl<'a> Doc<'a> {
     pub(crate) fn new(source: &'a SourceFile, problems: &'a RefCell<Vec<Problem>>) -> Self {
-        Self { file: source.path.as_str().into(), text: &source.text, problems }
+        Self {
+            file: source.path.as_str().into(),
+            text: &source.text,
+            problems,
+        }
     }
 
     /// The file as one table.
@@ -52,7 +56,11 @@ impl<'a> Doc<'a> {
 
     /// The beginning of the file.
     pub(crate) fn start(&self) -> Place {
-        Place { file: self.file.clone(), line: 1, column: 1 }
+        Place {
+            file: self.file.clone(),
+            line: 1,
+            column: 1,
+        }
     }
 
     pub(crate) fn note(&self, problem: Problem) {
@@ -67,7 +75,12 @@ impl<'a> Doc<'a> {
 impl<'a> Fields<'a> {
     fn of(doc: &'a Doc<'a>, mut value: Value<'a>) -> Option<Self> {
         match value.take() {
-            ValueInner::Table(table) => Some(Self { doc, table, span: value.span, asked: Vec::new() }),
+            ValueInner::Table(table) => Some(Self {
+                doc,
+                table,
+                span: value.span,
+                asked: Vec::new(),
+            }),
             other => {
                 let message = format!("expected a table, found {}", kind(&other));
                 doc.note(doc.place(value.span).problem(message));
@@ -102,7 +115,11 @@ impl<'a> Fields<'a> {
 
     fn missing(&self, key: &str) {
         let help = format!("add `{key} = …`");
-        self.note(self.place().problem(format!("`{key}` is missing")).help(help));
+        self.note(
+            self.place()
+                .problem(format!("`{key}` is missing"))
+                .help(help),
+        );
     }
 
     /// An optional text with its place. An empty one is a mistake.
@@ -110,9 +127,10 @@ impl<'a> Fields<'a> {
         let mut value = self.take(key)?;
         let span = value.span;
         match value.take() {
-            ValueInner::String(text) if !text.trim().is_empty() => {
-                Some(Text { value: text.into_owned(), place: self.doc.place(span) })
-            }
+            ValueInner::String(text) if !text.trim().is_empty() => Some(Text {
+                value: text.into_owned(),
+                place: self.doc.place(span),
+            }),
             ValueInner::String(_) => {
                 let problem = self.doc.place(span).problem(format!("`{key}` is empty"));
                 self.note(problem.help("write the value, or leave the key out"));
@@ -152,7 +170,10 @@ impl<'a> Fields<'a> {
             let span = value.span;
             match value.take() {
                 ValueInner::String(text) => {
-                    found.push(Text { value: text.into_owned(), place: self.doc.place(span) });
+                    found.push(Text {
+                        value: text.into_owned(),
+                        place: self.doc.place(span),
+                    });
                 }
                 other => self.wrong(span, "a list of texts", key, &other),
             }
@@ -162,16 +183,24 @@ impl<'a> Fields<'a> {
 
     /// A list of texts.
     pub(crate) fn texts(&mut self, key: &'static str) -> Vec<String> {
-        self.texts_at(key).into_iter().map(|text| text.value).collect()
+        self.texts_at(key)
+            .into_iter()
+            .map(|text| text.value)
+            .collect()
     }
 
     /// A list of tables, written as `[[key]]` or inline.
     pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Fields<'a>> {
-        self.array(key).into_iter().filter_map(|value| Self::of(self.doc, value)).collect()
+        self.array(key)
+            .into_iter()
+            .filter_map(|value| Self::of(self.doc, value))
+            .collect()
     }
 
     fn array(&mut self, key: &'static str) -> Vec<Value<'a>> {
-        let Some(mut value) = self.take(key) else { return Vec::new() };
+        let Some(mut value) = self.take(key) else {
+            return Vec::new();
+        };
         let span = value.span;
         match value.take() {
             ValueInner::Array(values) => values,
@@ -203,7 +232,10 @@ impl<'a> Fields<'a> {
         let number = match &found {
             #[expect(clippy::cast_precision_loss, reason = "a percentage is at most 100")]
             ValueInner::Integer(number) => Some(*number as f32),
-            #[expect(clippy::cast_possible_truncation, reason = "a share needs no more digits")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a share needs no more digits"
+            )]
             ValueInner::Float(number) => Some(*number as f32),
             _ => None,
         };
@@ -218,10 +250,18 @@ impl<'a> Fields<'a> {
     pub(crate) fn date(&mut self, key: &'static str) -> Option<Date> {
         let text = self.text_at(key)?;
         // Jiff would also take a date with a time: only the plain form is a day here.
-        let day = text.value.parse::<Date>().ok().filter(|_| text.value.len() == "YYYY-MM-DD".len());
+        let day = text
+            .value
+            .parse::<Date>()
+            .ok()
+            .filter(|_| text.value.len() == "YYYY-MM-DD".len());
         if day.is_none() {
             let message = format!("`{}` is not a date", text.value);
-            self.note(text.place.problem(message).help("write it as \"YYYY-MM-DD\", such as \"2025-01-31\""));
+            self.note(
+                text.place
+                    .problem(message)
+                    .help("write it as \"YYYY-MM-DD\", such as \"2025-01-31\""),
+            );
         }
         day
     }
@@ -255,13 +295,21 @@ impl<'a> Fields<'a> {
         if found.is_none() {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             let message = format!("`{key}` cannot be `{}`", text.value);
-            self.note(text.place.problem(message).help(format!("use one of {}", known.join(", "))));
+            self.note(
+                text.place
+                    .problem(message)
+                    .help(format!("use one of {}", known.join(", "))),
+            );
         }
         found.map(|(_, value)| *value)
     }
 
     /// A word that must be there.
-    pub(crate) fn need_word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn need_word<T: Copy>(
+        &mut self,
+        key: &'static str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
         if !self.has(key) {
             self.asked.push(key);
             self.missing(key);
@@ -275,7 +323,11 @@ impl<'a> Fields<'a> {
         let source = self.need_text("source");
         let date = self.need_date("date");
         let confidence = self.need_word("confidence", Confidence::ALL);
-        Some(Evidence { source: source?, date: Some(date?), confidence: confidence? })
+        Some(Evidence {
+            source: source?,
+            date: Some(date?),
+            confidence: confidence?,
+        })
     }
 
     /// Source, date and confidence where each may be left out; without a source there is none.
@@ -283,17 +335,31 @@ impl<'a> Fields<'a> {
         let source = self.text("source");
         let date = self.date("date");
         let confidence = self.word("confidence", Confidence::ALL);
-        Some(Evidence { source: source?, date, confidence: confidence.unwrap_or(Confidence::Medium) })
+        Some(Evidence {
+            source: source?,
+            date,
+            confidence: confidence.unwrap_or(Confidence::Medium),
+        })
     }
 
     /// `valid_from` and `valid_to`.
     pub(crate) fn validity(&mut self) -> Validity {
-        let valid = Validity { from: self.date("valid_from"), to: self.date("valid_to") };
-        if let Validity { from: Some(from), to: Some(to) } = valid
+        let valid = Validity {
+            from: self.date("valid_from"),
+            to: self.date("valid_to"),
+        };
+        if let Validity {
+            from: Some(from),
+            to: Some(to),
+        } = valid
             && to <= from
         {
             let message = format!("`valid_to` {to} is not after `valid_from` {from}");
-            self.note(self.place().problem(message).help("valid_to is the first day on which it no longer holds"));
+            self.note(
+                self.place()
+                    .problem(message)
+                    .help("valid_to is the first day on which it no longer holds"),
+            );
         }
         valid
     }
@@ -304,23 +370,39 @@ impl<'a> Fields<'a> {
         key: &'static str,
         mut read: impl FnMut(&mut Fields<'a>) -> Option<T>,
     ) -> Dated<T> {
-        let Some(mut value) = self.take(key) else { return Dated::default() };
+        let Some(mut value) = self.take(key) else {
+            return Dated::default();
+        };
         let span = value.span;
         let tables = match value.take() {
             ValueInner::Array(values) => values,
             table @ ValueInner::Table(_) => vec![Value::with_span(table, span)],
             other => {
-                self.wrong(span, "a claim { value, source, date, confidence }", key, &other);
+                self.wrong(
+                    span,
+                    "a claim { value, source, date, confidence }",
+                    key,
+                    &other,
+                );
                 return Dated::default();
             }
         };
         let mut found: Vec<Claim<T>> = Vec::new();
-        for mut fields in tables.into_iter().filter_map(|value| Fields::of(self.doc, value)) {
+        for mut fields in tables
+            .into_iter()
+            .filter_map(|value| Fields::of(self.doc, value))
+        {
             let place = fields.place();
-            let Some(claim) = fields.claim(&mut read) else { continue };
+            let Some(claim) = fields.claim(&mut read) else {
+                continue;
+            };
             if found.iter().any(|other| other.valid.overlaps(&claim.valid)) {
                 let message = format!("two claims of `{key}` hold on the same days");
-                self.note(place.problem(message).help("give them valid_from and valid_to that do not overlap"));
+                self.note(
+                    place
+                        .problem(message)
+                        .help("give them valid_from and valid_to that do not overlap"),
+                );
             }
             found.push(claim);
         }
@@ -333,10 +415,16 @@ impl<'a> Fields<'a> {
         key: &'static str,
         mut read: impl FnMut(&mut Fields<'a>) -> Option<T>,
     ) -> Vec<Claim<T>> {
-        self.tables(key).into_iter().filter_map(|mut fields| fields.claim(&mut read)).collect()
+        self.tables(key)
+            .into_iter()
+            .filter_map(|mut fields| fields.claim(&mut read))
+            .collect()
     }
 
-    fn claim<T>(&mut self, read: &mut impl FnMut(&mut Fields<'a>) -> Option<T>) -> Option<Claim<T>> {
+    fn claim<T>(
+        &mut self,
+        read: &mut impl FnMut(&mut Fields<'a>) -> Option<T>,
+    ) -> Option<Claim<T>> {
         let value = read(self);
         let evidence = self.evidence();
         let valid = self.validity();
@@ -344,7 +432,12 @@ impl<'a> Fields<'a> {
         let source = self.text("disputed_source");
         let disputed = by.map(|by| Contradiction { by, source });
         self.finish_ref();
-        Some(Claim { value: value?, evidence: evidence?, valid, disputed })
+        Some(Claim {
+            value: value?,
+            evidence: evidence?,
+            valid,
+            disputed,
+        })
     }
 
     /// Any key that nobody asked for is a mistake.
@@ -356,7 +449,10 @@ impl<'a> Fields<'a> {
         // A remark for the reader of the file is welcome everywhere.
         self.take("note");
         for key in std::mem::take(&mut self.table).into_keys() {
-            let problem = self.doc.place(key.span).problem(format!("unknown key `{}`", key.name));
+            let problem = self
+                .doc
+                .place(key.span)
+                .problem(format!("unknown key `{}`", key.name));
             self.note(problem.help(format!("known here: {}", self.asked.join(", "))));
         }
     }

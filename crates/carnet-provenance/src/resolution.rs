@@ -11,7 +11,9 @@ use crate::claim::{Confidence, Evidence, Validity};
 use crate::country::Country;
 use crate::ids::{HostId, ModelId, ProducerId};
 use crate::overlay::Origin;
-use crate::registry::entry::{Dispute, Egress, HostKind, LineageStatus, Listing, Owner, Relation, Weights};
+use crate::registry::entry::{
+    Dispute, Egress, HostKind, LineageStatus, Listing, Owner, Relation, Weights,
+};
 
 /// What is known of a model id: the union of its candidates, and the candidates.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -234,7 +236,10 @@ impl Resolution {
     /// The first day on which a fact it rests on begins or ends.
     #[must_use]
     pub fn valid_until(&self) -> Option<Date> {
-        self.candidates.iter().filter_map(|candidate| candidate.valid_until).min()
+        self.candidates
+            .iter()
+            .filter_map(|candidate| candidate.valid_until)
+            .min()
     }
 
     /// Whether every candidate is identified.
@@ -253,7 +258,12 @@ impl Hosting {
 }
 
 impl Fact {
-    pub(crate) fn new(claim: &str, value: impl fmt::Display, evidence: &Evidence, origin: &Origin) -> Self {
+    pub(crate) fn new(
+        claim: &str,
+        value: impl fmt::Display,
+        evidence: &Evidence,
+        origin: &Origin,
+    ) -> Self {
         Self {
             claim: claim.to_owned(),
             value: value.to_string(),
@@ -267,7 +277,14 @@ impl Fact {
     /// A fact that follows from others, or the absence of one.
     pub(crate) fn derived(claim: &str, value: impl fmt::Display, confidence: Confidence) -> Self {
         let source = DERIVED.to_owned();
-        Self { claim: claim.to_owned(), value: value.to_string(), source, date: None, confidence, origin: Origin::Registry }
+        Self {
+            claim: claim.to_owned(),
+            value: value.to_string(),
+            source,
+            date: None,
+            confidence,
+            origin: Origin::Registry,
+        }
     }
 }
 
@@ -283,8 +300,14 @@ impl Serialize for Candidate {
         out.serialize_field("producer", &self.producer)?;
         out.serialize_field("weights_countries", &self.weights_countries)?;
         out.serialize_field("weights_complete", &self.weights_complete)?;
-        out.serialize_field("hosting_countries", hosting.map_or(&none, |hosting| &hosting.hosting_countries))?;
-        out.serialize_field("hosting_complete", &hosting.is_some_and(|hosting| hosting.complete))?;
+        out.serialize_field(
+            "hosting_countries",
+            hosting.map_or(&none, |hosting| &hosting.hosting_countries),
+        )?;
+        out.serialize_field(
+            "hosting_complete",
+            &hosting.is_some_and(|hosting| hosting.complete),
+        )?;
         out.serialize_field("valid_from", &self.valid.from)?;
         out.serialize_field("valid_to", &self.valid.to)?;
         out.serialize_field("note", &self.note)?;

@@ -13,14 +13,21 @@ pub fn suggest_overlay(resolution: &Resolution, upstream: &str) -> Option<String
     } else if !resolution.weights_complete {
         model(&mut text, resolution);
     }
-    if !resolution.hosting.as_ref().is_some_and(|hosting| hosting.complete || hosting.is_router()) {
+    if !resolution
+        .hosting
+        .as_ref()
+        .is_some_and(|hosting| hosting.complete || hosting.is_router())
+    {
         host(&mut text, resolution, upstream);
     }
     (!text.is_empty()).then_some(text)
 }
 
 fn deployment(text: &mut String, resolution: &Resolution, upstream: &str) {
-    let guess = resolution.candidates.iter().find_map(|candidate| candidate.model.as_ref());
+    let guess = resolution
+        .candidates
+        .iter()
+        .find_map(|candidate| candidate.model.as_ref());
     let guess = guess.map_or("…", |model| model.as_str());
     line(text, "[[deployment]]");
     pair(text, "id", &resolution.id);
@@ -29,11 +36,17 @@ fn deployment(text: &mut String, resolution: &Resolution, upstream: &str) {
 }
 
 fn model(text: &mut String, resolution: &Resolution) {
-    let models = resolution.candidates.iter().filter(|candidate| !candidate.weights_complete);
+    let models = resolution
+        .candidates
+        .iter()
+        .filter(|candidate| !candidate.weights_complete);
     for model in models.filter_map(|candidate| candidate.model.as_ref()) {
         line(text, "[[model]]");
         pair(text, "id", model.as_str());
-        line(text, "base_models = [{ model = \"…\", relation = \"finetune\" }]  # all of them; leave out if there are none");
+        line(
+            text,
+            "base_models = [{ model = \"…\", relation = \"finetune\" }]  # all of them; leave out if there are none",
+        );
         line(text, "complete = true");
         explained(text);
     }
@@ -43,10 +56,34 @@ fn host(text: &mut String, resolution: &Resolution, upstream: &str) {
     let hosting = resolution.hosting.as_ref();
     let or_open = |known: Option<String>| known.unwrap_or_else(|| "…".to_owned());
     line(text, "[[host]]");
-    pair(text, "id", hosting.map_or(upstream, |hosting| hosting.host.as_str()));
-    pair(text, "operator", &or_open(hosting.and_then(|hosting| hosting.operator.clone())));
-    pair(text, "country", &or_open(hosting.and_then(|hosting| hosting.country).map(|country| country.to_string())));
-    pair(text, "parent_country", &or_open(hosting.and_then(|hosting| hosting.parent_country).map(|country| country.to_string())));
+    pair(
+        text,
+        "id",
+        hosting.map_or(upstream, |hosting| hosting.host.as_str()),
+    );
+    pair(
+        text,
+        "operator",
+        &or_open(hosting.and_then(|hosting| hosting.operator.clone())),
+    );
+    pair(
+        text,
+        "country",
+        &or_open(
+            hosting
+                .and_then(|hosting| hosting.country)
+                .map(|country| country.to_string()),
+        ),
+    );
+    pair(
+        text,
+        "parent_country",
+        &or_open(
+            hosting
+                .and_then(|hosting| hosting.parent_country)
+                .map(|country| country.to_string()),
+        ),
+    );
     line(text, "regions = [{ id = \"…\", country = \"…\" }]");
     line(text, "complete = true");
     explained(text);

@@ -8,8 +8,12 @@ use crate::claim::{Dated, Evidence, Horizon};
 use crate::country::Country;
 use crate::ids::{HostId, ModelId, ProducerId};
 use crate::key::key;
-use crate::overlay::{BasePatch, Deployment, HostPatch, ModelPatch, Origin, Overlay, Patch, ProducerPatch};
-use crate::registry::entry::{BaseModel, Host, HostKind, LineageStatus, Model, Producer, TaughtBy, Teacher, Weights};
+use crate::overlay::{
+    BasePatch, Deployment, HostPatch, ModelPatch, Origin, Overlay, Patch, ProducerPatch,
+};
+use crate::registry::entry::{
+    BaseModel, Host, HostKind, LineageStatus, Model, Producer, TaughtBy, Teacher, Weights,
+};
 use crate::registry::{FieldRules, Registry};
 
 static REGISTRY: Origin = Origin::Registry;
@@ -78,7 +82,13 @@ impl View {
                 format!("sha256:{}", hex::encode(Sha256::digest(both.as_bytes())))
             }
         };
-        Self { inner: Arc::new(Inner { registry, overlay, version }) }
+        Self {
+            inner: Arc::new(Inner {
+                registry,
+                overlay,
+                version,
+            }),
+        }
     }
 
     /// `sha256:…` of registry and overlay.
@@ -95,19 +105,42 @@ impl View {
 
     /// Ids of all models, of registry and overlay.
     pub fn models(&self) -> impl Iterator<Item = &ModelId> {
-        let own = self.inner.overlay.models.keys().filter(|id| self.inner.registry.model(id.as_str()).is_none());
-        self.inner.registry.models().map(|model| &model.id).chain(own)
+        let own = self
+            .inner
+            .overlay
+            .models
+            .keys()
+            .filter(|id| self.inner.registry.model(id.as_str()).is_none());
+        self.inner
+            .registry
+            .models()
+            .map(|model| &model.id)
+            .chain(own)
     }
 
     /// Ids of all producers, of registry and overlay.
     pub fn producers(&self) -> impl Iterator<Item = &ProducerId> {
-        let own = self.inner.overlay.producers.keys().filter(|id| self.inner.registry.producer(id.as_str()).is_none());
-        self.inner.registry.producers().map(|producer| &producer.id).chain(own)
+        let own = self
+            .inner
+            .overlay
+            .producers
+            .keys()
+            .filter(|id| self.inner.registry.producer(id.as_str()).is_none());
+        self.inner
+            .registry
+            .producers()
+            .map(|producer| &producer.id)
+            .chain(own)
     }
 
     /// Ids of all hosts, of registry and overlay.
     pub fn hosts(&self) -> impl Iterator<Item = &HostId> {
-        let own = self.inner.overlay.hosts.keys().filter(|id| self.inner.registry.host(id.as_str()).is_none());
+        let own = self
+            .inner
+            .overlay
+            .hosts
+            .keys()
+            .filter(|id| self.inner.registry.host(id.as_str()).is_none());
         self.inner.registry.hosts().map(|host| &host.id).chain(own)
     }
 
@@ -127,7 +160,10 @@ impl View {
     /// The host whose address this is.
     #[must_use]
     pub fn host_for_origin(&self, hostname: &str) -> Option<HostId> {
-        self.inner.registry.host_for_origin(hostname).map(|host| host.id.clone())
+        self.inner
+            .registry
+            .host_for_origin(hostname)
+            .map(|host| host.id.clone())
     }
 
     /// The routing fields of a dialect at a host.
@@ -143,36 +179,88 @@ impl View {
 
     /// Whether a word names a host, or the platform of one.
     pub(crate) fn is_service(&self, word: &str) -> bool {
-        self.host(word).is_some() || self.inner.registry.hosts().any(|host| host.platform.as_deref() == Some(word))
+        self.host(word).is_some()
+            || self
+                .inner
+                .registry
+                .hosts()
+                .any(|host| host.platform.as_deref() == Some(word))
     }
 
     pub(crate) fn model_node(&self, id: &str, horizon: &mut Horizon) -> Option<ModelNode<'_>> {
         let model = self.inner.registry.model(id);
-        let entry = self.inner.overlay.models.get_key_value(id).filter(|(_, patch)| horizon.holds(&patch.valid));
+        let entry = self
+            .inner
+            .overlay
+            .models
+            .get_key_value(id)
+            .filter(|(_, patch)| horizon.holds(&patch.valid));
         let id = model.map(|model| &model.id).or(entry.map(|(id, _)| id))?;
-        Some(ModelNode { id, model, patch: entry.map(|(_, patch)| patch) })
+        Some(ModelNode {
+            id,
+            model,
+            patch: entry.map(|(_, patch)| patch),
+        })
     }
 
-    pub(crate) fn producer_node(&self, id: &str, horizon: &mut Horizon) -> Option<ProducerNode<'_>> {
+    pub(crate) fn producer_node(
+        &self,
+        id: &str,
+        horizon: &mut Horizon,
+    ) -> Option<ProducerNode<'_>> {
         let producer = self.inner.registry.producer(id);
-        let entry = self.inner.overlay.producers.get_key_value(id).filter(|(_, patch)| horizon.holds(&patch.valid));
-        let id = producer.map(|producer| &producer.id).or(entry.map(|(id, _)| id))?;
-        Some(ProducerNode { id, producer, patch: entry.map(|(_, patch)| patch) })
+        let entry = self
+            .inner
+            .overlay
+            .producers
+            .get_key_value(id)
+            .filter(|(_, patch)| horizon.holds(&patch.valid));
+        let id = producer
+            .map(|producer| &producer.id)
+            .or(entry.map(|(id, _)| id))?;
+        Some(ProducerNode {
+            id,
+            producer,
+            patch: entry.map(|(_, patch)| patch),
+        })
     }
 
     pub(crate) fn host_node(&self, id: &str, horizon: &mut Horizon) -> Option<HostNode<'_>> {
         let host = self.inner.registry.host(id);
-        let entry = self.inner.overlay.hosts.get_key_value(id).filter(|(_, patch)| horizon.holds(&patch.valid));
+        let entry = self
+            .inner
+            .overlay
+            .hosts
+            .get_key_value(id)
+            .filter(|(_, patch)| horizon.holds(&patch.valid));
         let id = host.map(|host| &host.id).or(entry.map(|(id, _)| id))?;
-        Some(HostNode { id, host, patch: entry.map(|(_, patch)| patch) })
+        Some(HostNode {
+            id,
+            host,
+            patch: entry.map(|(_, patch)| patch),
+        })
     }
 
     /// The operator's mapping of a name; one for this upstream goes before one for all.
-    pub(crate) fn deployment(&self, name: &str, upstream: Option<&str>, horizon: &mut Horizon) -> Option<&Patch<Deployment>> {
+    pub(crate) fn deployment(
+        &self,
+        name: &str,
+        upstream: Option<&str>,
+        horizon: &mut Horizon,
+    ) -> Option<&Patch<Deployment>> {
         let mut found: Option<&Patch<Deployment>> = None;
-        for patch in self.inner.overlay.deployments.iter().filter(|patch| patch.says.id == name) {
+        for patch in self
+            .inner
+            .overlay
+            .deployments
+            .iter()
+            .filter(|patch| patch.says.id == name)
+        {
             let own = patch.says.upstream.as_deref();
-            if (own.is_none() || own == upstream) && horizon.holds(&patch.valid) && (found.is_none() || own.is_some()) {
+            if (own.is_none() || own == upstream)
+                && horizon.holds(&patch.valid)
+                && (found.is_none() || own.is_some())
+            {
                 found = Some(patch);
             }
         }
@@ -183,8 +271,16 @@ impl View {
     pub(crate) fn own_models_with_key(&self, wanted: &str, horizon: &mut Horizon) -> Vec<&ModelId> {
         let mut found = Vec::new();
         for (id, patch) in &self.inner.overlay.models {
-            let named = key(id.as_str()) == wanted || patch.says.name.as_deref().is_some_and(|name| key(name) == wanted);
-            if named && self.inner.registry.model(id.as_str()).is_none() && horizon.holds(&patch.valid) {
+            let named = key(id.as_str()) == wanted
+                || patch
+                    .says
+                    .name
+                    .as_deref()
+                    .is_some_and(|name| key(name) == wanted);
+            if named
+                && self.inner.registry.model(id.as_str()).is_none()
+                && horizon.holds(&patch.valid)
+            {
                 found.push(id);
             }
         }
@@ -194,15 +290,27 @@ impl View {
 
 impl<'v, T> Said<'v, T> {
     pub(crate) fn registry(value: T, evidence: &'v Evidence) -> Self {
-        Self { value, evidence, origin: &REGISTRY }
+        Self {
+            value,
+            evidence,
+            origin: &REGISTRY,
+        }
     }
 
     fn operator<P>(value: T, patch: &'v Patch<P>) -> Self {
-        Self { value, evidence: &patch.evidence, origin: &patch.origin }
+        Self {
+            value,
+            evidence: &patch.evidence,
+            origin: &patch.origin,
+        }
     }
 
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Said<'v, U> {
-        Said { value: change(self.value), evidence: self.evidence, origin: self.origin }
+        Said {
+            value: change(self.value),
+            evidence: self.evidence,
+            origin: self.origin,
+        }
     }
 }
 
@@ -224,12 +332,14 @@ impl<'v> ModelNode<'v> {
     }
 
     pub(crate) fn weights(&self, horizon: &mut Horizon) -> Option<Said<'v, Weights>> {
-        let registry = claimed(self.model.map(|model| &model.weights), horizon).map(|said| said.map(|value| *value));
+        let registry = claimed(self.model.map(|model| &model.weights), horizon)
+            .map(|said| said.map(|value| *value));
         self.own(|patch| patch.weights).or(registry)
     }
 
     pub(crate) fn licence(&self, horizon: &mut Horizon) -> Option<Said<'v, &'v str>> {
-        let registry = claimed(self.model.map(|model| &model.licence), horizon).map(|said| said.map(String::as_str));
+        let registry = claimed(self.model.map(|model| &model.licence), horizon)
+            .map(|said| said.map(String::as_str));
         self.own(|patch| patch.licence.as_deref()).or(registry)
     }
 
@@ -240,34 +350,72 @@ impl<'v> ModelNode<'v> {
 
     /// The status of the line: the registry's, except where the operator describes it anew.
     pub(crate) fn status(&self, horizon: &mut Horizon) -> Option<Said<'v, LineageStatus>> {
-        let registry =
-            claimed(self.model.map(|model| &model.lineage_status), horizon).map(|said| said.map(|value| *value));
+        let registry = claimed(self.model.map(|model| &model.lineage_status), horizon)
+            .map(|said| said.map(|value| *value));
         let own = self.own(|patch| match patch.base_models.as_deref() {
             Some([_, ..]) => Some(LineageStatus::Derived),
-            _ if patch.complete == Some(true) && self.model.is_none() => Some(LineageStatus::FirstPartyNoneKnown),
+            _ if patch.complete == Some(true) && self.model.is_none() => {
+                Some(LineageStatus::FirstPartyNoneKnown)
+            }
             _ => None,
         });
         match (own, registry) {
             // Ancestors added to a line that is not told whole do not make it whole.
-            (Some(own), Some(known)) if own.value == LineageStatus::Derived => {
-                Some(if known.value.names_whole_line() || self.own_complete().is_some_and(|said| said.value) { own } else { known })
-            }
-            (Some(own), None) if self.own_complete().is_none_or(|said| !said.value) => {
-                Some(Said { value: LineageStatus::Unknown, ..own })
-            }
+            (Some(own), Some(known)) if own.value == LineageStatus::Derived => Some(
+                if known.value.names_whole_line()
+                    || self.own_complete().is_some_and(|said| said.value)
+                {
+                    own
+                } else {
+                    known
+                },
+            ),
+            (Some(own), None) if self.own_complete().is_none_or(|said| !said.value) => Some(Said {
+                value: LineageStatus::Unknown,
+                ..own
+            }),
             (own, known) => own.or(known),
         }
+    }
+
+    /// The operator's word that there is no ancestor, or no teacher.
+    pub(crate) fn own_none(&self) -> Vec<Said<'v, &'static str>> {
+        let none = |empty: bool, claim| empty.then_some(claim);
+        let bases = self.own(|patch| {
+            none(
+                patch.base_models.as_ref().is_some_and(Vec::is_empty),
+                "lineage",
+            )
+        });
+        let teachers = self.own(|patch| {
+            none(
+                patch.teachers.as_ref().is_some_and(Vec::is_empty),
+                "teachers",
+            )
+        });
+        bases.into_iter().chain(teachers).collect()
     }
 
     pub(crate) fn bases(&self, horizon: &mut Horizon) -> Vec<Said<'v, Base<'v>>> {
         if let Some(patch) = self.patch
             && let Some(bases) = &patch.says.base_models
         {
-            let base = |base: &'v BasePatch| Base { model: &base.model, relation: base.relation, component: &base.component };
-            return bases.iter().map(|found| Said::operator(base(found), patch)).collect();
+            let base = |base: &'v BasePatch| Base {
+                model: &base.model,
+                relation: base.relation,
+                component: &base.component,
+            };
+            return bases
+                .iter()
+                .map(|found| Said::operator(base(found), patch))
+                .collect();
         }
         let all = self.model.map_or(&[][..], |model| &model.base_models);
-        let base = |base: &'v BaseModel| Base { model: &base.model, relation: base.relation, component: &base.component };
+        let base = |base: &'v BaseModel| Base {
+            model: &base.model,
+            relation: base.relation,
+            component: &base.component,
+        };
         let mut found = Vec::new();
         for one in all {
             if horizon.holds(&one.valid) {
@@ -281,7 +429,10 @@ impl<'v> ModelNode<'v> {
         if let Some(patch) = self.patch
             && let Some(teachers) = &patch.says.teachers
         {
-            return teachers.iter().map(|teacher| Said::operator(teacher, patch)).collect();
+            return teachers
+                .iter()
+                .map(|teacher| Said::operator(teacher, patch))
+                .collect();
         }
         let all: &'v [Teacher] = self.model.map_or(&[][..], |model| &model.teachers);
         let mut found = Vec::new();
@@ -294,8 +445,8 @@ impl<'v> ModelNode<'v> {
     }
 
     pub(crate) fn teachers_complete(&self, horizon: &mut Horizon) -> Option<Said<'v, bool>> {
-        let registry =
-            claimed(self.model.map(|model| &model.teachers_complete), horizon).map(|said| said.map(|value| *value));
+        let registry = claimed(self.model.map(|model| &model.teachers_complete), horizon)
+            .map(|said| said.map(|value| *value));
         self.own(|patch| patch.teachers_complete).or(registry)
     }
 
@@ -310,7 +461,10 @@ impl<'v> ModelNode<'v> {
         found
     }
 
-    pub(crate) fn publisher(&self, horizon: &mut Horizon) -> Option<Said<'v, &'v crate::Publisher>> {
+    pub(crate) fn publisher(
+        &self,
+        horizon: &mut Horizon,
+    ) -> Option<Said<'v, &'v crate::Publisher>> {
         claimed(self.model.map(|model| &model.publisher), horizon)
     }
 }
@@ -318,13 +472,16 @@ impl<'v> ModelNode<'v> {
 impl<'v> ProducerNode<'v> {
     pub(crate) fn name(&self) -> &'v str {
         let own = self.patch.and_then(|patch| patch.says.name.as_deref());
-        own.or(self.producer.map(|producer| producer.name.as_str())).unwrap_or(self.id.as_str())
+        own.or(self.producer.map(|producer| producer.name.as_str()))
+            .unwrap_or(self.id.as_str())
     }
 
     pub(crate) fn country(&self, horizon: &mut Horizon) -> Option<Said<'v, Country>> {
-        let registry =
-            claimed(self.producer.map(|producer| &producer.country), horizon).map(|said| said.map(|value| *value));
-        let own = self.patch.and_then(|patch| Some(Said::operator(patch.says.country?, patch)));
+        let registry = claimed(self.producer.map(|producer| &producer.country), horizon)
+            .map(|said| said.map(|value| *value));
+        let own = self
+            .patch
+            .and_then(|patch| Some(Said::operator(patch.says.country?, patch)));
         own.or(registry)
     }
 }
@@ -339,7 +496,9 @@ impl<'v> HostNode<'v> {
         value: impl FnOnce(&'v T) -> U,
     ) -> Option<Said<'v, U>> {
         let claim = claimed(self.host.map(registry), horizon).map(|said| said.map(value));
-        let own = self.patch.and_then(|patch| Some(Said::operator(own(&patch.says)?, patch)));
+        let own = self
+            .patch
+            .and_then(|patch| Some(Said::operator(own(&patch.says)?, patch)));
         own.or(claim)
     }
 
@@ -349,6 +508,8 @@ impl<'v> HostNode<'v> {
     }
 
     pub(crate) fn kind(&self) -> Option<HostKind> {
-        self.patch.and_then(|patch| patch.says.kind).or(self.host.map(|host| host.kind))
+        self.patch
+            .and_then(|patch| patch.says.kind)
+            .or(self.host.map(|host| host.kind))
     }
 }

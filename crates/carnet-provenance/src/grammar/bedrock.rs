@@ -3,11 +3,19 @@
 use crate::grammar::{Names, Reading};
 
 /// Prefixes of cross-region profiles. Which regions each may use is said by the registry.
-const PROFILES: &[&str] =
-    &["af", "apac", "au", "ca", "eu", "global", "il", "in", "jp", "me", "mx", "sa", "uk", "us", "us-gov"];
+const PROFILES: &[&str] = &[
+    "af", "apac", "au", "ca", "eu", "global", "il", "in", "jp", "me", "mx", "sa", "uk", "us",
+    "us-gov",
+];
 
 /// Parts of a path that choose how it is called or paid.
-const ROUTES: &[&str] = &["async_invoke", "converse", "converse_like", "invoke", "mantle"];
+const ROUTES: &[&str] = &[
+    "async_invoke",
+    "converse",
+    "converse_like",
+    "invoke",
+    "mantle",
+];
 
 pub(super) fn looks_like(id: &str) -> bool {
     id.starts_with("arn:aws") || version(id).is_some() || profile(id).is_some()
@@ -17,7 +25,9 @@ pub(super) fn read(id: &str, reading: &mut Reading) {
     reading.names = Names::Services;
     let mut name = id;
     if id.starts_with("arn:") {
-        let Some(inner) = arn(id, reading) else { return };
+        let Some(inner) = arn(id, reading) else {
+            return;
+        };
         name = inner;
     }
     while let Some((first, rest)) = name.split_once('/') {
@@ -31,13 +41,18 @@ pub(super) fn read(id: &str, reading: &mut Reading) {
     }
     reading.form(name);
     if let Some((prefix, rest)) = profile(name) {
-        reading.step(format!("cross-region profile `{prefix}`: the prompt may leave the region"));
+        reading.step(format!(
+            "cross-region profile `{prefix}`: the prompt may leave the region"
+        ));
         reading.profile = Some(prefix.to_owned());
         reading.form(rest);
         name = rest;
     }
     if let Some(rest) = version(name) {
-        reading.step(format!("`{}` is the platform's own version", name.get(rest.len()..).unwrap_or_default()));
+        reading.step(format!(
+            "`{}` is the platform's own version",
+            name.get(rest.len()..).unwrap_or_default()
+        ));
         reading.form(rest);
         name = rest;
     }
@@ -61,7 +76,8 @@ fn arn<'a>(id: &'a str, reading: &mut Reading) -> Option<&'a str> {
         Some(("foundation-model" | "inference-profile", name)) => Some(name),
         _ => {
             reading.form(id);
-            reading.opaque = Some("the ARN is a resource of the customer's own and does not name its model");
+            reading.opaque =
+                Some("the ARN is a resource of the customer's own and does not name its model");
             None
         }
     }
@@ -75,7 +91,13 @@ fn profile(name: &str) -> Option<(&str, &str)> {
 /// The name without `-v1:0`, `-v2:1:128k`, `:0`, `-v1`.
 fn version(name: &str) -> Option<&str> {
     let (before, after) = name.split_once(':')?;
-    let part = |part: &str| !part.is_empty() && part.trim_end_matches('k').bytes().all(|byte| byte.is_ascii_digit());
+    let part = |part: &str| {
+        !part.is_empty()
+            && part
+                .trim_end_matches('k')
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+    };
     if !after.split(':').all(part) {
         return None;
     }
@@ -83,7 +105,10 @@ fn version(name: &str) -> Option<&str> {
         !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
     });
     // A bare `:8` could be anybody's tag: without `-v1` in front the vendor's point must be there.
-    tagged.map(|(rest, _)| rest).or_else(|| before.contains('.').then_some(before)).filter(|rest| rest.contains('.'))
+    tagged
+        .map(|(rest, _)| rest)
+        .or_else(|| before.contains('.').then_some(before))
+        .filter(|rest| rest.contains('.'))
 }
 
 /// `eu-central-1`, `us-gov-west-1`.
@@ -93,7 +118,9 @@ fn is_region(text: &str) -> bool {
         !last.is_empty()
             && last.bytes().all(|byte| byte.is_ascii_digit())
             && words.len() >= 2
-            && words.iter().all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
+            && words
+                .iter()
+                .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
     });
     words && parts.first().is_some_and(|first| first.len() <= 3)
 }

@@ -26,6 +26,8 @@ pub(super) fn read(id: &str, reading: &mut Reading) {
 fn without_part(name: &str) -> &str {
     let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
     let part = name.rsplit_once("-of-").filter(|(_, count)| digits(count));
-    let whole = part.and_then(|(before, _)| before.rsplit_once('-')).filter(|(_, number)| digits(number));
+    let whole = part
+        .and_then(|(before, _)| before.rsplit_once('-'))
+        .filter(|(_, number)| digits(number));
     whole.map_or(name, |(whole, _)| whole)
 }

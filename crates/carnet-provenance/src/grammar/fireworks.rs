@@ -21,7 +21,13 @@ pub(super) fn read(id: &str, reading: &mut Reading) {
     };
     reading.form(id);
     let mut parts = id.split('/');
-    match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
+    match (
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+    ) {
         (Some("accounts"), Some(CATALOGUE), Some("models"), Some(name), None) => {
             reading.step("the account is the service's own catalogue");
             reading.form(name);

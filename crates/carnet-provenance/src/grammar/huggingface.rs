@@ -2,7 +2,12 @@
 
 use crate::grammar::{Names, Reading, plain};
 
-const SITES: &[&str] = &["https://huggingface.co/", "huggingface.co/", "https://hf.co/", "hf.co/"];
+const SITES: &[&str] = &[
+    "https://huggingface.co/",
+    "huggingface.co/",
+    "https://hf.co/",
+    "hf.co/",
+];
 
 pub(super) fn looks_like(id: &str) -> bool {
     SITES.iter().any(|site| id.starts_with(site))
@@ -17,7 +22,9 @@ pub(super) fn read(id: &str, reading: &mut Reading) {
     reading.form(name);
     // A provider, a revision or a file's quantisation may follow the repository.
     if let Some((repository, tail)) = name.split_once([':', '@']) {
-        reading.step(format!("`{tail}` after the repository says which copy or server"));
+        reading.step(format!(
+            "`{tail}` after the repository says which copy or server"
+        ));
         reading.form(repository);
     }
     reading.without_storage();

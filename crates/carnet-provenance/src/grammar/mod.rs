@@ -65,10 +65,15 @@ impl Reading {
 
     /// The last form without quantisation.
     fn without_storage(&mut self) {
-        let Some(last) = self.forms.last().cloned() else { return };
+        let Some(last) = self.forms.last().cloned() else {
+            return;
+        };
         let shorter = without_storage(&last);
         if shorter != last {
-            self.step(format!("quantisation `{}` says nothing about the origin", last.get(shorter.len()..).unwrap_or_default()));
+            self.step(format!(
+                "quantisation `{}` says nothing about the origin",
+                last.get(shorter.len()..).unwrap_or_default()
+            ));
             self.form(shorter);
         }
     }
@@ -83,12 +88,18 @@ impl Reading {
 pub(crate) fn read(id: &str, platform: Option<&str>, is_service: &dyn Fn(&str) -> bool) -> Reading {
     let lower = id.to_ascii_lowercase();
     let mut reading = Reading::default();
-    let platform = platform.map(platform_name).or_else(|| hint(&lower, is_service, &mut reading));
+    let platform = platform
+        .map(platform_name)
+        .or_else(|| hint(&lower, is_service, &mut reading));
     let mut rest = lower.as_str();
     if let Some(name) = platform.as_deref() {
         reading.form(rest);
         if let Some(shorter) = without_prefix(rest, name) {
-            reading.step(format!("the prefix `{}` names the platform", rest.get(..rest.len().saturating_sub(shorter.len())).unwrap_or_default()));
+            reading.step(format!(
+                "the prefix `{}` names the platform",
+                rest.get(..rest.len().saturating_sub(shorter.len()))
+                    .unwrap_or_default()
+            ));
             rest = shorter;
         }
     }
@@ -115,8 +126,17 @@ pub(crate) fn platform_name(name: &str) -> String {
     // `_ai` is a gateway's ending; `-ai` may be part of an organisation's name.
     let name = name.strip_suffix("_ai").unwrap_or(name).replace('_', "-");
     let name = name.as_str();
-    for (family, word) in [("bedrock", "bedrock"), ("vertex-ai", "vertex"), ("vertex", "vertex"), ("ollama", "ollama")] {
-        if name == family || name.strip_prefix(family).is_some_and(|rest| rest.starts_with('-')) {
+    for (family, word) in [
+        ("bedrock", "bedrock"),
+        ("vertex-ai", "vertex"),
+        ("vertex", "vertex"),
+        ("ollama", "ollama"),
+    ] {
+        if name == family
+            || name
+                .strip_prefix(family)
+                .is_some_and(|rest| rest.starts_with('-'))
+        {
             return word.to_owned();
         }
     }
@@ -140,19 +160,26 @@ fn hint(id: &str, is_service: &dyn Fn(&str) -> bool, reading: &mut Reading) -> O
         "bedrock".to_owned()
     } else if huggingface::looks_like(id) {
         "huggingface".to_owned()
-    } else if id.contains('/') && (is_service(&platform_name(first)) || is_grammar(&platform_name(first))) {
+    } else if id.contains('/')
+        && (is_service(&platform_name(first)) || is_grammar(&platform_name(first)))
+    {
         platform_name(first)
     } else if !id.contains('/') && id.contains(':') && !id.starts_with("ft:") {
         "ollama".to_owned()
     } else {
         return None;
     };
-    reading.step(format!("the form of the id hints at the platform `{found}`"));
+    reading.step(format!(
+        "the form of the id hints at the platform `{found}`"
+    ));
     Some(found)
 }
 
 fn is_grammar(name: &str) -> bool {
-    matches!(name, "azure" | "bedrock" | "fireworks" | "huggingface" | "ollama" | "openrouter" | "vertex")
+    matches!(
+        name,
+        "azure" | "bedrock" | "fireworks" | "huggingface" | "ollama" | "openrouter" | "vertex"
+    )
 }
 
 /// The id without a first part that only repeats the platform. A name must be left.

@@ -23,7 +23,10 @@ pub(super) fn read(id: &str, reading: &mut Reading) {
         reading.step(format!("`{user}/` is a user's own name space"));
         reading.names = Names::Anybodys;
         reading.namespace = Some(user.to_owned());
-    } else if tag == "latest" || tag == "cloud" || !reading.forms.last().is_some_and(|form| form.contains(':')) {
+    } else if tag == "latest"
+        || tag == "cloud"
+        || !reading.forms.last().is_some_and(|form| form.contains(':'))
+    {
         reading.step("a bare name moves: only an alias says what it stands for");
         reading.form(name);
         reading.names = Names::Anybodys;
@@ -34,7 +37,11 @@ pub(super) fn read(id: &str, reading: &mut Reading) {
 
 /// The tag without its cloud mark; the mark decides where the prompt goes.
 fn local_tag<'a>(name: &str, tag: &'a str, reading: &mut Reading) -> &'a str {
-    let rest = if tag == "cloud" { Some("cloud") } else { tag.strip_suffix("-cloud") };
+    let rest = if tag == "cloud" {
+        Some("cloud")
+    } else {
+        tag.strip_suffix("-cloud")
+    };
     let Some(rest) = rest else { return tag };
     reading.step("`-cloud` leaves the machine under a local name");
     reading.host = Some(CLOUD);

@@ -3,8 +3,10 @@
 use crate::grammar::{Names, Reading};
 
 /// Words after a colon that choose how the model is served.
-const VARIANTS: &[&str] =
-    &["beta", "exacto", "extended", "floor", "free", "high", "low", "medium", "nitro", "online", "thinking"];
+const VARIANTS: &[&str] = &[
+    "beta", "exacto", "extended", "floor", "free", "high", "low", "medium", "nitro", "online",
+    "thinking",
+];
 
 pub(super) fn read(id: &str, names: Names, reading: &mut Reading) {
     reading.names = names;
@@ -35,7 +37,11 @@ pub(super) fn read(id: &str, names: Names, reading: &mut Reading) {
 
 /// Note the organisation in front of the most stripped form.
 pub(super) fn namespace(reading: &mut Reading) {
-    let organisation = reading.forms.last().and_then(|form| form.rsplit_once('/')).map(|(before, _)| before);
+    let organisation = reading
+        .forms
+        .last()
+        .and_then(|form| form.rsplit_once('/'))
+        .map(|(before, _)| before);
     let nearest = organisation.and_then(|before| before.rsplit('/').next());
     reading.namespace = nearest.map(str::to_owned);
 }

@@ -7,7 +7,11 @@ fn read_on(platform: &str, id: &str) -> Reading {
 }
 
 fn last(platform: &str, id: &str) -> String {
-    read_on(platform, id).forms.last().cloned().unwrap_or_default()
+    read_on(platform, id)
+        .forms
+        .last()
+        .cloned()
+        .unwrap_or_default()
 }
 
 #[test]
@@ -32,19 +36,51 @@ fn ids_are_stripped_to_their_name() {
     for (platform, id, expected) in [
         ("bedrock", "us.maker.model-v1:0", "maker/model"),
         ("bedrock", "bedrock/eu-north-1/maker.v3.2", "maker/v3.2"),
-        ("bedrock_mantle", "bedrock_mantle/us-gov-west-1/maker.model-120b", "maker/model-120b"),
-        ("bedrock", "arn:aws:bedrock:us-east-1:1:inference-profile/eu.maker.model-v1:0", "maker/model"),
-        ("vertex_ai", "vertex_ai/maker/model-r1-0528-maas", "maker/model-r1-0528"),
+        (
+            "bedrock_mantle",
+            "bedrock_mantle/us-gov-west-1/maker.model-120b",
+            "maker/model-120b",
+        ),
+        (
+            "bedrock",
+            "arn:aws:bedrock:us-east-1:1:inference-profile/eu.maker.model-v1:0",
+            "maker/model",
+        ),
+        (
+            "vertex_ai",
+            "vertex_ai/maker/model-r1-0528-maas",
+            "maker/model-r1-0528",
+        ),
         ("vertex", "model-nemo@2407", "model-nemo"),
-        ("vertex", "projects/p/locations/eu-west4/publishers/maker/models/m-1", "maker/m-1"),
-        ("fireworks_ai", "fireworks_ai/accounts/fireworks/models/model-v3p2", "model-v3p2"),
+        (
+            "vertex",
+            "projects/p/locations/eu-west4/publishers/maker/models/m-1",
+            "maker/m-1",
+        ),
+        (
+            "fireworks_ai",
+            "fireworks_ai/accounts/fireworks/models/model-v3p2",
+            "model-v3p2",
+        ),
         ("openrouter", "openrouter/maker/model:free", "maker/model"),
         ("huggingface", "Maker/Model-GGUF", "maker/model"),
         ("huggingface", "hf.co/maker/model:Q4_K_M", "maker/model"),
         ("ollama", "model-v3.1:671b-cloud", "model-v3.1:671b"),
-        ("ollama", "model-r1:8b-other-distill-q4_K_M", "model-r1:8b-other-distill"),
-        ("file", "/models/Model-8B-Q4_K_M-00001-of-00003.gguf", "model-8b"),
-        ("cloudflare", "@cf/maker/model-r1-distill-other-32b", "maker/model-r1-distill-other-32b"),
+        (
+            "ollama",
+            "model-r1:8b-other-distill-q4_K_M",
+            "model-r1:8b-other-distill",
+        ),
+        (
+            "file",
+            "/models/Model-8B-Q4_K_M-00001-of-00003.gguf",
+            "model-8b",
+        ),
+        (
+            "cloudflare",
+            "@cf/maker/model-r1-distill-other-32b",
+            "maker/model-r1-distill-other-32b",
+        ),
         ("any", "any/maker/model:thinking", "maker/model"),
     ] {
         assert_eq!(last(platform, id), expected, "{platform} {id}");
@@ -54,9 +90,15 @@ fn ids_are_stripped_to_their_name() {
 #[test]
 fn where_it_goes_is_kept() {
     let eu = read_on("bedrock", "bedrock/eu-central-1/eu.maker.model-v1:0");
-    assert_eq!((eu.region.as_deref(), eu.profile.as_deref()), (Some("eu-central-1"), Some("eu")));
+    assert_eq!(
+        (eu.region.as_deref(), eu.profile.as_deref()),
+        (Some("eu-central-1"), Some("eu"))
+    );
     assert_eq!(read_on("bedrock", "maker.v3.2").profile, None);
-    assert_eq!(read_on("ollama", "model:671b-cloud").host, Some("ollama-cloud"));
+    assert_eq!(
+        read_on("ollama", "model:671b-cloud").host,
+        Some("ollama-cloud")
+    );
     assert_eq!(read_on("ollama", "model:671b").host, None);
 }
 
@@ -71,8 +113,17 @@ fn names_of_customers_say_nothing() {
     ] {
         assert!(read_on(platform, id).opaque.is_some(), "{platform} {id}");
     }
-    for (platform, id) in [("azure", "gpt"), ("ollama", "model"), ("ollama", "user/model:8b"), ("file", "m.gguf")] {
-        assert_eq!(read_on(platform, id).names, Names::Anybodys, "{platform} {id}");
+    for (platform, id) in [
+        ("azure", "gpt"),
+        ("ollama", "model"),
+        ("ollama", "user/model:8b"),
+        ("file", "m.gguf"),
+    ] {
+        assert_eq!(
+            read_on(platform, id).names,
+            Names::Anybodys,
+            "{platform} {id}"
+        );
     }
 }
 
@@ -89,6 +140,10 @@ fn the_form_hints_at_the_platform() {
         ("a/b/model.gguf", Some("file")),
         ("openrouter/auto", Some("openrouter")),
     ] {
-        assert_eq!(read(id, None, &service).platform.as_deref(), expected, "{id}");
+        assert_eq!(
+            read(id, None, &service).platform.as_deref(),
+            expected,
+            "{id}"
+        );
     }
 }

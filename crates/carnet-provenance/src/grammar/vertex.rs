@@ -10,7 +10,9 @@ pub(super) fn read(id: &str, reading: &mut Reading) {
         region(id, reading);
         let Some((_, published)) = id.split_once("publishers/") else {
             reading.form(id);
-            reading.opaque = Some("the endpoint is a resource of the customer's own and does not name its model");
+            reading.opaque = Some(
+                "the endpoint is a resource of the customer's own and does not name its model",
+            );
             return;
         };
         name = published;
@@ -33,7 +35,9 @@ pub(super) fn read(id: &str, reading: &mut Reading) {
 }
 
 fn region(id: &str, reading: &mut Reading) {
-    let region = id.split_once("locations/").and_then(|(_, rest)| rest.split('/').next());
+    let region = id
+        .split_once("locations/")
+        .and_then(|(_, rest)| rest.split('/').next());
     if let Some(region) = region.filter(|region| !region.is_empty()) {
         reading.step(format!("region `{region}` stands in the id"));
         reading.region = Some(region.to_owned());

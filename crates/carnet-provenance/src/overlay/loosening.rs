@@ -15,19 +15,35 @@ pub(super) type Mistake = (String, String);
 
 /// Mapping a free name is not loosening; giving a known name another meaning is.
 pub(super) fn deployment(says: &Deployment, registry: &Registry) -> Vec<&'static str> {
-    let known = registry.index().anywhere(&says.id).any(|hit| hit.owner != Owner::Model(says.model.clone()))
-        || registry.index().with_key(&key(&says.id)).iter().any(|model| *model != says.model);
-    if known { vec!["gives a name that the registry knows another meaning"] } else { Vec::new() }
+    let known = registry
+        .index()
+        .anywhere(&says.id)
+        .any(|hit| hit.owner != Owner::Model(says.model.clone()))
+        || registry
+            .index()
+            .with_key(&key(&says.id))
+            .iter()
+            .any(|model| *model != says.model);
+    if known {
+        vec!["gives a name that the registry knows another meaning"]
+    } else {
+        Vec::new()
+    }
 }
 
 /// A new model must not take a name that the registry gives to another.
 pub(super) fn taken(id: &ModelId, registry: &Registry) -> Option<Mistake> {
     let index = registry.index();
     let is_new = registry.model(id.as_str()).is_none();
-    let taken = is_new && (index.anywhere(id.as_str()).next().is_some() || !index.with_key(&key(id.as_str())).is_empty());
+    let taken = is_new
+        && (index.anywhere(id.as_str()).next().is_some()
+            || !index.with_key(&key(id.as_str())).is_empty());
     taken.then(|| {
         let message = format!("`{id}` is already a name of another model in the registry");
-        (message, "map it by [[deployment]], or choose another id".to_owned())
+        (
+            message,
+            "map it by [[deployment]], or choose another id".to_owned(),
+        )
     })
 }
 
@@ -40,19 +56,32 @@ pub(super) fn unfounded(patch: &HostPatch, known: Option<&Host>) -> Option<Mista
     if patch.country.is_none() && known.is_none_or(|host| host.country.0.is_empty()) {
         missing.push("country = \"…\"");
     }
-    let regions = patch.regions.as_ref().map_or(known.map_or(0, |host| host.regions.len()), Vec::len);
+    let regions = patch
+        .regions
+        .as_ref()
+        .map_or(known.map_or(0, |host| host.regions.len()), Vec::len);
     if regions == 0 {
         missing.push("regions = [{ id = \"…\", country = \"…\" }]");
     }
     if missing.is_empty() {
         return None;
     }
-    let message = "the host is said to be complete, but not where and under whom it runs".to_owned();
-    Some((message, format!("add to this entry:\n{}", missing.join("\n"))))
+    let message =
+        "the host is said to be complete, but not where and under whom it runs".to_owned();
+    Some((
+        message,
+        format!("add to this entry:\n{}", missing.join("\n")),
+    ))
 }
 
-pub(super) fn producer(patch: &ProducerPatch, known: Option<&Producer>, today: Date) -> Vec<&'static str> {
-    let Some(known) = known else { return Vec::new() };
+pub(super) fn producer(
+    patch: &ProducerPatch,
+    known: Option<&Producer>,
+    today: Date,
+) -> Vec<&'static str> {
+    let Some(known) = known else {
+        return Vec::new();
+    };
     let mut horizon = Horizon::new(today);
     let country = known.country.at(&mut horizon).map(|claim| claim.value);
     match (patch.country, country) {
@@ -73,7 +102,11 @@ pub(super) fn model(patch: &ModelPatch, known: Option<&Model>, today: Date) -> V
     let Some(known) = known else { return why };
     let mut horizon = Horizon::new(today);
     let h = &mut horizon;
-    if patch.producer.as_ref().is_some_and(|new| known.producer.at(h).is_none_or(|old| old.value != *new)) {
+    if patch
+        .producer
+        .as_ref()
+        .is_some_and(|new| known.producer.at(h).is_none_or(|old| old.value != *new))
+    {
         why.push("replaces or completes the producer");
     }
     if let Some(bases) = &patch.base_models {
@@ -81,21 +114,39 @@ pub(super) fn model(patch: &ModelPatch, known: Option<&Model>, today: Date) -> V
         if known.base_models.iter().any(|base| !stays(&base.model)) {
             why.push("removes an ancestor");
         }
-        if known.base_models.iter().any(|base| bases.iter().any(|new| new.model == base.model && new.relation != base.relation)) {
+        if known.base_models.iter().any(|base| {
+            bases
+                .iter()
+                .any(|new| new.model == base.model && new.relation != base.relation)
+        }) {
             why.push("changes how the model came from an ancestor");
         }
     }
     if let Some(teachers) = &patch.teachers {
         let stays = |taught_by: &TaughtBy| teachers.contains(taught_by);
-        if known.teachers.iter().any(|teacher| !stays(&teacher.taught_by)) {
+        if known
+            .teachers
+            .iter()
+            .any(|teacher| !stays(&teacher.taught_by))
+        {
             why.push("removes a teacher");
         }
     }
-    let weights = known.weights.at(h).map_or(Weights::Unknown, |claim| claim.value);
-    if patch.weights.is_some_and(|new| new != weights && new != Weights::Unknown) {
+    let weights = known
+        .weights
+        .at(h)
+        .map_or(Weights::Unknown, |claim| claim.value);
+    if patch
+        .weights
+        .is_some_and(|new| new != weights && new != Weights::Unknown)
+    {
         why.push("changes whether the weights are open");
     }
-    if patch.licence.as_ref().is_some_and(|new| known.licence.at(h).is_none_or(|old| old.value != *new)) {
+    if patch
+        .licence
+        .as_ref()
+        .is_some_and(|new| known.licence.at(h).is_none_or(|old| old.value != *new))
+    {
         why.push("changes the licence");
     }
     why
@@ -108,32 +159,58 @@ pub(super) fn host(patch: &HostPatch, known: Option<&Host>, today: Date) -> Vec<
     if patch.complete == Some(true) {
         why.push("completes where the prompt goes");
     }
-    let egress = known.and_then(|host| host.egress.at(h)).map(|claim| claim.value);
+    let egress = known
+        .and_then(|host| host.egress.at(h))
+        .map(|claim| claim.value);
     if patch.egress == Some(Egress::None) && egress != Some(Egress::None) {
         why.push("says that the prompt does not leave the operator's machines");
     }
     let Some(known) = known else { return why };
-    if patch.kind.is_some_and(|new| new != known.kind && new != HostKind::Router) {
+    if patch
+        .kind
+        .is_some_and(|new| new != known.kind && new != HostKind::Router)
+    {
         why.push("changes the kind of the host");
     }
     if patch.platform.is_some() && patch.platform != known.platform {
         why.push("changes how model ids are read");
     }
-    if patch.country.is_some_and(|new| known.country.at(h).is_none_or(|old| old.value != new)) {
+    if patch
+        .country
+        .is_some_and(|new| known.country.at(h).is_none_or(|old| old.value != new))
+    {
         why.push("replaces or completes the operator's country");
     }
-    if patch.parent_country.is_some_and(|new| known.parent_country.at(h).is_none_or(|old| old.value != new)) {
+    if patch.parent_country.is_some_and(|new| {
+        known
+            .parent_country
+            .at(h)
+            .is_none_or(|old| old.value != new)
+    }) {
         why.push("replaces or completes the parent's country");
     }
-    if patch.operator.as_ref().is_some_and(|new| known.operator.at(h).is_none_or(|old| old.value.name != *new)) {
+    if patch.operator.as_ref().is_some_and(|new| {
+        known
+            .operator
+            .at(h)
+            .is_none_or(|old| old.value.name != *new)
+    }) {
         why.push("replaces or completes the operator");
     }
     if let Some(regions) = &patch.regions
-        && known.regions.iter().any(|old| !regions.iter().any(|(id, country)| *id == old.id && *country == old.country))
+        && known.regions.iter().any(|old| {
+            !regions
+                .iter()
+                .any(|(id, country)| *id == old.id && *country == old.country)
+        })
     {
         why.push("removes or moves a region");
     }
-    if patch.retention.as_ref().is_some_and(|new| known.retention.at(h).is_none_or(|old| old.value != *new)) {
+    if patch
+        .retention
+        .as_ref()
+        .is_some_and(|new| known.retention.at(h).is_none_or(|old| old.value != *new))
+    {
         why.push("changes what the host keeps");
     }
     why

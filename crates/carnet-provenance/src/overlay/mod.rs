@@ -123,7 +123,11 @@ impl Overlay {
     /// # Errors
     /// All mistakes, each with its place; for an entry that loosens without saying why, the lines
     /// to add.
-    pub fn parse(files: &[SourceFile], registry: &Registry, today: Date) -> Result<Self, Vec<Problem>> {
+    pub fn parse(
+        files: &[SourceFile],
+        registry: &Registry,
+        today: Date,
+    ) -> Result<Self, Vec<Problem>> {
         let problems = RefCell::new(Vec::new());
         let mut draft = read::Draft::default();
         for file in files {
@@ -133,13 +137,20 @@ impl Overlay {
         problems.extend(draft.check(registry));
         let mut overlay = draft.finish(registry, today, &mut problems);
         overlay.digest = digest(files);
-        if problems.is_empty() { Ok(overlay) } else { Err(sorted(problems)) }
+        if problems.is_empty() {
+            Ok(overlay)
+        } else {
+            Err(sorted(problems))
+        }
     }
 
     /// Whether the operator says nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.deployments.is_empty() && self.models.is_empty() && self.hosts.is_empty() && self.producers.is_empty()
+        self.deployments.is_empty()
+            && self.models.is_empty()
+            && self.hosts.is_empty()
+            && self.producers.is_empty()
     }
 
     /// The digest of the files, if there are any.

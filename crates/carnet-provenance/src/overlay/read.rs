@@ -2,19 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use jiff::civil::Date;
 
 use crate::claim::{Confidence, Evidence, Validity};
 use crate::grammar;
 use crate::ids::{HostId, ModelId, ProducerId, is_id};
 use crate::overlay::{
-    ABOUT_OTHERS, ABOUT_OWN, BasePatch, Deployment, HostPatch, ModelPatch, OPERATOR, Origin, Overlay, Patch,
-    ProducerPatch, loosening,
+    ABOUT_OTHERS, ABOUT_OWN, BasePatch, Deployment, HostPatch, ModelPatch, OPERATOR, Origin,
+    Overlay, Patch, ProducerPatch, loosening,
 };
 use crate::problem::{Place, Problem};
 use crate::reader::{Doc, Fields};
-use crate::registry::{Edge, Registry, cycles};
 use crate::registry::entry::{Egress, HostKind, Relation, TaughtBy, Weights};
+use crate::registry::{Edge, Registry, cycles};
+
+/// How far ahead the end lies that is offered for an entry without one: a quarter of a year is a
+/// usual time for looking at an exception again.
+const UNTIL_OFFERED: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 /// Entries as they are written, with their places.
 #[derive(Default)]
@@ -45,7 +50,9 @@ enum Named {
 
 /// Read one file.
 pub(super) fn file<'a>(draft: &mut Draft, doc: &'a Doc<'a>) {
-    let Some(mut fields) = doc.fields() else { return };
+    let Some(mut fields) = doc.fields() else {
+        return;
+    };
     for table in fields.tables("deployment") {
         let entry = deployment(table, &mut draft.named);
         draft.deployments.extend(entry);
@@ -71,7 +78,14 @@ fn close<T>(mut table: Fields<'_>, says: Option<T>) -> Option<Entry<T>> {
     let until = table.date("until");
     let confidence = table.word("confidence", Confidence::ALL);
     table.finish();
-    Some(Entry { says: says?, place, reason, author, until, confidence })
+    Some(Entry {
+        says: says?,
+        place,
+        reason,
+        author,
+        until,
+        confidence,
+    })
 }
 
 fn deployment(mut table: Fields<'_>, named: &mut Vec<Named>) -> Option<Entry<Deployment>> {
@@ -81,7 +95,11 @@ fn deployment(mut table: Fields<'_>, named: &mut Vec<Named>) -> Option<Entry<Dep
         named.push(Named::Model(model.value.clone(), model.place));
         ModelId::from(model.value.as_str())
     });
-    let says = id.zip(model).map(|(id, model)| Deployment { id, upstream, model });
+    let says = id.zip(model).map(|(id, model)| Deployment {
+        id,
+        upstream,
+        model,
+    });
     close(table, says)
 }
 
@@ -91,11 +109,17 @@ fn id(table: &mut Fields<'_>) -> Option<String> {
         return Some(id.value);
     }
     let problem = id.place.problem(format!("`{}` cannot be an id", id.value));
-    table.note(problem.help("use a-z, 0-9, `.`, `-` and `_`; a name with other signs is mapped by [[deployment]]"));
+    table.note(problem.help(
+        "use a-z, 0-9, `.`, `-` and `_`; a name with other signs is mapped by [[deployment]]",
+    ));
     None
 }
 
-fn country(table: &mut Fields<'_>, key: &'static str, named: &mut Vec<Named>) -> Option<crate::Country> {
+fn country(
+    table: &mut Fields<'_>,
+    key: &'static str,
+    named: &mut Vec<Named>,
+) -> Option<crate::Country> {
     let (country, place) = table.country_at(key)?;
     named.push(Named::Country(country.to_string(), place));
     Some(country)
@@ -127,10 +151,18 @@ fn bases(table: &mut Fields<'_>, named: &mut Vec<Named>) -> Vec<BasePatch> {
     for mut base in table.tables("base_models") {
         let model = base.need_text_at("model");
         let relation = base.need_word("relation", Relation::ALL);
-        let component = base.text("component").unwrap_or_else(|| "weights".to_owned());
+        let component = base
+            .text("component")
+            .unwrap_or_else(|| "weights".to_owned());
         base.finish();
-        let (Some(model), Some(relation)) = (model, relation) else { continue };
-        found.push(BasePatch { model: model.value.as_str().into(), relation, component });
+        let (Some(model), Some(relation)) = (model, relation) else {
+            continue;
+        };
+        found.push(BasePatch {
+            model: model.value.as_str().into(),
+            relation,
+            component,
+        });
         named.push(Named::Model(model.value, model.place));
     }
     found
@@ -148,7 +180,11 @@ fn teachers(table: &mut Fields<'_>, named: &mut Vec<Named>) -> Vec<TaughtBy> {
                 found.push(TaughtBy::Producer(producer.value.as_str().into()));
                 named.push(Named::Producer(producer.value, producer.place));
             }
-            _ => teacher.note(teacher.place().problem("a teacher must name either a model or a producer")),
+            _ => teacher.note(
+                teacher
+                    .place()
+                    .problem("a teacher must name either a model or a producer"),
+            ),
         }
         teacher.finish();
     }
@@ -162,7 +198,9 @@ fn host(mut table: Fields<'_>, named: &mut Vec<Named>) -> Option<Entry<(HostId, 
         operator: table.text("operator"),
         country: country(&mut table, "country", named),
         parent_country: country(&mut table, "parent_country", named),
-        platform: table.text("platform").map(|platform| grammar::platform_name(&platform)),
+        platform: table
+            .text("platform")
+            .map(|platform| grammar::platform_name(&platform)),
         regions: table.has("regions").then(|| regions(&mut table, named)),
         complete: table.flag("complete"),
         egress: table.word("egress", Egress::ALL),
@@ -185,35 +223,61 @@ fn regions(table: &mut Fields<'_>, named: &mut Vec<Named>) -> Vec<(String, crate
     found
 }
 
-fn producer(mut table: Fields<'_>, named: &mut Vec<Named>) -> Option<Entry<(ProducerId, ProducerPatch)>> {
+fn producer(
+    mut table: Fields<'_>,
+    named: &mut Vec<Named>,
+) -> Option<Entry<(ProducerId, ProducerPatch)>> {
     let id = id(&mut table);
-    let patch = ProducerPatch { name: table.text("name"), country: country(&mut table, "country", named) };
+    let patch = ProducerPatch {
+        name: table.text("name"),
+        country: country(&mut table, "country", named),
+    };
     close(table, id.map(|id| (id.as_str().into(), patch)))
 }
 
 impl Draft {
     /// What is named but does not exist, and circles of the lineage.
     pub(super) fn check(&self, registry: &Registry) -> Vec<Problem> {
-        let models: BTreeSet<&str> = self.models.iter().map(|entry| entry.says.0.as_str()).collect();
-        let producers: BTreeSet<&str> = self.producers.iter().map(|entry| entry.says.0.as_str()).collect();
+        let models: BTreeSet<&str> = self
+            .models
+            .iter()
+            .map(|entry| entry.says.0.as_str())
+            .collect();
+        let producers: BTreeSet<&str> = self
+            .producers
+            .iter()
+            .map(|entry| entry.says.0.as_str())
+            .collect();
         let no_countries = registry.jurisdictions().next().is_none();
         let mut problems = Vec::new();
         for named in &self.named {
             let (exists, what, id, place) = match named {
                 Named::Country(code, place) => {
-                    let known = registry.jurisdictions().any(|country| country.code.as_str() == code);
+                    let known = registry
+                        .jurisdictions()
+                        .any(|country| country.code.as_str() == code);
                     (no_countries || known, "country", code, place)
                 }
-                Named::Model(id, place) => {
-                    (registry.model(id).is_some() || models.contains(id.as_str()), "model", id, place)
-                }
-                Named::Producer(id, place) => {
-                    (registry.producer(id).is_some() || producers.contains(id.as_str()), "producer", id, place)
-                }
+                Named::Model(id, place) => (
+                    registry.model(id).is_some() || models.contains(id.as_str()),
+                    "model",
+                    id,
+                    place,
+                ),
+                Named::Producer(id, place) => (
+                    registry.producer(id).is_some() || producers.contains(id.as_str()),
+                    "producer",
+                    id,
+                    place,
+                ),
             };
             if !exists {
                 let help = format!("mend it, or describe it in the overlay as [[{what}]]");
-                problems.push(place.problem(format!("there is no {what} `{id}`")).help(help));
+                problems.push(
+                    place
+                        .problem(format!("there is no {what} `{id}`"))
+                        .help(help),
+                );
             }
         }
         problems.extend(cycles(&self.edges(registry)));
@@ -223,11 +287,17 @@ impl Draft {
     /// Every step of every line. The registry's steps stay beside the operator's: they stand again
     /// when an entry ends.
     fn edges(&self, registry: &Registry) -> Vec<Edge> {
-        let Some(first) = self.models.first() else { return Vec::new() };
+        let Some(first) = self.models.first() else {
+            return Vec::new();
+        };
         let mut edges = Vec::new();
         for model in registry.models() {
             for base in &model.base_models {
-                edges.push(Edge::new(model.id.as_str(), base.model.as_str(), &first.place));
+                edges.push(Edge::new(
+                    model.id.as_str(),
+                    base.model.as_str(),
+                    &first.place,
+                ));
             }
         }
         for entry in &self.models {
@@ -240,37 +310,79 @@ impl Draft {
     }
 
     /// Turn entries into patches; what loosens without saying why is a mistake.
-    pub(super) fn finish(self, registry: &Registry, today: Date, problems: &mut Vec<Problem>) -> Overlay {
+    pub(super) fn finish(
+        self,
+        registry: &Registry,
+        today: Date,
+        problems: &mut Vec<Problem>,
+    ) -> Overlay {
         let mut overlay = Overlay::default();
         for entry in self.deployments {
             let says = &entry.says;
-            let twice = overlay.deployments.iter().any(|other| {
-                other.says.id == says.id && other.says.upstream == says.upstream
-            });
+            let twice = overlay
+                .deployments
+                .iter()
+                .any(|other| other.says.id == says.id && other.says.upstream == says.upstream);
             if twice {
-                problems.push(entry.place.problem(format!("the deployment `{}` is given twice", says.id)));
+                problems.push(
+                    entry
+                        .place
+                        .problem(format!("the deployment `{}` is given twice", says.id)),
+                );
             }
             let why = loosening::deployment(says, registry);
             let what = format!("the deployment `{}`", says.id);
-            overlay.deployments.push(entry.patch(&what, why, ABOUT_OWN, today, problems));
+            overlay
+                .deployments
+                .push(entry.patch(&what, why, ABOUT_OWN, today, problems));
         }
         for entry in self.producers {
             let (id, patch) = &entry.says;
             let why = loosening::producer(patch, registry.producer(id.as_str()), today);
-            keep(&mut overlay.producers, entry, "producer", why, ABOUT_OTHERS, today, problems);
+            keep(
+                &mut overlay.producers,
+                entry,
+                "producer",
+                why,
+                ABOUT_OTHERS,
+                today,
+                problems,
+            );
         }
         for entry in self.models {
             let (id, patch) = &entry.says;
-            problems.extend(loosening::taken(id, registry).map(|problem| entry.place.problem(problem.0).help(problem.1)));
+            problems.extend(
+                loosening::taken(id, registry)
+                    .map(|problem| entry.place.problem(problem.0).help(problem.1)),
+            );
             let why = loosening::model(patch, registry.model(id.as_str()), today);
-            keep(&mut overlay.models, entry, "model", why, ABOUT_OTHERS, today, problems);
+            keep(
+                &mut overlay.models,
+                entry,
+                "model",
+                why,
+                ABOUT_OTHERS,
+                today,
+                problems,
+            );
         }
         for entry in self.hosts {
             let (id, patch) = &entry.says;
             let known = registry.host(id.as_str());
-            problems.extend(loosening::unfounded(patch, known).map(|problem| entry.place.problem(problem.0).help(problem.1)));
+            problems.extend(
+                loosening::unfounded(patch, known)
+                    .map(|problem| entry.place.problem(problem.0).help(problem.1)),
+            );
             let why = loosening::host(patch, known, today);
-            keep(&mut overlay.hosts, entry, "host", why, ABOUT_OWN, today, problems);
+            keep(
+                &mut overlay.hosts,
+                entry,
+                "host",
+                why,
+                ABOUT_OWN,
+                today,
+                problems,
+            );
         }
         overlay
     }
@@ -285,12 +397,30 @@ fn keep<K: Ord + std::fmt::Display, T>(
     today: Date,
     problems: &mut Vec<Problem>,
 ) {
-    let Entry { says: (id, says), place, reason, author, until, confidence: own } = entry;
+    let Entry {
+        says: (id, says),
+        place,
+        reason,
+        author,
+        until,
+        confidence: own,
+    } = entry;
     let name = format!("the {what} `{id}`");
-    let entry = Entry { says, place: place.clone(), reason, author, until, confidence: own };
+    let entry = Entry {
+        says,
+        place: place.clone(),
+        reason,
+        author,
+        until,
+        confidence: own,
+    };
     let patch = entry.patch(&name, why, confidence, today, problems);
     if map.insert(id, patch).is_some() {
-        problems.push(place.problem(format!("{name} is given twice")).help("put all of it into one entry"));
+        problems.push(
+            place
+                .problem(format!("{name} is given twice"))
+                .help("put all of it into one entry"),
+        );
     }
 }
 
@@ -307,23 +437,45 @@ impl<T> Entry<T> {
         if loosening && (self.reason.is_none() || self.author.is_none() || self.until.is_none()) {
             problems.push(self.unexplained(what, &why, today));
         }
-        let evidence =
-            Evidence { source: OPERATOR.to_owned(), date: None, confidence: self.confidence.unwrap_or(confidence) };
+        let evidence = Evidence {
+            source: OPERATOR.to_owned(),
+            date: None,
+            confidence: self.confidence.unwrap_or(confidence),
+        };
         // `until` is the last day; a validity ends on the first day after it.
         let to = self.until.map(|until| until.tomorrow().unwrap_or(until));
-        let origin = Origin::Operator { reason: self.reason, author: self.author, until: self.until, loosening };
-        Patch { says: self.says, origin, evidence, valid: Validity { from: None, to } }
+        let origin = Origin::Operator {
+            reason: self.reason,
+            author: self.author,
+            until: self.until,
+            loosening,
+        };
+        Patch {
+            says: self.says,
+            origin,
+            evidence,
+            valid: Validity { from: None, to },
+        }
     }
 
     fn unexplained(&self, what: &str, why: &[&'static str], today: Date) -> Problem {
-        let message = format!("{what} loosens: it {}; it must say why, who wrote it and when it ends", why.join(", "));
-        let until = today.checked_add(jiff::Span::new().days(90)).unwrap_or(today);
+        let message = format!(
+            "{what} loosens: it {}; it must say why, who wrote it and when it ends",
+            why.join(", ")
+        );
+        let until = today.checked_add(UNTIL_OFFERED).unwrap_or(today);
         let lines = [
             (self.reason.is_none(), "reason = \"…\"".to_owned()),
             (self.author.is_none(), "author = \"…\"".to_owned()),
             (self.until.is_none(), format!("until = \"{until}\"")),
         ];
-        let lines: Vec<String> = lines.into_iter().filter(|(missing, _)| *missing).map(|(_, line)| line).collect();
-        self.place.problem(message).help(format!("add to this entry:\n{}", lines.join("\n")))
+        let lines: Vec<String> = lines
+            .into_iter()
+            .filter(|(missing, _)| *missing)
+            .map(|(_, line)| line)
+            .collect();
+        self.place
+            .problem(message)
+            .help(format!("add to this entry:\n{}", lines.join("\n")))
     }
 }

@@ -48,18 +48,25 @@ impl Registry {
     /// # Errors
     /// When it is not one, of another form, or damaged.
     pub fn from_blob(blob: &[u8]) -> Result<Self, BlobError> {
-        let rest = blob.strip_prefix(MARK.as_slice()).ok_or(BlobError::NotABlob)?;
+        let rest = blob
+            .strip_prefix(MARK.as_slice())
+            .ok_or(BlobError::NotABlob)?;
         let (form, rest) = rest.split_first_chunk::<4>().ok_or(BlobError::NotABlob)?;
         let found = u32::from_le_bytes(*form);
         if found != FORM {
             return Err(BlobError::OtherForm { found });
         }
-        let (digest, content) = rest.split_first_chunk::<DIGEST_BYTES>().ok_or(BlobError::NotABlob)?;
+        let (digest, content) = rest
+            .split_first_chunk::<DIGEST_BYTES>()
+            .ok_or(BlobError::NotABlob)?;
         if Sha256::digest(content).as_slice() != digest {
             return Err(BlobError::Damaged);
         }
         let entries = postcard::from_bytes(content)?;
-        Ok(Self::with_version(entries, format!("sha256:{}", hex::encode(digest))))
+        Ok(Self::with_version(
+            entries,
+            format!("sha256:{}", hex::encode(digest)),
+        ))
     }
 }
 

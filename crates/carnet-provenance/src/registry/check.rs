@@ -14,7 +14,11 @@ pub(crate) fn all(entries: &Entries, links: &Links) -> Vec<Problem> {
 }
 
 fn references(entries: &Entries, links: &[Link]) -> Vec<Problem> {
-    let countries: BTreeSet<&str> = entries.countries.iter().map(|country| country.code.as_str()).collect();
+    let countries: BTreeSet<&str> = entries
+        .countries
+        .iter()
+        .map(|country| country.code.as_str())
+        .collect();
     let leads = |link: &&Link| match link.kind {
         // A small registry of an operator or a test need not list countries.
         Kind::Country => countries.is_empty() || countries.contains(link.id.as_str()),
@@ -26,7 +30,11 @@ fn references(entries: &Entries, links: &[Link]) -> Vec<Problem> {
         let message = format!("there is no {} `{}`", link.kind.as_str(), link.id);
         link.place.problem(message).help(link.kind.remedy(&link.id))
     };
-    links.iter().filter(|link| !leads(link)).map(problem).collect()
+    links
+        .iter()
+        .filter(|link| !leads(link))
+        .map(problem)
+        .collect()
 }
 
 /// Every step that closes a cycle.
@@ -37,8 +45,13 @@ pub(crate) fn cycles(edges: &[Edge]) -> Vec<Problem> {
     }
     let closes = |edge: &&Edge| reaches(&bases, &edge.base, &edge.child);
     let problem = |edge: &Edge| {
-        let message = format!("`{}` descends from itself through `{}`", edge.child, edge.base);
-        edge.place.problem(message).help("one of the [[base_model]] entries on this circle points the wrong way")
+        let message = format!(
+            "`{}` descends from itself through `{}`",
+            edge.child, edge.base
+        );
+        edge.place
+            .problem(message)
+            .help("one of the [[base_model]] entries on this circle points the wrong way")
     };
     edges.iter().filter(closes).map(problem).collect()
 }
@@ -62,7 +75,10 @@ fn names_claimed_twice(names: &[Name]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for name in names {
         let others = known.entry((&name.platform, &name.id)).or_default();
-        if let Some(other) = others.iter().find(|other| other.valid.overlaps(&name.valid)) {
+        if let Some(other) = others
+            .iter()
+            .find(|other| other.valid.overlaps(&name.valid))
+        {
             let message = format!(
                 "`{}` on `{}` is also claimed by {}.toml ({}) for the same days",
                 name.id, name.platform, other.owner, other.place

@@ -463,7 +463,10 @@ impl LineageStatus {
     #[must_use]
     pub fn names_whole_line(self) -> bool {
         match self {
-            Self::ClosedFirstParty | Self::Derived | Self::FirstPartyNoneKnown | Self::StatedFromScratch => true,
+            Self::ClosedFirstParty
+            | Self::Derived
+            | Self::FirstPartyNoneKnown
+            | Self::StatedFromScratch => true,
             Self::NotDecidableFromId | Self::Undisclosed | Self::Unknown => false,
         }
     }

@@ -48,7 +48,9 @@ impl Index {
             }
         }
         // The longest word first: the closest family is the best guess.
-        index.families.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
+        index
+            .families
+            .sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
         index
     }
 
@@ -57,11 +59,17 @@ impl Index {
         self.add_key(&key(&model.name), &model.id);
         for alias in &model.aliases {
             self.add_alias(alias, Owner::Model(model.id.clone()));
-            if alias.valid.is_unbounded() && !OWN_NAMES.contains(&alias.platform.as_str()) && !alias.id.contains(':') {
+            if alias.valid.is_unbounded()
+                && !OWN_NAMES.contains(&alias.platform.as_str())
+                && !alias.id.contains(':')
+            {
                 self.add_key(&key(&alias.id), &model.id);
             }
             if let Some((namespace, _)) = alias.id.split_once('/') {
-                let producers = self.namespaces.entry(namespace.to_ascii_lowercase()).or_default();
+                let producers = self
+                    .namespaces
+                    .entry(namespace.to_ascii_lowercase())
+                    .or_default();
                 producers.extend(model.producer.values().cloned());
             }
         }
@@ -71,8 +79,16 @@ impl Index {
     }
 
     fn add_alias(&mut self, alias: &Alias, owner: Owner) {
-        let hit = Hit { platform: alias.platform.clone(), owner, valid: alias.valid, evidence: alias.evidence.clone() };
-        self.aliases.entry(alias.id.to_ascii_lowercase()).or_default().push(hit);
+        let hit = Hit {
+            platform: alias.platform.clone(),
+            owner,
+            valid: alias.valid,
+            evidence: alias.evidence.clone(),
+        };
+        self.aliases
+            .entry(alias.id.to_ascii_lowercase())
+            .or_default()
+            .push(hit);
     }
 
     fn add_key(&mut self, key: &str, model: &ModelId) {
@@ -84,7 +100,11 @@ impl Index {
 
     /// Every alias with this name on this platform.
     pub(crate) fn on(&self, platform: &str, name: &str) -> impl Iterator<Item = &Hit> {
-        self.aliases.get(name).into_iter().flatten().filter(move |hit| hit.platform == platform)
+        self.aliases
+            .get(name)
+            .into_iter()
+            .flatten()
+            .filter(move |hit| hit.platform == platform)
     }
 
     /// Every alias with this name on platforms whose names mean the same elsewhere.
@@ -100,12 +120,17 @@ impl Index {
 
     /// Whether an organisation's name stands before models of this producer.
     pub(crate) fn is_namespace_of(&self, namespace: &str, producer: &ProducerId) -> bool {
-        self.namespaces.get(namespace).is_some_and(|producers| producers.contains(producer))
+        self.namespaces
+            .get(namespace)
+            .is_some_and(|producers| producers.contains(producer))
     }
 
     /// The families whose word stands in a key, the longest first, with the models that carry it.
     pub(crate) fn families_in(&self, key: &str) -> Vec<&(String, ModelId)> {
-        self.families.iter().filter(|(family, _)| stands_in(key, family)).collect()
+        self.families
+            .iter()
+            .filter(|(family, _)| stands_in(key, family))
+            .collect()
     }
 }
 
@@ -114,7 +139,9 @@ fn stands_in(key: &str, word: &str) -> bool {
     let at_edge = |at: Option<u8>| at.is_none_or(|byte| byte == b'-');
     !word.is_empty()
         && key.match_indices(word).any(|(at, _)| {
-            let before = at.checked_sub(1).and_then(|at| key.as_bytes().get(at).copied());
+            let before = at
+                .checked_sub(1)
+                .and_then(|at| key.as_bytes().get(at).copied());
             let after = key.as_bytes().get(at.saturating_add(word.len())).copied();
             at_edge(before) && at_edge(after)
         })

@@ -45,13 +45,21 @@ pub(crate) struct Links {
 
 impl Links {
     pub(crate) fn add(&mut self, kind: Kind, id: &str, place: Place) {
-        self.links.push(Link { kind, id: id.to_owned(), place });
+        self.links.push(Link {
+            kind,
+            id: id.to_owned(),
+            place,
+        });
     }
 }
 
 impl Edge {
     pub(crate) fn new(child: &str, base: &str, place: &Place) -> Self {
-        Self { child: child.to_owned(), base: base.to_owned(), place: place.clone() }
+        Self {
+            child: child.to_owned(),
+            base: base.to_owned(),
+            place: place.clone(),
+        }
     }
 }
 

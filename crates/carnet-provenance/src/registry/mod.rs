@@ -18,7 +18,9 @@ use crate::country::Country;
 use crate::ids::{HostId, ModelId, ProducerId, is_id};
 use crate::problem::{Problem, SourceFile, sorted};
 use crate::reader::Doc;
-use crate::registry::entry::{CountryName, Dialect, FieldRule, Group, Host, HostKind, List, Model, MovingAlias, Producer};
+use crate::registry::entry::{
+    CountryName, Dialect, FieldRule, Group, Host, HostKind, List, Model, MovingAlias, Producer,
+};
 use crate::registry::links::Links;
 
 pub(crate) use check::cycles;
@@ -72,7 +74,11 @@ impl Registry {
         }
         problems.borrow_mut().extend(check::all(&entries, &links));
         let problems = problems.into_inner();
-        if problems.is_empty() { Ok(Self::new(entries)) } else { Err(sorted(problems)) }
+        if problems.is_empty() {
+            Ok(Self::new(entries))
+        } else {
+            Err(sorted(problems))
+        }
     }
 
     pub(crate) fn new(entries: Entries) -> Self {
@@ -81,7 +87,11 @@ impl Registry {
     }
 
     pub(crate) fn with_version(entries: Entries, version: String) -> Self {
-        Self { index: Index::of(&entries), entries, version }
+        Self {
+            index: Index::of(&entries),
+            entries,
+            version,
+        }
     }
 
     pub(crate) fn entries(&self) -> &Entries {
@@ -154,7 +164,10 @@ impl Registry {
     /// The groups a country belongs to.
     #[must_use]
     pub fn groups_of(&self, country: Country) -> Vec<&str> {
-        self.groups().filter(|group| group.members.contains(&country)).map(|group| group.id.as_str()).collect()
+        self.groups()
+            .filter(|group| group.members.contains(&country))
+            .map(|group| group.id.as_str())
+            .collect()
     }
 
     /// The host whose address this is. Addresses without a name belong to nobody.
@@ -162,9 +175,15 @@ impl Registry {
     pub fn host_for_origin(&self, hostname: &str) -> Option<&Host> {
         let hostname = hostname.to_ascii_lowercase();
         let hostname = hostname.trim_end_matches('.');
-        let matches = |host: &&Host| host.origins.iter().any(|pattern| is_origin(pattern, hostname));
+        let matches = |host: &&Host| {
+            host.origins
+                .iter()
+                .any(|pattern| is_origin(pattern, hostname))
+        };
         let exact = |host: &&Host| host.origins.iter().any(|pattern| pattern == hostname);
-        self.hosts().find(exact).or_else(|| self.hosts().find(matches))
+        self.hosts()
+            .find(exact)
+            .or_else(|| self.hosts().find(matches))
     }
 
     /// The routing fields of a dialect, with what a host adds or words differently.
@@ -175,8 +194,12 @@ impl Registry {
             rules.fields.clone_from(&dialect.fields);
             rules.known.clone_from(&dialect.known);
         }
-        let Some(host) = host.and_then(|id| self.host(id.as_str())) else { return rules };
-        rules.fields.retain(|rule| host.fields.iter().all(|own| own.path != rule.path));
+        let Some(host) = host.and_then(|id| self.host(id.as_str())) else {
+            return rules;
+        };
+        rules
+            .fields
+            .retain(|rule| host.fields.iter().all(|own| own.path != rule.path));
         rules.fields.extend(host.fields.iter().cloned());
         rules.router = host.kind == HostKind::Router;
         rules
@@ -203,14 +226,22 @@ impl Registry {
 /// Whether a host name matches a pattern in which `*` stands for one label.
 pub(crate) fn is_origin(pattern: &str, hostname: &str) -> bool {
     let mut labels = hostname.split('.');
-    let fits = pattern.split('.').all(|part| labels.next().is_some_and(|label| part == label || (part == "*" && !label.is_empty())));
+    let fits = pattern.split('.').all(|part| {
+        labels
+            .next()
+            .is_some_and(|label| part == label || (part == "*" && !label.is_empty()))
+    });
     fits && labels.next().is_none()
 }
 
 /// Read one file into the entries.
 fn read<'a>(entries: &mut Entries, doc: &'a Doc<'a>, path: &str, links: &mut Links) {
-    let stem = path.rsplit('/').next().and_then(|name| name.strip_suffix(".toml"));
-    let (Some(stem), folder) = (stem, path.rsplit_once('/').map_or("", |(folder, _)| folder)) else {
+    let stem = path
+        .rsplit('/')
+        .next()
+        .and_then(|name| name.strip_suffix(".toml"));
+    let (Some(stem), folder) = (stem, path.rsplit_once('/').map_or("", |(folder, _)| folder))
+    else {
         return doc.note(doc.start().problem("not a .toml file"));
     };
     if !is_id(stem) {
@@ -218,16 +249,52 @@ fn read<'a>(entries: &mut Entries, doc: &'a Doc<'a>, path: &str, links: &mut Lin
         return doc.note(problem.help("name the file with a-z, 0-9, `.`, `-` and `_`"));
     }
     match (folder, stem) {
-        ("producers", id) => keep(&mut entries.producers, id.into(), read_other::producer(doc, id, links), doc),
-        ("models", id) => keep(&mut entries.models, id.into(), read_model::model(doc, id, links), doc),
-        ("aliases", id) => keep(&mut entries.moving, id.to_owned(), read_model::moving(doc, id, links), doc),
-        ("hosts", id) => keep(&mut entries.hosts, id.into(), read_host::host(doc, id, links), doc),
-        ("lists", id) => keep(&mut entries.lists, id.to_owned(), read_other::list(doc, id), doc),
-        ("fields", id) => keep(&mut entries.dialects, id.to_owned(), read_other::dialect(doc), doc),
-        ("", "jurisdictions") => (entries.countries, entries.groups) = read_other::jurisdictions(doc, links),
+        ("producers", id) => keep(
+            &mut entries.producers,
+            id.into(),
+            read_other::producer(doc, id, links),
+            doc,
+        ),
+        ("models", id) => keep(
+            &mut entries.models,
+            id.into(),
+            read_model::model(doc, id, links),
+            doc,
+        ),
+        ("aliases", id) => keep(
+            &mut entries.moving,
+            id.to_owned(),
+            read_model::moving(doc, id, links),
+            doc,
+        ),
+        ("hosts", id) => keep(
+            &mut entries.hosts,
+            id.into(),
+            read_host::host(doc, id, links),
+            doc,
+        ),
+        ("lists", id) => keep(
+            &mut entries.lists,
+            id.to_owned(),
+            read_other::list(doc, id),
+            doc,
+        ),
+        ("fields", id) => keep(
+            &mut entries.dialects,
+            id.to_owned(),
+            read_other::dialect(doc),
+            doc,
+        ),
+        ("", "jurisdictions") => {
+            (entries.countries, entries.groups) = read_other::jurisdictions(doc, links)
+        }
         _ => {
             let help = "files lie in producers/, models/, aliases/, hosts/, lists/ and fields/, beside jurisdictions.toml";
-            doc.note(doc.start().problem(format!("the registry has no place for `{path}`")).help(help));
+            doc.note(
+                doc.start()
+                    .problem(format!("the registry has no place for `{path}`"))
+                    .help(help),
+            );
         }
     }
 }

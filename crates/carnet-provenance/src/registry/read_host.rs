@@ -20,7 +20,9 @@ pub(crate) fn host<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Option<
         country: fields.claims("country", |claim| country_value(claim, links)),
         parent: fields.claims("parent", |claim| claim.need_text("value")),
         parent_country: fields.claims("parent_country", |claim| country_value(claim, links)),
-        platform: fields.text("platform").map(|platform| grammar::platform_name(&platform)),
+        platform: fields
+            .text("platform")
+            .map(|platform| grammar::platform_name(&platform)),
         origins: origins(&mut fields),
         regions_known: fields.claims("regions_known", |claim| claim.flag("value")),
         regions: regions(&mut fields, links),
@@ -43,7 +45,10 @@ fn operator(claim: &mut Fields<'_>, links: &mut Links) -> Option<Operator> {
         links.add(Kind::Producer, &id.value, id.place);
         id.value.as_str().into()
     });
-    Some(Operator { name: name?, producer })
+    Some(Operator {
+        name: name?,
+        producer,
+    })
 }
 
 /// A pattern must be a public host name: `*` stands for a whole label, never for a part or the last
@@ -54,14 +59,24 @@ fn origins(fields: &mut Fields<'_>) -> Vec<String> {
         let pattern = text.value.to_ascii_lowercase();
         let labels: Vec<&str> = pattern.split('.').collect();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        let good = labels.iter().all(|label| *label == "*" || (!label.is_empty() && label.chars().all(plain)))
+        let good = labels
+            .iter()
+            .all(|label| *label == "*" || (!label.is_empty() && label.chars().all(plain)))
             && labels.len() > 1
-            && labels.iter().rev().take(2).all(|label| !label.chars().all(|c| c == '*' || c.is_ascii_digit()));
+            && labels
+                .iter()
+                .rev()
+                .take(2)
+                .all(|label| !label.chars().all(|c| c == '*' || c.is_ascii_digit()));
         if good {
             found.push(pattern);
         } else {
             let help = "write a host name such as `api.example.com`; `*` stands for one whole label before the last two";
-            fields.note(text.place.problem(format!("`{}` is not a host name", text.value)).help(help));
+            fields.note(
+                text.place
+                    .problem(format!("`{}` is not a host name", text.value))
+                    .help(help),
+            );
         }
     }
     found
@@ -77,12 +92,21 @@ fn regions(fields: &mut Fields<'_>, links: &mut Links) -> Vec<Region> {
         let country = table.country_at("country");
         let evidence = table.some_evidence();
         table.finish();
-        let (Some(id), Some((country, place))) = (id, country) else { continue };
+        let (Some(id), Some((country, place))) = (id, country) else {
+            continue;
+        };
         links.add(Kind::Country, country.as_str(), place);
         if found.iter().any(|region| region.id == id.value) {
-            fields.note(id.place.problem(format!("region `{}` is listed twice", id.value)));
+            fields.note(
+                id.place
+                    .problem(format!("region `{}` is listed twice", id.value)),
+            );
         }
-        found.push(Region { id: id.value, country, evidence });
+        found.push(Region {
+            id: id.value,
+            country,
+            evidence,
+        });
     }
     found
 }
@@ -94,7 +118,9 @@ fn profiles(fields: &mut Fields<'_>, known: &[Region]) -> Vec<Profile> {
         let mut regions = Vec::new();
         for text in table.texts_at("regions") {
             if !known.iter().any(|region| region.id == text.value) {
-                let problem = text.place.problem(format!("this host has no region `{}`", text.value));
+                let problem = text
+                    .place
+                    .problem(format!("this host has no region `{}`", text.value));
                 table.note(problem.help("add it as [[region]] with its country"));
             }
             regions.push(text.value);
@@ -104,8 +130,14 @@ fn profiles(fields: &mut Fields<'_>, known: &[Region]) -> Vec<Profile> {
         }
         let evidence = table.evidence();
         table.finish();
-        let (Some(prefix), Some(evidence)) = (prefix, evidence) else { continue };
-        found.push(Profile { prefix: prefix.to_ascii_lowercase(), regions, evidence });
+        let (Some(prefix), Some(evidence)) = (prefix, evidence) else {
+            continue;
+        };
+        found.push(Profile {
+            prefix: prefix.to_ascii_lowercase(),
+            regions,
+            evidence,
+        });
     }
     found
 }
@@ -113,7 +145,9 @@ fn profiles(fields: &mut Fields<'_>, known: &[Region]) -> Vec<Profile> {
 fn default_region(fields: &mut Fields<'_>, known: &[Region]) -> Option<String> {
     let text = fields.text_at("default_region")?;
     if !known.iter().any(|region| region.id == text.value) {
-        let problem = text.place.problem(format!("this host has no region `{}`", text.value));
+        let problem = text
+            .place
+            .problem(format!("this host has no region `{}`", text.value));
         fields.note(problem.help("add it as [[region]] with its country"));
     }
     Some(text.value)

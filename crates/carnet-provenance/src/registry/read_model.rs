@@ -4,8 +4,8 @@ use crate::ids::{ModelId, ProducerId};
 use crate::problem::Place;
 use crate::reader::{Doc, Fields};
 use crate::registry::entry::{
-    Alias, AliasTarget, BaseModel, Dispute, LineageStatus, Model, MovingAlias, Publisher, Relation, TaughtBy, Teacher,
-    Weights,
+    Alias, AliasTarget, BaseModel, Dispute, LineageStatus, Model, MovingAlias, Publisher, Relation,
+    TaughtBy, Teacher, Weights,
 };
 use crate::registry::links::{Edge, Kind, Links, Name};
 use crate::{claim::Dated, grammar};
@@ -16,7 +16,9 @@ pub(crate) fn model<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Option
     let name = fields.need_text("name");
     if !fields.has("weights") {
         let problem = fields.place().problem("`weights` is missing");
-        fields.note(problem.help("add `weights = { value = \"open\" | \"closed\" | \"unknown\", … }`"));
+        fields.note(
+            problem.help("add `weights = { value = \"open\" | \"closed\" | \"unknown\", … }`"),
+        );
     }
     let model = Model {
         id: id.into(),
@@ -26,8 +28,12 @@ pub(crate) fn model<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Option
         joint: fields.claim_list("joint", |claim| producer(claim, links)),
         weights: fields.claims("weights", |claim| claim.need_word("value", Weights::ALL)),
         licence: fields.claims("licence", |claim| claim.need_text("value")),
-        family: fields.text("family").map(|family| family.to_ascii_lowercase()),
-        lineage_status: fields.claims("lineage_status", |claim| claim.need_word("value", LineageStatus::ALL)),
+        family: fields
+            .text("family")
+            .map(|family| family.to_ascii_lowercase()),
+        lineage_status: fields.claims("lineage_status", |claim| {
+            claim.need_word("value", LineageStatus::ALL)
+        }),
         base_models: base_models(&mut fields, id, links),
         teachers: teachers(&mut fields, links),
         teachers_complete: fields.claims("teachers_complete", |claim| claim.flag("value")),
@@ -51,17 +57,35 @@ pub(crate) fn moving<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Optio
         let valid = table.validity();
         let note = table.text("note");
         table.finish();
-        let (Some(model), Some(evidence)) = (model, evidence) else { continue };
+        let (Some(model), Some(evidence)) = (model, evidence) else {
+            continue;
+        };
         links.add(Kind::Model, &model.value, model.place);
-        targets.push(AliasTarget { model: model.value.as_str().into(), valid, evidence, note });
+        targets.push(AliasTarget {
+            model: model.value.as_str().into(),
+            valid,
+            evidence,
+            note,
+        });
     }
-    for (list, key) in [(aliases.is_empty(), "alias"), (targets.is_empty(), "target")] {
+    for (list, key) in [
+        (aliases.is_empty(), "alias"),
+        (targets.is_empty(), "target"),
+    ] {
         if list {
-            fields.note(doc.start().problem(format!("a moving alias without any [[{key}]]")));
+            fields.note(
+                doc.start()
+                    .problem(format!("a moving alias without any [[{key}]]")),
+            );
         }
     }
     fields.finish();
-    Some(MovingAlias { id: id.to_owned(), name, aliases, targets })
+    Some(MovingAlias {
+        id: id.to_owned(),
+        name,
+        aliases,
+        targets,
+    })
 }
 
 fn producer(claim: &mut Fields<'_>, links: &mut Links) -> Option<ProducerId> {
@@ -76,7 +100,10 @@ fn publisher(claim: &mut Fields<'_>, links: &mut Links) -> Option<Publisher> {
     if let Some((country, place)) = &country {
         links.add(Kind::Country, country.as_str(), place.clone());
     }
-    Some(Publisher { name: name?, country: country.map(|(country, _)| country) })
+    Some(Publisher {
+        name: name?,
+        country: country.map(|(country, _)| country),
+    })
 }
 
 fn base_models(fields: &mut Fields<'_>, id: &str, links: &mut Links) -> Vec<BaseModel> {
@@ -84,14 +111,28 @@ fn base_models(fields: &mut Fields<'_>, id: &str, links: &mut Links) -> Vec<Base
     for mut table in fields.tables("base_model") {
         let model = table.need_text_at("model");
         let relation = table.need_word("relation", Relation::ALL);
-        let component = table.text("component").unwrap_or_else(|| "weights".to_owned());
+        let component = table
+            .text("component")
+            .unwrap_or_else(|| "weights".to_owned());
         let evidence = table.evidence();
         let valid = table.validity();
         table.finish();
-        let (Some(model), Some(relation), Some(evidence)) = (model, relation, evidence) else { continue };
+        let (Some(model), Some(relation), Some(evidence)) = (model, relation, evidence) else {
+            continue;
+        };
         links.add(Kind::Model, &model.value, model.place.clone());
-        links.edges.push(Edge { child: id.to_owned(), base: model.value.clone(), place: model.place });
-        found.push(BaseModel { model: model.value.as_str().into(), relation, component, evidence, valid });
+        links.edges.push(Edge {
+            child: id.to_owned(),
+            base: model.value.clone(),
+            place: model.place,
+        });
+        found.push(BaseModel {
+            model: model.value.as_str().into(),
+            relation,
+            component,
+            evidence,
+            valid,
+        });
     }
     found
 }
@@ -111,7 +152,9 @@ fn teachers(fields: &mut Fields<'_>, links: &mut Links) -> Vec<Teacher> {
             }
             (None, Some(producer)) => {
                 links.add(Kind::Producer, &producer.value, producer.place);
-                Some(TaughtBy::Producer(ProducerId::from(producer.value.as_str())))
+                Some(TaughtBy::Producer(ProducerId::from(
+                    producer.value.as_str(),
+                )))
             }
             _ => {
                 let problem = place.problem("a teacher must name either a model or a producer");
@@ -120,8 +163,14 @@ fn teachers(fields: &mut Fields<'_>, links: &mut Links) -> Vec<Teacher> {
             }
         };
         table.finish();
-        let (Some(taught_by), Some(evidence)) = (taught_by, evidence) else { continue };
-        found.push(Teacher { taught_by, evidence, valid });
+        let (Some(taught_by), Some(evidence)) = (taught_by, evidence) else {
+            continue;
+        };
+        found.push(Teacher {
+            taught_by,
+            evidence,
+            valid,
+        });
     }
     found
 }
@@ -134,7 +183,9 @@ fn aliases(fields: &mut Fields<'_>, owner: &str, links: &mut Links) -> Vec<Alias
         let valid = table.validity();
         let evidence = table.some_evidence();
         table.finish();
-        let (Some(platform), Some(id)) = (platform, id) else { continue };
+        let (Some(platform), Some(id)) = (platform, id) else {
+            continue;
+        };
         let platform = grammar::platform_name(&platform);
         links.names.push(Name {
             platform: platform.clone(),
@@ -143,7 +194,12 @@ fn aliases(fields: &mut Fields<'_>, owner: &str, links: &mut Links) -> Vec<Alias
             valid,
             place: id.place,
         });
-        found.push(Alias { platform, id: id.value, valid, evidence });
+        found.push(Alias {
+            platform,
+            id: id.value,
+            valid,
+            evidence,
+        });
     }
     found
 }
@@ -151,12 +207,23 @@ fn aliases(fields: &mut Fields<'_>, owner: &str, links: &mut Links) -> Vec<Alias
 fn disputes(fields: &mut Fields<'_>) -> Vec<Dispute> {
     let mut found = Vec::new();
     for mut table in fields.tables("dispute") {
-        let (text, by, source) = (table.need_text("text"), table.need_text("by"), table.need_text("source"));
+        let (text, by, source) = (
+            table.need_text("text"),
+            table.need_text("by"),
+            table.need_text("source"),
+        );
         let date = table.need_date("date");
         let (answer, answer_source) = (table.text("answer"), table.text("answer_source"));
         table.finish();
         if let (Some(text), Some(by), Some(source)) = (text, by, source) {
-            found.push(Dispute { text, by, source, date, answer, answer_source });
+            found.push(Dispute {
+                text,
+                by,
+                source,
+                date,
+                answer,
+                answer_source,
+            });
         }
     }
     found
@@ -170,7 +237,10 @@ fn fits(model: &Model, place: &Place, fields: &Fields<'_>) {
             "the lineage is `derived` but no [[base_model]] is named".to_owned()
         } else if status != LineageStatus::Derived
             && statuses.len() == 1
-            && model.base_models.iter().any(|base| base.relation != Relation::Component)
+            && model
+                .base_models
+                .iter()
+                .any(|base| base.relation != Relation::Component)
         {
             format!("the lineage is `{status}` but a [[base_model]] is named")
         } else {

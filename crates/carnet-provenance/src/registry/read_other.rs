@@ -3,7 +3,8 @@
 use crate::country::Country;
 use crate::reader::{Doc, Fields};
 use crate::registry::entry::{
-    CountryName, Dialect, FieldAction, FieldKind, FieldRule, Group, List, Listing, Owner, Producer, Statement,
+    CountryName, Dialect, FieldAction, FieldKind, FieldRule, Group, List, Listing, Owner, Producer,
+    Statement,
 };
 use crate::registry::links::{Kind, Links};
 
@@ -55,7 +56,14 @@ fn owners(fields: &mut Fields<'_>, links: &mut Links) -> Vec<Owner> {
         let valid = table.validity();
         table.finish();
         if let (Some(name), Some(evidence)) = (name, evidence) {
-            found.push(Owner { name, producer, country, share, evidence, valid });
+            found.push(Owner {
+                name,
+                producer,
+                country,
+                share,
+                evidence,
+                valid,
+            });
         }
     }
     found
@@ -68,9 +76,15 @@ fn listings(fields: &mut Fields<'_>, links: &mut Links) -> Vec<Listing> {
         let evidence = table.evidence();
         let valid = table.validity();
         table.finish();
-        let (Some(list), Some(evidence)) = (list, evidence) else { continue };
+        let (Some(list), Some(evidence)) = (list, evidence) else {
+            continue;
+        };
         links.add(Kind::List, &list.value, list.place);
-        found.push(Listing { list: list.value, evidence, valid });
+        found.push(Listing {
+            list: list.value,
+            evidence,
+            valid,
+        });
     }
     found
 }
@@ -78,30 +92,53 @@ fn listings(fields: &mut Fields<'_>, links: &mut Links) -> Vec<Listing> {
 fn statements(fields: &mut Fields<'_>) -> Vec<Statement> {
     let mut found = Vec::new();
     for mut table in fields.tables("statement") {
-        let (topic, text, by) = (table.need_text("topic"), table.need_text("text"), table.need_text("by"));
+        let (topic, text, by) = (
+            table.need_text("topic"),
+            table.need_text("text"),
+            table.need_text("by"),
+        );
         let date = table.need_date("date");
         let (evidence, source) = (table.need_text("evidence"), table.need_text("source"));
         let disputed_by = table.text("disputed_by");
         table.text("disputed_source");
         table.text("confidence");
         table.finish();
-        let (Some(topic), Some(text), Some(by), Some(date)) = (topic, text, by, date) else { continue };
-        let (Some(evidence), Some(source)) = (evidence, source) else { continue };
-        found.push(Statement { topic, text, by, date, evidence, source, disputed_by });
+        let (Some(topic), Some(text), Some(by), Some(date)) = (topic, text, by, date) else {
+            continue;
+        };
+        let (Some(evidence), Some(source)) = (evidence, source) else {
+            continue;
+        };
+        found.push(Statement {
+            topic,
+            text,
+            by,
+            date,
+            evidence,
+            source,
+            disputed_by,
+        });
     }
     found
 }
 
 /// Read the countries and their groups.
-pub(crate) fn jurisdictions<'a>(doc: &'a Doc<'a>, links: &mut Links) -> (Vec<CountryName>, Vec<Group>) {
-    let Some(mut fields) = doc.fields() else { return Default::default() };
+pub(crate) fn jurisdictions<'a>(
+    doc: &'a Doc<'a>,
+    links: &mut Links,
+) -> (Vec<CountryName>, Vec<Group>) {
+    let Some(mut fields) = doc.fields() else {
+        return Default::default();
+    };
     let mut countries: Vec<CountryName> = Vec::new();
     for mut table in fields.tables("country") {
         let code = table.country_at("code");
         let name = table.need_text("name");
         let place = table.place();
         table.finish();
-        let (Some((code, _)), Some(name)) = (code, name) else { continue };
+        let (Some((code, _)), Some(name)) = (code, name) else {
+            continue;
+        };
         if countries.iter().any(|known| known.code == code) {
             doc.note(place.problem(format!("country `{code}` is listed twice")));
         }
@@ -110,7 +147,9 @@ pub(crate) fn jurisdictions<'a>(doc: &'a Doc<'a>, links: &mut Links) -> (Vec<Cou
     let mut groups: Vec<Group> = Vec::new();
     for table in fields.tables("group") {
         let place = table.place();
-        let Some(group) = group(table, links) else { continue };
+        let Some(group) = group(table, links) else {
+            continue;
+        };
         if groups.iter().any(|known| known.id == group.id) {
             doc.note(place.problem(format!("group `{}` is listed twice", group.id)));
         }
@@ -135,17 +174,35 @@ fn group(mut table: Fields<'_>, links: &mut Links) -> Option<Group> {
         }
     }
     table.finish();
-    Some(Group { id: id?, name: name?, members, source: source?, date: date?, remark })
+    Some(Group {
+        id: id?,
+        name: name?,
+        members,
+        source: source?,
+        date: date?,
+        remark,
+    })
 }
 
 /// Read one list.
 pub(crate) fn list<'a>(doc: &'a Doc<'a>, id: &str) -> Option<List> {
     let mut fields = doc.fields()?;
-    let (name, issuer, source) = (fields.need_text("name"), fields.need_text("issuer"), fields.need_text("source"));
+    let (name, issuer, source) = (
+        fields.need_text("name"),
+        fields.need_text("issuer"),
+        fields.need_text("source"),
+    );
     let date = fields.need_date("date");
     let remark = fields.text("remark");
     fields.finish();
-    Some(List { id: id.to_owned(), name: name?, issuer: issuer?, source: source?, date: date?, remark })
+    Some(List {
+        id: id.to_owned(),
+        name: name?,
+        issuer: issuer?,
+        source: source?,
+        date: date?,
+        remark,
+    })
 }
 
 /// Read the routing fields of one dialect.
@@ -154,7 +211,10 @@ pub(crate) fn dialect<'a>(doc: &'a Doc<'a>) -> Option<Dialect> {
     let known = fields.texts("known");
     let rules = field_rules(&mut fields);
     fields.finish();
-    Some(Dialect { fields: rules, known })
+    Some(Dialect {
+        fields: rules,
+        known,
+    })
 }
 
 /// The `[[field]]` entries of a dialect or host.
@@ -168,9 +228,21 @@ pub(crate) fn field_rules(fields: &mut Fields<'_>) -> Vec<FieldRule> {
         let (why, source) = (table.need_text("why"), table.need_text("source"));
         let date = table.need_date("date");
         table.finish();
-        let (Some(path), Some(action), Some(kind)) = (path, action, kind) else { continue };
-        let (Some(why), Some(source)) = (why, source) else { continue };
-        found.push(FieldRule { path, action, kind, allow, why, source, date });
+        let (Some(path), Some(action), Some(kind)) = (path, action, kind) else {
+            continue;
+        };
+        let (Some(why), Some(source)) = (why, source) else {
+            continue;
+        };
+        found.push(FieldRule {
+            path,
+            action,
+            kind,
+            allow,
+            why,
+            source,
+            date,
+        });
     }
     found
 }

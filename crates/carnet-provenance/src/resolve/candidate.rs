@@ -37,7 +37,13 @@ pub(super) fn candidate(
 ) -> Option<Candidate> {
     let node = view.model_node(found.model.as_str(), &mut horizon)?;
     horizon.holds(&found.valid);
-    let mut build = Build { view, node, horizon: &mut horizon, facts: Vec::new(), confidence: found.at_most };
+    let mut build = Build {
+        view,
+        node,
+        horizon: &mut horizon,
+        facts: Vec::new(),
+        confidence: found.at_most,
+    };
     build.identity(found, identity.identified);
     let producer = build.producer();
     let publisher = build.publisher();
@@ -45,13 +51,31 @@ pub(super) fn candidate(
     let line = line::walk(view, node, build.horizon);
     build.facts.extend(line.facts);
     let complete = identity.identified && line.gaps.is_empty();
-    build.completeness(identity.identified, &line.gaps, line.vouched.as_ref(), line.confidence);
+    build.completeness(
+        identity.identified,
+        &line.gaps,
+        line.vouched.as_ref(),
+        line.confidence,
+    );
     let teachers = build.teachers();
     for dispute in &line.disputes {
-        let evidence = Evidence { source: dispute.source.clone(), date: dispute.date, confidence: Confidence::Medium };
-        build.facts.push(Fact::new("disputed", format_args!("{} ({})", dispute.text, dispute.by), &evidence, &Origin::Registry));
+        let evidence = Evidence {
+            source: dispute.source.clone(),
+            date: dispute.date,
+            confidence: Confidence::Medium,
+        };
+        build.facts.push(Fact::new(
+            "disputed",
+            format_args!("{} ({})", dispute.text, dispute.by),
+            &evidence,
+            &Origin::Registry,
+        ));
     }
-    let Build { mut facts, confidence, .. } = build;
+    let Build {
+        mut facts,
+        confidence,
+        ..
+    } = build;
     facts.extend(place.facts.iter().cloned());
     Some(Candidate {
         model: Some(node.id.clone()),
@@ -81,11 +105,22 @@ pub(super) fn candidate(
 
 impl<'v> Build<'v, '_> {
     fn identity(&mut self, found: &Found<'_>, identified: bool) {
-        let value = if identified { self.node.id.to_string() } else { format!("unknown: perhaps {}", self.node.id) };
+        let value = if identified {
+            self.node.id.to_string()
+        } else {
+            format!("unknown: perhaps {}", self.node.id)
+        };
         let made_by = self.node.producer(self.horizon);
         let mut fact = match (found.evidence, self.node.patch, made_by) {
-            (Some(evidence), ..) => Fact::new("identity", value, evidence, found.origin.unwrap_or(&Origin::Registry)),
-            (None, Some(patch), _) if self.node.model.is_none() => Fact::new("identity", value, &patch.evidence, &patch.origin),
+            (Some(evidence), ..) => Fact::new(
+                "identity",
+                value,
+                evidence,
+                found.origin.unwrap_or(&Origin::Registry),
+            ),
+            (None, Some(patch), _) if self.node.model.is_none() => {
+                Fact::new("identity", value, &patch.evidence, &patch.origin)
+            }
             (None, _, Some(said)) => Fact::new("identity", value, said.evidence, &Origin::Registry),
             (None, _, None) => Fact::derived("identity", value, found.at_most),
         };
@@ -96,20 +131,45 @@ impl<'v> Build<'v, '_> {
 
     fn producer(&mut self) -> Option<Party> {
         let Some(said) = self.node.producer(self.horizon) else {
-            self.facts.push(Fact::derived("producer", "unknown", Confidence::Unknown));
-            self.facts.push(Fact::derived("producer.country", "unknown", Confidence::Unknown));
+            self.facts
+                .push(Fact::derived("producer", "unknown", Confidence::Unknown));
+            self.facts.push(Fact::derived(
+                "producer.country",
+                "unknown",
+                Confidence::Unknown,
+            ));
             return None;
         };
-        self.facts.push(Fact::new("producer", said.value, said.evidence, said.origin));
+        self.facts.push(Fact::new(
+            "producer",
+            said.value,
+            said.evidence,
+            said.origin,
+        ));
         let party = self.party(said);
         for owner in &party.owners {
-            let share = owner.share.map(|share| format!(", {share} %")).unwrap_or_default();
-            let country = owner.country.map_or_else(|| "unknown".to_owned(), |country| country.to_string());
+            let share = owner
+                .share
+                .map(|share| format!(", {share} %"))
+                .unwrap_or_default();
+            let country = owner
+                .country
+                .map_or_else(|| "unknown".to_owned(), |country| country.to_string());
             let value = format!("{} ({country}{share})", owner.name);
-            self.facts.push(Fact::new("producer.owner", value, &owner.evidence, &Origin::Registry));
+            self.facts.push(Fact::new(
+                "producer.owner",
+                value,
+                &owner.evidence,
+                &Origin::Registry,
+            ));
         }
         for listing in &party.lists {
-            self.facts.push(Fact::new("producer.list", &listing.list, &listing.evidence, &Origin::Registry));
+            self.facts.push(Fact::new(
+                "producer.list",
+                &listing.list,
+                &listing.evidence,
+                &Origin::Registry,
+            ));
         }
         Some(party)
     }
@@ -118,7 +178,12 @@ impl<'v> Build<'v, '_> {
         let node = self.view.producer_node(said.value.as_str(), self.horizon);
         let country = node.and_then(|node| node.country(self.horizon));
         self.facts.push(match country {
-            Some(country) => Fact::new("producer.country", country.value, country.evidence, country.origin),
+            Some(country) => Fact::new(
+                "producer.country",
+                country.value,
+                country.evidence,
+                country.origin,
+            ),
             None => Fact::derived("producer.country", "unknown", Confidence::Unknown),
         });
         let registry = node.and_then(|node| node.producer);
@@ -134,10 +199,13 @@ impl<'v> Build<'v, '_> {
                 lists.push(listing.clone());
             }
         }
-        let country_confidence = country.map_or(Confidence::High, |country| country.evidence.confidence);
+        let country_confidence =
+            country.map_or(Confidence::High, |country| country.evidence.confidence);
         Party {
             id: Some(said.value.clone()),
-            name: node.map_or(said.value.as_str(), |node| node.name()).to_owned(),
+            name: node
+                .map_or(said.value.as_str(), |node| node.name())
+                .to_owned(),
             country: country.map(|country| country.value),
             confidence: said.evidence.confidence.min(country_confidence),
             source: said.evidence.source.clone(),
@@ -177,13 +245,23 @@ impl<'v> Build<'v, '_> {
         said.map(|said| said.value.to_owned())
     }
 
-    fn completeness(&mut self, identified: bool, gaps: &[String], vouched: Option<&Origin>, confidence: Confidence) {
+    fn completeness(
+        &mut self,
+        identified: bool,
+        gaps: &[String],
+        vouched: Option<&Origin>,
+        confidence: Confidence,
+    ) {
         let mut why = gaps.to_vec();
         if !identified {
             why.insert(0, "the id does not name this model exactly".to_owned());
         }
         let complete = why.is_empty();
-        let value = if complete { "true".to_owned() } else { format!("false: {}", why.join("; ")) };
+        let value = if complete {
+            "true".to_owned()
+        } else {
+            format!("false: {}", why.join("; "))
+        };
         let mut fact = Fact::derived("weights_complete", value, confidence);
         if let (true, Some(origin)) = (complete, vouched) {
             fact.origin = origin.clone();
@@ -193,25 +271,39 @@ impl<'v> Build<'v, '_> {
     }
 
     fn teachers(&mut self) -> Teachers {
-        let mut teachers = Teachers { all: Vec::new(), countries: BTreeSet::new(), complete: true };
+        let mut teachers = Teachers {
+            all: Vec::new(),
+            countries: BTreeSet::new(),
+            complete: true,
+        };
         for said in self.node.teachers(self.horizon) {
             let teacher = self.teacher(said);
             match teacher.country {
                 Some(country) => drop(teachers.countries.insert(country)),
                 None => teachers.complete = false,
             }
-            self.facts.push(Fact::new("teachers", &teacher, said.evidence, said.origin));
+            self.facts
+                .push(Fact::new("teachers", &teacher, said.evidence, said.origin));
             teachers.all.push(teacher);
         }
         match self.node.teachers_complete(self.horizon) {
             Some(said) if said.evidence.confidence > Confidence::Unknown => {
                 teachers.complete &= said.value;
-                self.facts.push(Fact::new("teachers_complete", teachers.complete, said.evidence, said.origin));
+                self.facts.push(Fact::new(
+                    "teachers_complete",
+                    teachers.complete,
+                    said.evidence,
+                    said.origin,
+                ));
             }
             _ => {
                 teachers.complete = false;
                 let value = "false: the maker does not say that these are all";
-                self.facts.push(Fact::derived("teachers_complete", value, Confidence::Unknown));
+                self.facts.push(Fact::derived(
+                    "teachers_complete",
+                    value,
+                    Confidence::Unknown,
+                ));
             }
         }
         teachers
@@ -221,7 +313,11 @@ impl<'v> Build<'v, '_> {
         let (model, producer) = match said.value {
             TaughtBy::Model(id) => {
                 let node = self.view.model_node(id.as_str(), self.horizon);
-                (Some(id), node.and_then(|node| node.producer(self.horizon)).map(|said| said.value))
+                (
+                    Some(id),
+                    node.and_then(|node| node.producer(self.horizon))
+                        .map(|said| said.value),
+                )
             }
             TaughtBy::Producer(id) => (None, Some(id)),
         };
@@ -229,7 +325,9 @@ impl<'v> Build<'v, '_> {
         TeacherFact {
             model: model.cloned(),
             producer: node.map(|node| node.name().to_owned()),
-            country: node.and_then(|node| node.country(self.horizon)).map(|said| said.value),
+            country: node
+                .and_then(|node| node.country(self.horizon))
+                .map(|said| said.value),
             confidence: said.evidence.confidence,
             source: said.evidence.source.clone(),
             as_of: said.evidence.date,

@@ -52,33 +52,79 @@ pub(super) fn hosting(
     if let (Some(host), Some(asked)) = (reading.host, query.host)
         && host != asked
     {
-        steps.push(format!("the id leads to the host `{host}`, not to `{asked}`"));
+        steps.push(format!(
+            "the id leads to the host `{host}`, not to `{asked}`"
+        ));
     }
-    let Some(id) = reading.host.or(query.host) else { return unknown(steps, "no host was named") };
+    let Some(id) = reading.host.or(query.host) else {
+        return unknown(steps, "no host was named");
+    };
     let Some(node) = view.host_node(id, horizon) else {
         return unknown(steps, &format!("the host `{id}` is not known"));
     };
-    let mut look = Look { node, horizon, facts: Vec::new(), gaps: Vec::new(), confidence: Confidence::High };
+    let mut look = Look {
+        node,
+        horizon,
+        facts: Vec::new(),
+        gaps: Vec::new(),
+        confidence: Confidence::High,
+    };
     let regions = look.regions(query, reading, steps);
     let hosting = look.hosting(view, regions);
-    Place { hosting: Some(hosting), facts: look.facts }
+    Place {
+        hosting: Some(hosting),
+        facts: look.facts,
+    }
 }
 
 fn unknown(steps: &mut Vec<String>, why: &str) -> Place {
     steps.push(format!("where the prompt goes is unknown: {why}"));
-    let facts = [("host", "unknown"), ("hosting_complete", "false: the host is unknown"), ("egress", "unknown"), ("retention", "unknown")];
+    let facts = [
+        ("host", "unknown"),
+        ("hosting_complete", "false: the host is unknown"),
+        ("egress", "unknown"),
+        ("retention", "unknown"),
+    ];
     let facts = facts.map(|(claim, value)| Fact::derived(claim, value, Confidence::Unknown));
-    Place { hosting: None, facts: facts.into() }
+    Place {
+        hosting: None,
+        facts: facts.into(),
+    }
 }
 
 impl<'v> Look<'v, '_> {
     fn hosting(&mut self, view: &'v View, regions: Regions) -> Hosting {
         let node = self.node;
-        let operator = node.field(self.horizon, |own| own.operator.as_deref(), |host| &host.operator, |value| value.name.as_str());
-        let country = node.field(self.horizon, |own| own.country, |host| &host.country, |value| *value);
-        let parent = node.field(self.horizon, |own| own.parent_country, |host| &host.parent_country, |value| *value);
-        let retention = node.field(self.horizon, |own| own.retention.as_deref(), |host| &host.retention, String::as_str);
-        let egress = node.field(self.horizon, |own| own.egress, |host| &host.egress, |value| *value);
+        let operator = node.field(
+            self.horizon,
+            |own| own.operator.as_deref(),
+            |host| &host.operator,
+            |value| value.name.as_str(),
+        );
+        let country = node.field(
+            self.horizon,
+            |own| own.country,
+            |host| &host.country,
+            |value| *value,
+        );
+        let parent = node.field(
+            self.horizon,
+            |own| own.parent_country,
+            |host| &host.parent_country,
+            |value| *value,
+        );
+        let retention = node.field(
+            self.horizon,
+            |own| own.retention.as_deref(),
+            |host| &host.retention,
+            String::as_str,
+        );
+        let egress = node.field(
+            self.horizon,
+            |own| own.egress,
+            |host| &host.egress,
+            |value| *value,
+        );
         self.host_fact();
         let vouched = self.vouched();
         let mut parents = BTreeSet::new();
@@ -90,14 +136,24 @@ impl<'v> Look<'v, '_> {
         self.operator_as_producer(view, &mut parents);
         self.gap_if(!regions.known, "the regions are not all known");
         self.gap_if(node.kind() == Some(HostKind::Router), "it is a router");
-        self.gap_if(node.patch.is_some_and(|patch| patch.says.complete == Some(false)), "the operator says so");
-        self.gap_if(node.host.is_none() && vouched.is_none(), "the operator does not say that it is complete");
+        self.gap_if(
+            node.patch
+                .is_some_and(|patch| patch.says.complete == Some(false)),
+            "the operator says so",
+        );
+        self.gap_if(
+            node.host.is_none() && vouched.is_none(),
+            "the operator does not say that it is complete",
+        );
         let complete = self.gaps.is_empty();
         let jurisdictions: BTreeSet<Country> = parents.union(&regions.countries).copied().collect();
         self.rest(egress.map(|said| said.map(Egress::as_str)), "egress");
         self.rest(retention, "retention");
         self.computed(&jurisdictions, vouched);
-        let source = country.or(parent).map(|said| said.evidence).or(operator.map(|said| said.evidence));
+        let source = country
+            .or(parent)
+            .map(|said| said.evidence)
+            .or(operator.map(|said| said.evidence));
         Hosting {
             host: node.id.clone(),
             operator: operator.map(|said| said.value.to_owned()),
@@ -107,8 +163,15 @@ impl<'v> Look<'v, '_> {
             jurisdictions,
             complete,
             retention: retention.map(|said| said.value.to_owned()),
-            confidence: if source.is_some() { self.confidence } else { Confidence::Unknown },
-            source: source.map_or_else(|| "not stated".to_owned(), |evidence| evidence.source.clone()),
+            confidence: if source.is_some() {
+                self.confidence
+            } else {
+                Confidence::Unknown
+            },
+            source: source.map_or_else(
+                || "not stated".to_owned(),
+                |evidence| evidence.source.clone(),
+            ),
             hosting_countries: regions.countries,
             hosting_parents: parents,
             kind: node.kind(),
@@ -118,14 +181,21 @@ impl<'v> Look<'v, '_> {
 
     /// The regions in which it may run: those of the profile, else the one asked for, else all. A
     /// profile goes before a region, because it may leave it.
-    fn regions(&mut self, query: &Query<'_>, reading: &Reading, steps: &mut Vec<String>) -> Regions {
+    fn regions(
+        &mut self,
+        query: &Query<'_>,
+        reading: &Reading,
+        steps: &mut Vec<String>,
+    ) -> Regions {
         let sites = self.sites();
         let asked = query.region.or(reading.region.as_deref());
         let wanted = match (&reading.profile, asked) {
             (Some(prefix), _) => match self.profile(prefix) {
                 Some(regions) => regions,
                 None => {
-                    steps.push(format!("the host lists no profile `{prefix}`: any region may serve"));
+                    steps.push(format!(
+                        "the host lists no profile `{prefix}`: any region may serve"
+                    ));
                     return self.collect(&sites, false);
                 }
             },
@@ -135,24 +205,40 @@ impl<'v> Look<'v, '_> {
                 return self.collect(&sites, known);
             }
         };
-        let unlisted = wanted.iter().find(|id| !sites.iter().any(|site| site.id == **id));
+        let unlisted = wanted
+            .iter()
+            .find(|id| !sites.iter().any(|site| site.id == **id));
         if let Some(id) = unlisted {
-            steps.push(format!("the host lists no region `{id}`: where it runs is unknown"));
+            steps.push(format!(
+                "the host lists no region `{id}`: where it runs is unknown"
+            ));
         }
         let known = unlisted.is_none();
-        let chosen: Vec<Site<'v>> = sites.into_iter().filter(|site| wanted.contains(&site.id)).collect();
+        let chosen: Vec<Site<'v>> = sites
+            .into_iter()
+            .filter(|site| wanted.contains(&site.id))
+            .collect();
         self.collect(&chosen, known)
     }
 
     fn profile(&mut self, prefix: &str) -> Option<Vec<&'v str>> {
-        let profile = self.node.host?.profiles.iter().find(|profile| profile.prefix == prefix)?;
+        let profile = self
+            .node
+            .host?
+            .profiles
+            .iter()
+            .find(|profile| profile.prefix == prefix)?;
         self.trust(profile.evidence.confidence);
         Some(profile.regions.iter().map(String::as_str).collect())
     }
 
     fn collect(&mut self, sites: &[Site<'v>], known: bool) -> Regions {
         let known = known && !sites.is_empty();
-        let mut regions = Regions { ids: Vec::new(), countries: BTreeSet::new(), known };
+        let mut regions = Regions {
+            ids: Vec::new(),
+            countries: BTreeSet::new(),
+            known,
+        };
         for site in sites {
             regions.ids.push(site.id.to_owned());
             if let Some(evidence) = site.evidence {
@@ -160,7 +246,9 @@ impl<'v> Look<'v, '_> {
             }
             if regions.countries.insert(site.country) {
                 self.facts.push(match site.evidence {
-                    Some(evidence) => Fact::new("hosting_countries", site.country, evidence, site.origin),
+                    Some(evidence) => {
+                        Fact::new("hosting_countries", site.country, evidence, site.origin)
+                    }
                     None => Fact::derived("hosting_countries", site.country, Confidence::Medium),
                 });
             }
@@ -173,7 +261,15 @@ impl<'v> Look<'v, '_> {
             && let Some(regions) = &patch.says.regions
         {
             let (evidence, origin) = (Some(&patch.evidence), &patch.origin);
-            return regions.iter().map(|(id, country)| Site { id, country: *country, evidence, origin }).collect();
+            return regions
+                .iter()
+                .map(|(id, country)| Site {
+                    id,
+                    country: *country,
+                    evidence,
+                    origin,
+                })
+                .collect();
         }
         let regions = self.node.host.map_or(&[][..], |host| &host.regions);
         let site = |region: &'v Region| Site {
@@ -187,35 +283,70 @@ impl<'v> Look<'v, '_> {
 
     fn all_known(&mut self) -> bool {
         let own = |patch: &'v HostPatch| patch.complete.filter(|complete| *complete);
-        let Some(said) = self.node.field(self.horizon, own, |host| &host.regions_known, |value| *value) else { return false };
+        let Some(said) = self.node.field(
+            self.horizon,
+            own,
+            |host| &host.regions_known,
+            |value| *value,
+        ) else {
+            return false;
+        };
         self.trust(said.evidence.confidence);
         said.value && said.evidence.confidence > Confidence::Unknown
     }
 
     /// The operator's word that everything is told.
     fn vouched(&mut self) -> Option<&'v Origin> {
-        self.node.patch.filter(|patch| patch.says.complete == Some(true)).map(|patch| &patch.origin)
+        self.node
+            .patch
+            .filter(|patch| patch.says.complete == Some(true))
+            .map(|patch| &patch.origin)
     }
 
-    fn law(&mut self, said: Option<Said<'v, Country>>, what: &str, parents: &mut BTreeSet<Country>) {
+    fn law(
+        &mut self,
+        said: Option<Said<'v, Country>>,
+        what: &str,
+        parents: &mut BTreeSet<Country>,
+    ) {
         let Some(said) = said else {
             self.gaps.push(format!("{what} is unknown"));
             return;
         };
         self.trust(said.evidence.confidence);
-        self.gap_if(said.evidence.confidence == Confidence::Unknown, &format!("{what} is not sure"));
+        self.gap_if(
+            said.evidence.confidence == Confidence::Unknown,
+            &format!("{what} is not sure"),
+        );
         parents.insert(said.value);
-        self.facts.push(Fact::new("hosting_parents", said.value, said.evidence, said.origin));
+        self.facts.push(Fact::new(
+            "hosting_parents",
+            said.value,
+            said.evidence,
+            said.origin,
+        ));
     }
 
     /// An operator that makes models too has a country of its own in its record.
     fn operator_as_producer(&mut self, view: &'v View, parents: &mut BTreeSet<Country>) {
-        let operator = self.node.host.and_then(|host| host.operator.at(self.horizon));
-        let Some(producer) = operator.and_then(|claim| claim.value.producer.as_ref()) else { return };
+        let operator = self
+            .node
+            .host
+            .and_then(|host| host.operator.at(self.horizon));
+        let Some(producer) = operator.and_then(|claim| claim.value.producer.as_ref()) else {
+            return;
+        };
         let node = view.producer_node(producer.as_str(), self.horizon);
-        let Some(country) = node.and_then(|node| node.country(self.horizon)) else { return };
+        let Some(country) = node.and_then(|node| node.country(self.horizon)) else {
+            return;
+        };
         if parents.insert(country.value) {
-            self.facts.push(Fact::new("hosting_parents", country.value, country.evidence, country.origin));
+            self.facts.push(Fact::new(
+                "hosting_parents",
+                country.value,
+                country.evidence,
+                country.origin,
+            ));
         }
     }
 
@@ -236,10 +367,15 @@ impl<'v> Look<'v, '_> {
 
     fn computed(&mut self, jurisdictions: &BTreeSet<Country>, vouched: Option<&Origin>) {
         for country in jurisdictions {
-            self.facts.push(Fact::derived("jurisdictions", country, self.confidence));
+            self.facts
+                .push(Fact::derived("jurisdictions", country, self.confidence));
         }
         let complete = self.gaps.is_empty();
-        let value = if complete { "true".to_owned() } else { format!("false: {}", self.gaps.join("; ")) };
+        let value = if complete {
+            "true".to_owned()
+        } else {
+            format!("false: {}", self.gaps.join("; "))
+        };
         let mut fact = Fact::derived("hosting_complete", value, self.confidence);
         if let (true, Some(origin)) = (complete, vouched) {
             fact.origin = origin.clone();

@@ -54,7 +54,12 @@ pub(super) fn identify<'v>(
     reading: &Reading,
     horizon: &mut Horizon,
 ) -> Identity<'v> {
-    let mut search = Search { view, reading, horizon, steps: Vec::new() };
+    let mut search = Search {
+        view,
+        reading,
+        horizon,
+        steps: Vec::new(),
+    };
     let mut identity = search
         .deployment(query)
         .or_else(|| search.opaque())
@@ -77,7 +82,9 @@ impl<'v> Search<'v, '_> {
     fn deployment(&mut self, query: &Query<'_>) -> Option<Identity<'v>> {
         let name = query.id.to_ascii_lowercase();
         let patch = self.view.deployment(&name, query.upstream, self.horizon)?;
-        let model = self.view.model_node(patch.says.model.as_str(), self.horizon)?;
+        let model = self
+            .view
+            .model_node(patch.says.model.as_str(), self.horizon)?;
         self.step(format!("the operator maps `{name}` to `{}`", model.id));
         let found = Found {
             model: model.id,
@@ -87,7 +94,12 @@ impl<'v> Search<'v, '_> {
             origin: Some(&patch.origin),
             at_most: Confidence::High,
         };
-        Some(Identity { canonical: Some(model.id.to_string()), found: vec![found], identified: true, ..Identity::default() })
+        Some(Identity {
+            canonical: Some(model.id.to_string()),
+            found: vec![found],
+            identified: true,
+            ..Identity::default()
+        })
     }
 
     fn opaque(&mut self) -> Option<Identity<'v>> {
@@ -150,18 +162,42 @@ impl<'v> Search<'v, '_> {
         if !one {
             self.step("platforms mean different models by it: not identified");
         }
-        Some(Identity { found, canonical: canonical.filter(|_| one), identified: one, ..Identity::default() })
+        Some(Identity {
+            found,
+            canonical: canonical.filter(|_| one),
+            identified: one,
+            ..Identity::default()
+        })
     }
 
     fn targets(&mut self, hit: &'v Hit, found: &mut Vec<Found<'v>>) {
         match &hit.owner {
             Owner::Model(id) => {
-                let Some(node) = self.view.model_node(id.as_str(), self.horizon) else { return };
+                let Some(node) = self.view.model_node(id.as_str(), self.horizon) else {
+                    return;
+                };
                 let evidence = hit.evidence.as_ref();
-                add(found, Found { model: node.id, valid: hit.valid, note: None, evidence, origin: None, at_most: Confidence::High });
+                add(
+                    found,
+                    Found {
+                        model: node.id,
+                        valid: hit.valid,
+                        note: None,
+                        evidence,
+                        origin: None,
+                        at_most: Confidence::High,
+                    },
+                );
             }
             Owner::Moving(id) => {
-                let Some(moving) = self.view.registry().moving_aliases().find(|moving| moving.id == *id) else { return };
+                let Some(moving) = self
+                    .view
+                    .registry()
+                    .moving_aliases()
+                    .find(|moving| moving.id == *id)
+                else {
+                    return;
+                };
                 self.moving(moving, found);
             }
         }
@@ -173,15 +209,20 @@ impl<'v> Search<'v, '_> {
             if !self.horizon.holds(&target.valid) {
                 continue;
             }
-            let Some(node) = self.view.model_node(target.model.as_str(), self.horizon) else { continue };
-            add(found, Found {
-                model: node.id,
-                valid: target.valid,
-                note: target.note.as_deref(),
-                evidence: Some(&target.evidence),
-                origin: None,
-                at_most: target.evidence.confidence,
-            });
+            let Some(node) = self.view.model_node(target.model.as_str(), self.horizon) else {
+                continue;
+            };
+            add(
+                found,
+                Found {
+                    model: node.id,
+                    valid: target.valid,
+                    note: target.note.as_deref(),
+                    evidence: Some(&target.evidence),
+                    origin: None,
+                    at_most: target.evidence.confidence,
+                },
+            );
         }
     }
 
@@ -202,7 +243,11 @@ impl<'v> Search<'v, '_> {
     fn with_key(&mut self, wanted: &str, form: &str, at_most: Confidence) -> Option<Identity<'v>> {
         let mut models: Vec<&'v ModelId> = Vec::new();
         for id in self.view.registry().index().with_key(wanted) {
-            models.extend(self.view.model_node(id.as_str(), self.horizon).map(|node| node.id));
+            models.extend(
+                self.view
+                    .model_node(id.as_str(), self.horizon)
+                    .map(|node| node.id),
+            );
         }
         models.extend(self.view.own_models_with_key(wanted, self.horizon));
         let first = *models.first()?;
@@ -215,7 +260,14 @@ impl<'v> Search<'v, '_> {
             self.step("anybody may give this name here: not identified, the name is only a guess");
         }
         let at_most = if identified { at_most } else { Confidence::Low };
-        let found = |model| Found { model, valid: Validity::default(), note: None, evidence: None, origin: None, at_most };
+        let found = |model| Found {
+            model,
+            valid: Validity::default(),
+            note: None,
+            evidence: None,
+            origin: None,
+            at_most,
+        };
         Some(Identity {
             found: models.into_iter().map(found).collect(),
             canonical: identified.then(|| first.to_string()),
@@ -232,7 +284,12 @@ impl<'v> Search<'v, '_> {
             (Names::Namespaced, Some(namespace)) => {
                 let node = self.view.model_node(model.as_str(), self.horizon);
                 let producer = node.and_then(|node| node.producer(self.horizon));
-                producer.is_some_and(|said| self.view.registry().index().is_namespace_of(namespace, said.value))
+                producer.is_some_and(|said| {
+                    self.view
+                        .registry()
+                        .index()
+                        .is_namespace_of(namespace, said.value)
+                })
             }
         }
     }
@@ -253,7 +310,9 @@ impl<'v> Search<'v, '_> {
             }
         }
         for word in &words {
-            self.steps.push(format!("the name holds the family word `{word}`: a guess, which identifies nothing"));
+            self.steps.push(format!(
+                "the name holds the family word `{word}`: a guess, which identifies nothing"
+            ));
         }
         if words.is_empty() {
             self.step("no alias, key or family fits: unknown");

@@ -25,7 +25,8 @@ pub(super) fn join(
         licence: same(&candidates, |one| one.licence.clone()).flatten(),
         lineage: lineage(&candidates),
         // When candidates differ, the id alone does not tell the line.
-        lineage_status: same(&candidates, |one| one.lineage_status).unwrap_or(LineageStatus::NotDecidableFromId),
+        lineage_status: same(&candidates, |one| one.lineage_status)
+            .unwrap_or(LineageStatus::NotDecidableFromId),
         weights_countries: union(&candidates, |one| &one.weights_countries),
         weights_complete: all(|one| one.weights_complete),
         teachers: each(&candidates, |one| &one.teachers),
@@ -34,7 +35,11 @@ pub(super) fn join(
         // One host serves whichever candidate answers.
         hosting: candidates.first().and_then(|one| one.hosting.clone()),
         disputed: each(&candidates, |one| &one.disputed),
-        confidence: candidates.iter().map(|one| one.confidence).min().unwrap_or(Confidence::Unknown),
+        confidence: candidates
+            .iter()
+            .map(|one| one.confidence)
+            .min()
+            .unwrap_or(Confidence::Unknown),
         steps,
         candidates,
     }
@@ -47,11 +52,20 @@ fn same<T: PartialEq>(candidates: &[Candidate], field: impl Fn(&Candidate) -> T)
     rest.iter().all(|one| field(one) == value).then_some(value)
 }
 
-fn union<T: Ord + Clone>(candidates: &[Candidate], field: impl Fn(&Candidate) -> &BTreeSet<T>) -> BTreeSet<T> {
-    candidates.iter().flat_map(|one| field(one).iter().cloned()).collect()
+fn union<T: Ord + Clone>(
+    candidates: &[Candidate],
+    field: impl Fn(&Candidate) -> &BTreeSet<T>,
+) -> BTreeSet<T> {
+    candidates
+        .iter()
+        .flat_map(|one| field(one).iter().cloned())
+        .collect()
 }
 
-fn each<T: PartialEq + Clone>(candidates: &[Candidate], field: impl Fn(&Candidate) -> &Vec<T>) -> Vec<T> {
+fn each<T: PartialEq + Clone>(
+    candidates: &[Candidate],
+    field: impl Fn(&Candidate) -> &Vec<T>,
+) -> Vec<T> {
     let mut found: Vec<T> = Vec::new();
     for value in candidates.iter().flat_map(&field) {
         if !found.contains(value) {

@@ -48,7 +48,12 @@ pub(super) fn walk(view: &View, start: ModelNode<'_>, horizon: &mut Horizon) -> 
         confidence: Confidence::High,
         vouched: None,
     };
-    let mut walk = Walk { view, horizon, line, cutters: Vec::new() };
+    let mut walk = Walk {
+        view,
+        horizon,
+        line,
+        cutters: Vec::new(),
+    };
     walk.line.status = walk.node(start);
     walk.climb(start);
     walk.close()
@@ -66,7 +71,10 @@ impl<'v> Walk<'v, '_> {
             }
             let hop = hop.saturating_add(1);
             for base in node.bases(self.horizon) {
-                let Some(parent) = self.view.model_node(base.value.model.as_str(), self.horizon) else {
+                let Some(parent) = self
+                    .view
+                    .model_node(base.value.model.as_str(), self.horizon)
+                else {
                     self.gap(format!("`{}` is not known", base.value.model));
                     continue;
                 };
@@ -80,19 +88,44 @@ impl<'v> Walk<'v, '_> {
     }
 
     /// One step up: the relation, and what follows from it.
-    fn step(&mut self, child: ModelNode<'v>, parent: ModelNode<'v>, base: Said<'v, Base<'v>>, hop: u8) {
-        let Said { value: Base { relation, component, .. }, evidence, origin } = base;
+    fn step(
+        &mut self,
+        child: ModelNode<'v>,
+        parent: ModelNode<'v>,
+        base: Said<'v, Base<'v>>,
+        hop: u8,
+    ) {
+        let Said {
+            value:
+                Base {
+                    relation,
+                    component,
+                    ..
+                },
+            evidence,
+            origin,
+        } = base;
         self.rest_on(evidence.confidence);
         if evidence.confidence == Confidence::Unknown {
-            self.gap(format!("nobody is sure that `{}` comes from `{}`", child.id, parent.id));
+            self.gap(format!(
+                "nobody is sure that `{}` comes from `{}`",
+                child.id, parent.id
+            ));
         }
-        self.fact(Fact::new("lineage", format_args!("{relation} of {}", parent.id), evidence, origin));
+        self.fact(Fact::new(
+            "lineage",
+            format_args!("{relation} of {}", parent.id),
+            evidence,
+            origin,
+        ));
         if relation == Relation::Abliterated {
             self.cut(child, parent);
         }
         let producer = parent.producer(self.horizon).map(|said| said.value);
         let producer = producer.and_then(|id| self.view.producer_node(id.as_str(), self.horizon));
-        let country = producer.and_then(|producer| producer.country(self.horizon)).map(|said| said.value);
+        let country = producer
+            .and_then(|producer| producer.country(self.horizon))
+            .map(|said| said.value);
         self.line.ancestors.push(Ancestor {
             hop,
             model: parent.id.clone(),
@@ -117,12 +150,20 @@ impl<'v> Walk<'v, '_> {
         for producer in node.joint(self.horizon) {
             self.party(producer);
         }
+        for none in node.own_none() {
+            let value = format!("none: {}", node.id);
+            self.fact(Fact::new(none.value, value, none.evidence, none.origin));
+        }
         self.disputes(node);
         self.told_whole(node)
     }
 
     fn party(&mut self, producer: Said<'v, &'v ProducerId>) {
-        let Said { value: id, evidence, origin } = producer;
+        let Said {
+            value: id,
+            evidence,
+            origin,
+        } = producer;
         self.rest_on(evidence.confidence);
         if evidence.confidence == Confidence::Unknown {
             self.gap(format!("nobody is sure of the producer `{id}`"));
@@ -140,7 +181,12 @@ impl<'v> Walk<'v, '_> {
             self.gap(format!("nobody is sure of the country of producer `{id}`"));
         }
         self.line.countries.insert(country.value);
-        self.fact(Fact::new("weights_countries", country.value, country.evidence, country.origin));
+        self.fact(Fact::new(
+            "weights_countries",
+            country.value,
+            country.evidence,
+            country.origin,
+        ));
     }
 
     /// Whether producer and ancestors are the whole line of this model.
@@ -149,14 +195,24 @@ impl<'v> Walk<'v, '_> {
         let value = status.map_or(LineageStatus::Unknown, |said| said.value);
         if let Some(said) = status {
             self.rest_on(said.evidence.confidence);
-            self.fact(Fact::new("lineage", format_args!("{value}: {}", node.id), said.evidence, said.origin));
+            self.fact(Fact::new(
+                "lineage",
+                format_args!("{value}: {}", node.id),
+                said.evidence,
+                said.origin,
+            ));
         }
-        let mut whole = value.names_whole_line() && status.is_some_and(|said| said.evidence.confidence > Confidence::Unknown);
+        let mut whole = value.names_whole_line()
+            && status.is_some_and(|said| said.evidence.confidence > Confidence::Unknown);
         if value == LineageStatus::Derived && node.bases(self.horizon).is_empty() {
             whole = false;
         }
         match node.own_complete() {
-            Some(Said { value: true, origin, evidence }) => {
+            Some(Said {
+                value: true,
+                origin,
+                evidence,
+            }) => {
                 whole = true;
                 self.rest_on(evidence.confidence);
                 self.line.vouched = Some(origin.clone());
@@ -177,11 +233,16 @@ impl<'v> Walk<'v, '_> {
         if let Some(publisher) = publisher {
             match publisher.country {
                 Some(country) => self.cutters.push(country),
-                None => self.gap(format!("country of `{}`, who abliterated `{}`, unknown", publisher.name, child.id)),
+                None => self.gap(format!(
+                    "country of `{}`, who abliterated `{}`, unknown",
+                    publisher.name, child.id
+                )),
             }
             return;
         }
-        let maker = |node: ModelNode<'v>, horizon: &mut Horizon| node.producer(horizon).map(|said| said.value);
+        let maker = |node: ModelNode<'v>, horizon: &mut Horizon| {
+            node.producer(horizon).map(|said| said.value)
+        };
         if maker(child, self.horizon) == maker(parent, self.horizon) {
             self.gap(format!("who abliterated `{}` is unknown", child.id));
         }
@@ -194,7 +255,10 @@ impl<'v> Walk<'v, '_> {
             self.line.disputes.push(Dispute {
                 text: format!("{what} of {}", model.name),
                 by: disputed.by.clone(),
-                source: disputed.source.clone().unwrap_or_else(|| claim_source.to_owned()),
+                source: disputed
+                    .source
+                    .clone()
+                    .unwrap_or_else(|| claim_source.to_owned()),
                 date: None,
                 answer: None,
                 answer_source: None,
@@ -205,12 +269,17 @@ impl<'v> Walk<'v, '_> {
     fn close(mut self) -> Line {
         for country in std::mem::take(&mut self.cutters) {
             if !self.line.countries.contains(&country) {
-                self.gap(format!("an abliterator of {country} stands outside the line"));
+                self.gap(format!(
+                    "an abliterator of {country} stands outside the line"
+                ));
             }
         }
         let line = &mut self.line;
-        line.ancestors.sort_by(|a, b| (a.hop, &a.model).cmp(&(b.hop, &b.model)));
-        line.ancestors.dedup_by(|a, b| a.model == b.model && a.child == b.child && a.component == b.component);
+        line.ancestors
+            .sort_by(|a, b| (a.hop, &a.model).cmp(&(b.hop, &b.model)));
+        line.ancestors.dedup_by(|a, b| {
+            a.model == b.model && a.child == b.child && a.component == b.component
+        });
         line.gaps.dedup();
         self.line
     }
@@ -240,7 +309,16 @@ fn disputed_claims(model: &Model) -> Vec<(&'static str, &Contradiction, &str)> {
     found
 }
 
-fn disputed<'c, T>(what: &'static str, claims: &'c [Claim<T>]) -> Vec<(&'static str, &'c Contradiction, &'c str)> {
-    let one = |claim: &'c Claim<T>| Some((what, claim.disputed.as_ref()?, claim.evidence.source.as_str()));
+fn disputed<'c, T>(
+    what: &'static str,
+    claims: &'c [Claim<T>],
+) -> Vec<(&'static str, &'c Contradiction, &'c str)> {
+    let one = |claim: &'c Claim<T>| {
+        Some((
+            what,
+            claim.disputed.as_ref()?,
+            claim.evidence.source.as_str(),
+        ))
+    };
     claims.iter().filter_map(one).collect()
 }

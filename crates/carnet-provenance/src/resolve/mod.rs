@@ -42,7 +42,10 @@ impl View {
     pub fn resolve(&self, query: &Query<'_>) -> Resolution {
         let mut horizon = Horizon::new(query.as_of);
         let reading = match refusal(query.id) {
-            Some(why) => Reading { opaque: Some(why), ..Reading::default() },
+            Some(why) => Reading {
+                opaque: Some(why),
+                ..Reading::default()
+            },
             None => self.read(query, &mut horizon),
         };
         let identity = identify::identify(self, query, &reading, &mut horizon);
@@ -50,17 +53,34 @@ impl View {
         let hosting = hosting::hosting(self, query, &reading, &mut steps, &mut horizon);
         steps.extend(identity.steps.iter().cloned());
         let candidates = self.candidates(query, &identity, horizon, &hosting);
-        join::join(query, reading.platform, identity.canonical, steps, candidates)
+        join::join(
+            query,
+            reading.platform,
+            identity.canonical,
+            steps,
+            candidates,
+        )
     }
 
     /// Read the id by the grammar of the platform named, else of the host's.
     fn read(&self, query: &Query<'_>, horizon: &mut Horizon) -> Reading {
-        let of_host = query.host.and_then(|host| self.host_node(host, horizon)).and_then(|host| host.platform());
+        let of_host = query
+            .host
+            .and_then(|host| self.host_node(host, horizon))
+            .and_then(|host| host.platform());
         let platform = query.platform.or(of_host);
         let mut reading = grammar::read(query.id, platform, &|word| self.is_service(word));
         if let Some(name) = &reading.platform {
-            let how = if query.platform.is_some() { "asked for" } else if of_host.is_some() { "the host's" } else { "a hint" };
-            reading.steps.insert(0, format!("platform `{name}` ({how})"));
+            let how = if query.platform.is_some() {
+                "asked for"
+            } else if of_host.is_some() {
+                "the host's"
+            } else {
+                "a hint"
+            };
+            reading
+                .steps
+                .insert(0, format!("platform `{name}` ({how})"));
         }
         reading
     }

@@ -19,7 +19,11 @@ pub(super) fn candidate(
     place: &Place,
 ) -> Candidate {
     let guess = !identity.family.is_empty();
-    let confidence = if guess { Confidence::Low } else { Confidence::Unknown };
+    let confidence = if guess {
+        Confidence::Low
+    } else {
+        Confidence::Unknown
+    };
     let mut candidate = Candidate {
         model: None,
         name: query.id.to_owned(),
@@ -46,7 +50,9 @@ pub(super) fn candidate(
     };
     // What the family's members have in common is not known, so all they have counts.
     for id in &identity.family {
-        let Some(node) = view.model_node(id.as_str(), &mut horizon) else { continue };
+        let Some(node) = view.model_node(id.as_str(), &mut horizon) else {
+            continue;
+        };
         let line = line::walk(view, node, &mut horizon);
         candidate.weights_countries.extend(line.countries);
         candidate.weights_producers.extend(line.producers);
@@ -58,19 +64,41 @@ pub(super) fn candidate(
 
 fn facts(candidate: &mut Candidate, place: &Place) {
     let confidence = candidate.confidence;
-    let mut fact = |claim, value: &str| candidate.facts.push(Fact::derived(claim, value, confidence));
+    let mut fact = |claim, value: &str| {
+        candidate
+            .facts
+            .push(Fact::derived(claim, value, confidence))
+    };
     fact("identity", "unknown");
-    for claim in ["producer", "producer.country", "weights", "licence", "lineage"] {
+    for claim in [
+        "producer",
+        "producer.country",
+        "weights",
+        "licence",
+        "lineage",
+    ] {
         fact(claim, "unknown");
     }
     for country in &candidate.weights_countries {
-        candidate.facts.push(Fact::derived("weights_countries", country, confidence));
+        candidate
+            .facts
+            .push(Fact::derived("weights_countries", country, confidence));
     }
     for producer in &candidate.weights_producers {
-        candidate.facts.push(Fact::derived("weights_producers", producer, confidence));
+        candidate
+            .facts
+            .push(Fact::derived("weights_producers", producer, confidence));
     }
     let unknown = Confidence::Unknown;
-    candidate.facts.push(Fact::derived("weights_complete", "false: the id names no known model", unknown));
-    candidate.facts.push(Fact::derived("teachers_complete", "false: the id names no known model", unknown));
+    candidate.facts.push(Fact::derived(
+        "weights_complete",
+        "false: the id names no known model",
+        unknown,
+    ));
+    candidate.facts.push(Fact::derived(
+        "teachers_complete",
+        "false: the id names no known model",
+        unknown,
+    ));
     candidate.facts.extend(place.facts.iter().cloned());
 }
