@@ -186,7 +186,7 @@ impl From<RecentDecision> for DecisionAnswer {
             time,
             record: record.to_string(),
             workload: workload.to_string(),
-            requested: requested.into(),
+            requested: requested.to_string(),
             decision: decision.to_owned(),
             rules: rules.iter().map(ToString::to_string).collect(),
             document: document.to_string(),
