@@ -1,1 +1,84 @@
 //! Turn facts and the operator's rules into a decision with reasons and obligations.
+//!
+//! Rules are [Cedar](https://www.cedarpolicy.com): typed, validated, explainable. They come in packs,
+//! folders with a manifest, rules, a page and cases that run as tests. A request is permitted only if
+//! **every** enforced pack permits **every** candidate of what may answer.
+//!
+//! ```text
+//! PackSource ── Policies::load ──► Policies ┐
+//!                                           ├─ Decider::new ─► Decider ─ decide ─► Permit | Denial
+//! Registry + Overlay ──────────────► View ──┘                  │  │                      │
+//!                                     Workload ─ principal ────┘  │                   Verdict
+//!                      Resolution (facts of a target) ─ target ───┘     (reasons, facts, ways out)
+//! ```
+//!
+//! # What holds
+//!
+//! - Only [`Decider::decide`] makes a [`Permit`]. It cannot be copied or read from data, names its one
+//!   upstream and serves one attempt.
+//! - A rule that fails while it is evaluated denies. Cedar itself would skip it, and a failing `forbid`
+//!   would vanish.
+//! - What is unknown is a value, and a pack that reads something which can be unknown does not load
+//!   unless it says what happens then.
+//! - A permit cannot rest on `resource in Country::"…"`, which asks for *some* ancestor, not for all.
+//! - A pack that does not pass every check changes nothing, and all its mistakes are told at once.
+//!
+//! # What it does not do
+//!
+//! It reads no file, no clock and no network, and knows no country, producer or model: those are in the
+//! registry and in the packs.
+//!
+//! ```
+//! use carnet_policy::{PackSource, Policies};
+//!
+//! let rules = r#"
+//!     @id("known") @title("where it comes from is known")
+//!     permit (principal, action, resource) when { resource.weights_complete };
+//! "#;
+//! let manifest = "name = \"mine\"\ntitle = \"Known origin\"";
+//! let pack = PackSource {
+//!     name: "mine".to_owned(),
+//!     files: vec![("pack.toml".to_owned(), manifest.to_owned()), ("rules.cedar".to_owned(), rules.to_owned())],
+//! };
+//! let policies = Policies::load(&[pack]).expect("the rules are sound");
+//! assert_eq!(policies.packs()[0].title(), "Known origin");
+//! ```
+
+mod cache;
+mod cases;
+mod codes;
+mod court;
+mod decide;
+mod entities;
+mod explain;
+mod facts;
+#[cfg(test)]
+mod fixture;
+pub mod limits;
+mod load;
+mod names;
+mod outcome;
+mod pack;
+mod problem;
+mod rule;
+mod run;
+mod syntax;
+mod target;
+mod unknown;
+mod verdict;
+mod words;
+mod workload;
+
+pub use cache::CacheCounters;
+pub use codes::{Code, Stage};
+pub use decide::{Decider, DeciderOptions};
+pub use facts::UNKNOWN;
+pub use load::{Policies, SCHEMA};
+pub use outcome::{Decision, Denial, Obligation, Permit};
+pub use pack::{MANIFEST, Mode, Pack, PackSource, Trust};
+pub use problem::PolicyProblem;
+pub use rule::{Rule, Rules};
+pub use run::{CaseResult, run_cases};
+pub use target::{Principal, Target, TargetSpec};
+pub use verdict::{Counterfactual, Effect, FactLine, Reason, Verdict};
+pub use workload::{Api, Ask, Workload};

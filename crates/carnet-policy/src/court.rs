@@ -1,0 +1,207 @@
+//! What the packs say on each candidate is gathered here and becomes one judgement.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::{AuthorizationError, PolicyId, Response};
+
+use crate::codes::Code;
+use crate::outcome::Obligation;
+use crate::pack::{Mode, Pack};
+use crate::rule::Rule;
+use crate::target::{PreparedCandidate, PreparedFact};
+use crate::verdict::{Effect, FactLine, Reason};
+
+/// What all packs together say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    pub(crate) effect: Effect,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) facts: Vec<FactLine>,
+    pub(crate) obligations: Vec<Obligation>,
+    pub(crate) report_deny: Vec<Reason>,
+}
+
+/// Gathers permits and denials; one denial of an enforced pack is enough.
+#[derive(Default)]
+pub(crate) struct Court {
+    permits: Vec<Reason>,
+    permit_facts: Vec<FactLine>,
+    obligations: BTreeSet<Obligation>,
+    denials: Vec<Reason>,
+    denial_facts: Vec<FactLine>,
+    report: Vec<Reason>,
+}
+
+impl Court {
+    /// Take in what Cedar answered for one pack and candidate.
+    pub(crate) fn weigh(
+        &mut self,
+        pack: &Pack,
+        candidate: &PreparedCandidate,
+        response: &Response,
+    ) {
+        let mode = pack.mode();
+        let errors: Vec<&AuthorizationError> = response.diagnostics().errors().collect();
+        if !errors.is_empty() {
+            // INVARIANT: Cedar skips a rule that fails, so a failing forbid would vanish. We deny.
+            self.deny_for_errors(pack, candidate, &errors);
+            return;
+        }
+        let ids: BTreeSet<&PolicyId> = response.diagnostics().reason().collect();
+        let rules: Vec<&Rule> = ids
+            .into_iter()
+            .filter_map(|id| pack.rules.get(id))
+            .collect();
+        if response.decision() == cedar_policy::Decision::Allow {
+            for rule in rules {
+                self.permit(mode, pack, candidate, rule);
+            }
+        } else if rules.is_empty() {
+            let title = format!("no rule permits it: {}", pack.title());
+            self.deny_by_code(mode, pack.name(), Code::NoRulePermits, &title);
+            for rule in pack.rules.values().filter(|rule| rule.is_permit()) {
+                self.rest_denial_on(mode, read_by(rule, candidate));
+            }
+        } else {
+            for rule in rules {
+                self.deny(mode, reason_of(pack, rule));
+                self.rest_denial_on(mode, read_by(rule, candidate));
+            }
+        }
+    }
+
+    /// What a permit looks like, for a test that puts it where it does not belong.
+    #[cfg(test)]
+    pub(crate) fn permitting() -> Judgement {
+        Judgement {
+            effect: Effect::Permit,
+            reasons: Vec::new(),
+            facts: Vec::new(),
+            obligations: Vec::new(),
+            report_deny: Vec::new(),
+        }
+    }
+
+    /// A denial that no rule gave.
+    pub(crate) fn deny_by_code(&mut self, mode: Mode, pack: &str, code: Code, title: &str) {
+        let reason = Reason {
+            rule: code.as_str().into(),
+            pack: pack.into(),
+            effect: "forbid",
+            title: title.into(),
+            legal_source: None,
+        };
+        self.deny(mode, reason);
+    }
+
+    /// The facts behind the latest denial.
+    pub(crate) fn rest_denial_on<'a>(
+        &mut self,
+        mode: Mode,
+        facts: impl IntoIterator<Item = &'a PreparedFact>,
+    ) {
+        if mode == Mode::Enforce {
+            add_facts(&mut self.denial_facts, facts);
+        }
+    }
+
+    /// The answer of all that was heard.
+    pub(crate) fn close(mut self) -> Judgement {
+        // INVARIANT: nothing said is a denial; only an enforced pack can permit.
+        if self.denials.is_empty() && self.permits.is_empty() {
+            self.deny_by_code(
+                Mode::Enforce,
+                "",
+                Code::NoRulePermits,
+                "no enforced policy permits it",
+            );
+        }
+        if self.denials.is_empty() {
+            Judgement {
+                effect: Effect::Permit,
+                reasons: self.permits,
+                facts: self.permit_facts,
+                obligations: self.obligations.into_iter().collect(),
+                report_deny: self.report,
+            }
+        } else {
+            Judgement {
+                effect: Effect::Deny,
+                reasons: self.denials,
+                facts: self.denial_facts,
+                obligations: Vec::new(),
+                report_deny: self.report,
+            }
+        }
+    }
+
+    fn permit(&mut self, mode: Mode, pack: &Pack, candidate: &PreparedCandidate, rule: &Rule) {
+        if mode == Mode::Enforce {
+            push_once(&mut self.permits, reason_of(pack, rule));
+            add_facts(&mut self.permit_facts, read_by(rule, candidate));
+            self.obligations.extend(rule.obligations.iter().copied());
+        }
+    }
+
+    fn deny(&mut self, mode: Mode, reason: Reason) {
+        match mode {
+            Mode::Enforce => push_once(&mut self.denials, reason),
+            Mode::Report => push_once(&mut self.report, reason),
+        }
+    }
+
+    fn deny_for_errors(
+        &mut self,
+        pack: &Pack,
+        candidate: &PreparedCandidate,
+        errors: &[&AuthorizationError],
+    ) {
+        let mode = pack.mode();
+        for error in errors {
+            let AuthorizationError::PolicyEvaluationError(error) = error;
+            let rule = pack.rules.get(error.policy_id());
+            let title = format!(
+                "rule `{}` failed while it was evaluated: {}",
+                error.policy_id(),
+                error.inner()
+            );
+            self.deny_by_code(mode, pack.name(), Code::EvaluationError, &title);
+            if let Some(rule) = rule {
+                self.rest_denial_on(mode, read_by(rule, candidate));
+            }
+        }
+    }
+}
+
+/// The candidate's facts that this rule read.
+fn read_by<'a>(
+    rule: &'a Rule,
+    candidate: &'a PreparedCandidate,
+) -> impl Iterator<Item = &'a PreparedFact> {
+    let lenient_too = rule.reads.contains("overlay");
+    candidate.facts.iter().filter(move |fact| {
+        rule.claims.contains(fact.line.claim.as_str()) || (lenient_too && fact.lenient)
+    })
+}
+
+fn reason_of(pack: &Pack, rule: &Rule) -> Reason {
+    Reason {
+        rule: rule.id.clone(),
+        pack: pack.name().into(),
+        effect: if rule.is_permit() { "permit" } else { "forbid" },
+        title: rule.title.clone(),
+        legal_source: rule.legal_source.clone(),
+    }
+}
+
+fn add_facts<'a>(lines: &mut Vec<FactLine>, facts: impl IntoIterator<Item = &'a PreparedFact>) {
+    for fact in facts {
+        push_once(lines, fact.line.clone());
+    }
+}
+
+fn push_once<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}

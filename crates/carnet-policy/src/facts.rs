@@ -1,0 +1,289 @@
+//! The only place that says which fact is which word of a policy.
+//!
+//! Whatever is not known becomes `unknown`, an empty set with its `…_complete` false, or a false
+//! `known`; nothing is ever left out. What [`unknown`](crate::unknown) assumes about the words that
+//! go together is made true here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
+use carnet_provenance::{Candidate, Confidence, Country, Fact, Hosting, Origin, Party, View};
+use cedar_policy::Schema;
+
+use crate::entities::Misfit;
+use crate::syntax::ANCESTRY;
+use crate::target::{PreparedCandidate, PreparedFact, TargetSpec};
+use crate::verdict::FactLine;
+use crate::words::{Ancestry, Maker, Words};
+
+/// The text of a fact that is not known.
+pub const UNKNOWN: &str = "unknown";
+
+/// The claims behind an attribute of the target, or behind the hierarchy above it.
+pub(crate) fn claims_of(path: &str) -> &'static [&'static str] {
+    match path {
+        "model" | "identified" | "confidence" => &["identity"],
+        "licence" => &["licence"],
+        "weights" => &["weights"],
+        "lineage_status" | "relations" => &["lineage"],
+        "disputed" => &["disputed"],
+        "producer.country" | "producer.id" | "producer.known" => &["producer", "producer.country"],
+        "producer.owners" | "producer.owner_countries" => &["producer", "producer.owner"],
+        "producer.lists" => &["producer", "producer.list"],
+        "producer" => &[
+            "producer",
+            "producer.country",
+            "producer.owner",
+            "producer.list",
+        ],
+        "weights_countries" => &["lineage", "weights_countries", "weights_complete"],
+        "weights_producers" => &["lineage", "weights_producers", "weights_complete"],
+        "weights_complete" => &["lineage", "weights_complete"],
+        ANCESTRY => &[
+            "lineage",
+            "weights_countries",
+            "weights_producers",
+            "weights_complete",
+        ],
+        "teacher_countries" | "teachers_complete" => &["teachers", "teachers_complete"],
+        "host" | "host_kind" | "host_operator" | "router" | "upstream" => &["host"],
+        "hosting_countries" => &["host", "hosting_countries", "hosting_complete"],
+        "hosting_parents" => &["host", "hosting_parents", "hosting_complete"],
+        "jurisdictions" => &[
+            "host",
+            "hosting_countries",
+            "hosting_parents",
+            "jurisdictions",
+            "hosting_complete",
+        ],
+        "hosting_complete" => &["host", "hosting_complete"],
+        "egress" => &["host", "egress"],
+        "retention" => &["host", "retention"],
+        _ => &[],
+    }
+}
+
+/// Make a candidate ready to be decided on.
+pub(crate) fn prepare(
+    spec: &TargetSpec,
+    candidate: &Candidate,
+    view: &View,
+    schema: &Schema,
+) -> Result<PreparedCandidate, Misfit> {
+    let words = words(spec, candidate, view);
+    PreparedCandidate::new(
+        &spec.name,
+        &words,
+        candidate.facts.iter().map(prepare_fact).collect(),
+        schema,
+    )
+}
+
+/// The candidate in the words of policies.
+pub(crate) fn words(spec: &TargetSpec, candidate: &Candidate, view: &View) -> Words {
+    let identified = candidate.identified && candidate.model.is_some();
+    let producer = maker(identified, candidate.producer.as_ref());
+    let words = Words {
+        model: or_unknown(candidate.model.as_ref().filter(|_| identified)),
+        identified,
+        confidence: candidate.confidence.to_string(),
+        licence: or_unknown(candidate.licence.as_ref()),
+        weights: candidate.weights.to_string(),
+        lineage_status: candidate.lineage_status.to_string(),
+        disputed: !candidate.disputed.is_empty(),
+        overlay: candidate.facts.iter().any(is_lenient),
+        weights_countries: all(&candidate.weights_countries),
+        weights_producers: all(&candidate.weights_producers),
+        relations: candidate
+            .lineage
+            .iter()
+            .map(|ancestor| ancestor.relation.to_string())
+            .collect(),
+        // A maker without a country leaves the line open, whatever else is said of it.
+        weights_complete: candidate.weights_complete && producer.known,
+        producer,
+        teacher_countries: all(&candidate.teacher_countries),
+        teachers_complete: candidate.teachers_complete && identified,
+        upstream: spec.upstream.to_string(),
+        ancestry: ancestry(candidate, identified, view),
+        ..Words::default()
+    };
+    match &candidate.hosting {
+        Some(hosting) => with_hosting(words, hosting, view),
+        None => words,
+    }
+}
+
+fn with_hosting(words: Words, hosting: &Hosting, view: &View) -> Words {
+    Words {
+        host: hosting.host.to_string(),
+        host_kind: or_unknown(hosting.kind.as_ref()),
+        host_operator: operator(hosting, view),
+        router: hosting.is_router(),
+        hosting_countries: all(&hosting.hosting_countries),
+        hosting_parents: all(&hosting.hosting_parents),
+        hosting_complete: hosting.complete && !hosting.is_router(),
+        egress: hosting.egress.to_string(),
+        retention: or_unknown(hosting.retention.as_ref()),
+        ..words
+    }
+}
+
+fn maker(identified: bool, party: Option<&Party>) -> Maker {
+    let Some(party) = party else {
+        return Maker::default();
+    };
+    let sure =
+        party.id.is_some() && party.country.is_some() && party.confidence > Confidence::Unknown;
+    let owner = |owner: &carnet_provenance::Owner| {
+        owner
+            .producer
+            .as_ref()
+            .map_or_else(|| owner.name.clone(), ToString::to_string)
+    };
+    Maker {
+        id: or_unknown(party.id.as_ref()),
+        country: or_unknown(party.country.as_ref()),
+        known: identified && sure,
+        owners: party.owners.iter().map(owner).collect(),
+        owner_countries: party
+            .owners
+            .iter()
+            .filter_map(|owner| owner.country)
+            .map(|code| code.to_string())
+            .collect(),
+        lists: party
+            .lists
+            .iter()
+            .map(|listing| listing.list.clone())
+            .collect(),
+    }
+}
+
+/// The organisation that runs the host: its record's id if it has one, else the name it goes by.
+fn operator(hosting: &Hosting, view: &View) -> String {
+    let Some(name) = hosting.operator.as_deref() else {
+        return UNKNOWN.to_owned();
+    };
+    let registry = view.registry();
+    let host = registry.host(hosting.host.as_str());
+    let stated = host.and_then(|host| {
+        host.operator
+            .values()
+            .find(|operator| operator.name == name)
+    });
+    if let Some(id) = stated.and_then(|operator| operator.producer.as_ref()) {
+        return id.to_string();
+    }
+    let same =
+        |id: &str, known: &str| id.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(name);
+    let record = registry
+        .producers()
+        .find(|producer| same(producer.id.as_str(), &producer.name));
+    record.map_or_else(|| name.to_owned(), |producer| producer.id.to_string())
+}
+
+/// The hierarchy above the target: the model itself, what its weights come from, who made those.
+fn ancestry(candidate: &Candidate, identified: bool, view: &View) -> Ancestry {
+    let mut models = vec![or_unknown(candidate.model.as_ref().filter(|_| identified))];
+    // What a guess points to stands above it, so that a forbid meets it.
+    models.extend(
+        candidate
+            .model
+            .iter()
+            .filter(|_| !identified)
+            .map(ToString::to_string),
+    );
+    models.extend(
+        candidate
+            .lineage
+            .iter()
+            .map(|ancestor| ancestor.model.to_string()),
+    );
+    let own = candidate
+        .producer
+        .iter()
+        .map(|party| (party.id.as_ref(), party.country));
+    let above = candidate
+        .lineage
+        .iter()
+        .map(|ancestor| (ancestor.producer_id.as_ref(), ancestor.country));
+    let mut producers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (producer, country) in own.chain(above) {
+        if let Some((producer, country)) = producer.zip(country) {
+            producers
+                .entry(producer.to_string())
+                .or_default()
+                .insert(country.to_string());
+        }
+    }
+    let groups = candidate
+        .weights_countries
+        .iter()
+        .map(|country| (country.to_string(), groups_of(*country, view)));
+    Ancestry {
+        models,
+        producers,
+        groups: groups.collect(),
+    }
+}
+
+/// The groups that hold a country.
+pub(crate) fn groups_of(country: Country, view: &View) -> Vec<String> {
+    view.groups_of(country)
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn or_unknown<T: Display>(value: Option<T>) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| value.to_string())
+}
+
+fn all<T: Display>(values: &BTreeSet<T>) -> BTreeSet<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+fn is_lenient(fact: &Fact) -> bool {
+    matches!(
+        fact.origin,
+        Origin::Operator {
+            loosening: true,
+            ..
+        }
+    )
+}
+
+fn prepare_fact(fact: &Fact) -> PreparedFact {
+    PreparedFact {
+        line: FactLine {
+            claim: fact.claim.clone(),
+            value: fact.value.clone(),
+            source: fact.source.clone(),
+            date: fact.date,
+            confidence: fact.confidence,
+            attested: attestation(&fact.origin),
+        },
+        lenient: is_lenient(fact),
+    }
+}
+
+/// Why the operator says so, who wrote it and until when it counts.
+fn attestation(origin: &Origin) -> Option<String> {
+    let Origin::Operator {
+        reason,
+        author,
+        until,
+        ..
+    } = origin
+    else {
+        return None;
+    };
+    let parts = [
+        reason.clone(),
+        author.as_ref().map(|author| format!("stated by {author}")),
+        until.map(|until| format!("until {until}")),
+    ];
+    let text: Vec<String> = parts.into_iter().flatten().collect();
+    (!text.is_empty()).then(|| text.join(", "))
+}

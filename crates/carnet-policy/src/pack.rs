@@ -1,0 +1,245 @@
+//! A policy pack as files, and what its `pack.toml` says.
+
+use std::fmt;
+
+use cedar_policy::PolicySet;
+use jiff::civil::Date;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+use toml_span::de_helpers::TableHelper;
+use toml_span::{DeserError, Deserialize, ErrorKind, Value};
+
+use crate::cases::Case;
+use crate::codes::Code;
+use crate::problem::{Place, PolicyProblem};
+use crate::rule::Rules;
+
+/// Name of the file that describes a pack.
+pub const MANIFEST: &str = "pack.toml";
+
+/// The files of one pack, as the caller read them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackSource {
+    /// The folder's name, which is the pack's name.
+    pub name: String,
+    /// Path inside the folder and text: `pack.toml`, `*.cedar`, `cases/*.md`, `README.md`.
+    pub files: Vec<(String, String)>,
+}
+
+/// Whether a pack decides or only reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Its denial denies.
+    Enforce,
+    /// Its denial is recorded and does not count.
+    Report,
+}
+
+/// Whose claims a pack accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// The registry's and the operator's.
+    Overlay,
+    /// The registry's only: a target that rests on a lenient claim of the operator is denied.
+    Registry,
+}
+
+/// A pack that passed every check.
+#[derive(Debug)]
+pub struct Pack {
+    pub(crate) manifest: Manifest,
+    pub(crate) set: PolicySet,
+    pub(crate) rules: Rules,
+    pub(crate) cases: Vec<Case>,
+}
+
+/// What `pack.toml` says.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifest {
+    pub(crate) name: String,
+    pub(crate) title: String,
+    pub(crate) description: String,
+    pub(crate) mode: Mode,
+    pub(crate) trust: Trust,
+    pub(crate) source: Option<String>,
+    pub(crate) as_read: Option<Date>,
+}
+
+impl Pack {
+    /// The folder's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.manifest.name
+    }
+
+    /// What it is, for a person.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.manifest.title
+    }
+
+    /// A sentence or two on what it does.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.manifest.description
+    }
+
+    /// Whether it decides or only reports.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.manifest.mode
+    }
+
+    /// Whose claims it accepts.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        self.manifest.trust
+    }
+
+    /// Where the legal text can be read.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        self.manifest.source.as_deref()
+    }
+
+    /// The day on which the legal text was read.
+    #[must_use]
+    pub fn as_read(&self) -> Option<Date> {
+        self.manifest.as_read
+    }
+
+    /// Its rules, in the order of their ids.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// How many cases it brings.
+    #[must_use]
+    pub fn case_count(&self) -> usize {
+        self.cases.len()
+    }
+}
+
+/// What is told of a pack in lists: what its manifest says, and how much it holds.
+impl Serialize for Pack {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_struct("Pack", 9)?;
+        map.serialize_field("name", self.name())?;
+        map.serialize_field("title", self.title())?;
+        map.serialize_field("description", self.description())?;
+        map.serialize_field("mode", &self.mode())?;
+        map.serialize_field("trust", &self.trust())?;
+        map.serialize_field("source", &self.source())?;
+        map.serialize_field("as_read", &self.as_read())?;
+        map.serialize_field("rules", &self.rules.len())?;
+        map.serialize_field("cases", &self.case_count())?;
+        map.end()
+    }
+}
+
+impl Manifest {
+    /// Read `pack.toml` of the pack in this folder.
+    pub(crate) fn parse(place: &Place<'_>) -> Result<Self, Vec<PolicyProblem>> {
+        let mut value = toml_span::parse(place.text)
+            .map_err(|error| place.toml(&[error], 0, Code::BadManifest))?;
+        let manifest = Self::deserialize(&mut value)
+            .map_err(|errors| place.toml(&errors.errors, 0, Code::BadManifest))?;
+        if manifest.name == place.pack {
+            return Ok(manifest);
+        }
+        let offset = place.text.find(&manifest.name).unwrap_or_default();
+        let message = format!(
+            "the pack calls itself `{}` but its folder is `{}`",
+            manifest.name, place.pack
+        );
+        Err(vec![
+            place
+                .problem(offset, Code::BadManifest, message)
+                .help("give the folder and `name` the same name"),
+        ])
+    }
+}
+
+impl<'de> Deserialize<'de> for Manifest {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        let mut table = TableHelper::new(value)?;
+        let name = table.required::<String>("name");
+        let title = table.required::<String>("title");
+        let description = table.optional::<String>("description").unwrap_or_default();
+        let mode = word(
+            &mut table,
+            "mode",
+            &[("enforce", Mode::Enforce), ("report", Mode::Report)],
+        );
+        let trust = word(
+            &mut table,
+            "trust",
+            &[("overlay", Trust::Overlay), ("registry", Trust::Registry)],
+        );
+        let source = table.optional::<String>("source");
+        let as_read = date(&mut table, "as_read");
+        table.finalize(None)?;
+        Ok(Self {
+            name: name?,
+            title: title?,
+            description,
+            mode: mode.unwrap_or(Mode::Enforce),
+            trust: trust.unwrap_or(Trust::Overlay),
+            source,
+            as_read,
+        })
+    }
+}
+
+/// One of a few words, or a problem in the table's list.
+fn word<T: Copy>(table: &mut TableHelper<'_>, key: &'static str, known: &[(&str, T)]) -> Option<T> {
+    let found = table.optional_s::<String>(key)?;
+    let value = known
+        .iter()
+        .find(|(word, _)| *word == found.value)
+        .map(|(_, value)| *value);
+    if value.is_none() {
+        let words: Vec<String> = known.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let message = format!("`{}` is not one of {}", found.value, words.join(", "));
+        table
+            .errors
+            .push((ErrorKind::Custom(message.into()), found.span).into());
+    }
+    value
+}
+
+/// A quoted date, or a problem in the table's list.
+pub(crate) fn date(table: &mut TableHelper<'_>, key: &'static str) -> Option<Date> {
+    let found = table.optional_s::<String>(key)?;
+    match found.value.parse() {
+        Ok(date) => Some(date),
+        Err(_) => {
+            let message = format!("`{}` is not a date such as \"2026-01-31\"", found.value);
+            table
+                .errors
+                .push((ErrorKind::Custom(message.into()), found.span).into());
+            None
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Enforce => "enforce",
+            Self::Report => "report",
+        })
+    }
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Overlay => "overlay",
+            Self::Registry => "registry",
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! What is wrong in a policy file, where, and how to put it right.
+
+use std::fmt;
+
+use miette::Diagnostic;
+
+use crate::codes::Code;
+
+/// One mistake in a policy pack. Loading reports all of them at once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PolicyProblem {
+    /// The pack; empty when the problem belongs to no pack.
+    pub pack: String,
+    /// The file inside the pack's folder.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What kind of mistake it is.
+    pub code: Code,
+    /// What is wrong.
+    pub message: String,
+    /// How to put it right.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for PolicyProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.pack.is_empty() {
+            write!(f, "{}/", self.pack)?;
+        }
+        if !self.file.is_empty() {
+            write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for PolicyProblem {}
+
+/// The file that is being read: knows how to turn a byte offset into a problem with its place.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) pack: &'a str,
+    pub(crate) file: &'a str,
+    pub(crate) text: &'a str,
+}
+
+impl Place<'_> {
+    /// A problem at this byte of the file.
+    pub(crate) fn problem(
+        &self,
+        offset: usize,
+        code: Code,
+        message: impl Into<String>,
+    ) -> PolicyProblem {
+        let (line, column) = position(self.text, offset);
+        PolicyProblem {
+            pack: self.pack.to_owned(),
+            file: self.file.to_owned(),
+            line,
+            column,
+            code,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// A problem that Cedar reports, at its own first label.
+    pub(crate) fn diagnostic(&self, found: &dyn Diagnostic, fallback: usize) -> PolicyProblem {
+        let label = found.labels().and_then(|mut labels| labels.next());
+        let offset = label.as_ref().map_or(fallback, |label| label.offset());
+        let mut message = found.to_string();
+        if let Some(detail) = label
+            .as_ref()
+            .and_then(|label| label.label())
+            .filter(|text| !message.contains(text))
+        {
+            message = format!("{message}: {detail}");
+        }
+        let mut problem = self.problem(offset, Code::BadCedar, message);
+        problem.help = found.help().map(|help| help.to_string());
+        problem
+    }
+
+    /// The problems that the TOML reader reports. `base` is where its text begins in the file.
+    pub(crate) fn toml(
+        &self,
+        errors: &[toml_span::Error],
+        base: usize,
+        code: Code,
+    ) -> Vec<PolicyProblem> {
+        errors
+            .iter()
+            .map(|error| self.toml_error(error, base, code))
+            .collect()
+    }
+
+    fn toml_error(&self, error: &toml_span::Error, base: usize, code: Code) -> PolicyProblem {
+        let mut offset = error.span.start;
+        let mut help = None;
+        let message = match &error.kind {
+            toml_span::ErrorKind::UnexpectedKeys { keys, expected } => {
+                if let Some((_, span)) = keys.first() {
+                    offset = span.start;
+                }
+                let names: Vec<String> = keys.iter().map(|(name, _)| format!("`{name}`")).collect();
+                help = Some(format!("known keys: {}", expected.join(", ")));
+                format!("unknown key {}", names.join(", "))
+            }
+            toml_span::ErrorKind::MissingField(name) => {
+                help = Some(format!("add `{name} = \"…\"`"));
+                format!("`{name}` is missing")
+            }
+            _ => error.to_string(),
+        };
+        let mut problem = self.problem(base.saturating_add(offset), code, message);
+        problem.help = help;
+        problem
+    }
+}
+
+impl PolicyProblem {
+    /// A problem that has no place in a file.
+    pub(crate) fn general(code: Code, message: impl Into<String>) -> Self {
+        Place {
+            pack: "",
+            file: "",
+            text: "",
+        }
+        .problem(0, code, message)
+    }
+
+    /// The same problem with the way to put it right.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Line and column, both from 1, of a byte offset.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let mut end = offset.min(text.len());
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    let before = text.get(..end).unwrap_or_default();
+    let line = before
+        .bytes()
+        .filter(|b| *b == b'\n')
+        .count()
+        .saturating_add(1);
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        .saturating_add(1);
+    (line, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters() {
+        let text = "aé\nxyz";
+        assert_eq!(position(text, 0), (1, 1));
+        assert_eq!(position(text, 2), (1, 2), "inside the second character");
+        assert_eq!(position(text, 4), (2, 1));
+        assert_eq!(position(text, 99), (2, 4));
+    }
+}

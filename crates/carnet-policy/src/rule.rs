@@ -1,0 +1,215 @@
+//! One rule of a pack: what it is called, what it rests on and what it reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cedar_policy::pst::{Effect, Template};
+use cedar_policy::{Policy, PolicyId};
+
+use crate::codes::Code;
+use crate::facts;
+use crate::outcome::Obligation;
+use crate::problem::{Place, PolicyProblem};
+use crate::syntax::{self, Condition};
+
+/// The annotations that a rule may carry.
+const ANNOTATIONS: [&str; 4] = ["id", "legal_source", "obligation", "title"];
+
+/// A rule that passed the checks which need no other rule.
+#[derive(Debug)]
+pub struct Rule {
+    pub(crate) id: Arc<str>,
+    pub(crate) title: Arc<str>,
+    pub(crate) legal_source: Option<Arc<str>>,
+    pub(crate) effect: Effect,
+    pub(crate) obligations: Vec<Obligation>,
+    pub(crate) conditions: Vec<Condition>,
+    /// The target's attributes that it reads.
+    pub(crate) reads: BTreeSet<String>,
+    /// The claims behind them.
+    pub(crate) claims: BTreeSet<&'static str>,
+    pub(crate) file: String,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+/// The rules of a pack by id.
+pub type Rules = BTreeMap<PolicyId, Rule>;
+
+impl Rule {
+    /// Its name, unique in the pack.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What it says, for a person.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The clause it puts into practice.
+    #[must_use]
+    pub fn legal_source(&self) -> Option<&str> {
+        self.legal_source.as_deref()
+    }
+
+    /// Whether it permits; otherwise it forbids.
+    #[must_use]
+    pub fn is_permit(&self) -> bool {
+        self.effect == Effect::Permit
+    }
+
+    /// Read a rule that Cedar has parsed.
+    pub(crate) fn read(place: &Place<'_>, policy: &Policy) -> Result<Self, Vec<PolicyProblem>> {
+        let offset = offset_of(policy);
+        let body = match policy.to_pst() {
+            Ok(parsed) => parsed.body().clone(),
+            Err(error) => {
+                return Err(vec![place.problem(
+                    offset,
+                    Code::BadCedar,
+                    error.to_string(),
+                )]);
+            }
+        };
+        let mut problems = Vec::new();
+        check_annotations(place, policy, offset, &body, &mut problems);
+        check_ancestry(place, offset, &body, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let conditions = syntax::conditions(&body);
+        let reads: BTreeSet<String> = conditions
+            .iter()
+            .flat_map(|found| syntax::reads(&found.expr))
+            .collect();
+        let claims = reads
+            .iter()
+            .flat_map(|path| facts::claims_of(path))
+            .copied()
+            .collect();
+        let start = place.problem(offset, Code::BadCedar, "");
+        let text = |key: &str| policy.annotation(key).map(Arc::from);
+        Ok(Self {
+            id: text("id").unwrap_or_default(),
+            title: text("title").unwrap_or_default(),
+            legal_source: text("legal_source"),
+            effect: body.effect,
+            obligations: Vec::new(),
+            conditions,
+            reads,
+            claims,
+            file: place.file.to_owned(),
+            line: start.line,
+            column: start.column,
+        })
+    }
+}
+
+/// Where the rule begins in its file.
+pub(crate) fn offset_of(policy: &Policy) -> usize {
+    policy.as_ref().loc().map_or(0, |loc| loc.start())
+}
+
+fn check_annotations(
+    place: &Place<'_>,
+    policy: &Policy,
+    offset: usize,
+    body: &Template,
+    problems: &mut Vec<PolicyProblem>,
+) {
+    let mut refuse = |code, message: String, help: String| {
+        problems.push(place.problem(offset, code, message).help(help));
+    };
+    let id = policy.annotation("id").unwrap_or_default();
+    if id.is_empty() {
+        refuse(
+            Code::RuleWithoutName,
+            "the rule has no name".to_owned(),
+            "add `@id(\"…\")` above it".to_owned(),
+        );
+    } else if !is_kebab(id) || Code::ALL.iter().any(|code| code.as_str() == id) {
+        let help =
+            "use lower-case letters, digits and hyphens, and none of Carnet's own codes".to_owned();
+        refuse(
+            Code::RuleWithoutName,
+            format!("`{id}` cannot be the name of a rule"),
+            help,
+        );
+    }
+    if policy.annotation("title").unwrap_or_default().is_empty() {
+        let help = "add `@title(\"…\")`: what the refused or permitted caller is told".to_owned();
+        refuse(
+            Code::RuleWithoutName,
+            format!("rule `{id}` has no title"),
+            help,
+        );
+    }
+    for (key, value) in policy.annotations() {
+        if !ANNOTATIONS.contains(&key) {
+            let help = format!("known annotations: @{}", ANNOTATIONS.join(", @"));
+            refuse(
+                Code::UnknownAnnotation,
+                format!("rule `{id}` carries the unknown annotation `@{key}`"),
+                help,
+            );
+        } else if key == "obligation" && body.effect == Effect::Forbid {
+            let message = format!("rule `{id}` is a forbid and carries an obligation");
+            refuse(
+                Code::ForbidWithObligation,
+                message,
+                "put `@obligation` on the permit".to_owned(),
+            );
+        } else if key == "obligation" {
+            let message =
+                format!("rule `{id}` carries the obligation `{value}`, which Carnet cannot meet");
+            refuse(
+                Code::UnknownObligation,
+                message,
+                "forbid the case, or remove the obligation".to_owned(),
+            );
+        }
+    }
+}
+
+/// Refuse a permit that asks for *some* ancestor where it means *all*.
+fn check_ancestry(
+    place: &Place<'_>,
+    offset: usize,
+    body: &Template,
+    problems: &mut Vec<PolicyProblem>,
+) {
+    if body.effect == Effect::Forbid {
+        return;
+    }
+    let conditions = syntax::conditions(body);
+    let asked = conditions
+        .iter()
+        .flat_map(|condition| syntax::ancestry_asked(&condition.expr));
+    let Some(entity) = asked
+        .into_iter()
+        .find(|uid| uid.ty.0.id.as_str() != "Model")
+    else {
+        return;
+    };
+    let message = format!(
+        "a permit may not rest on `resource in {entity}`: it asks whether some ancestor is there"
+    );
+    let help = "ask for all: `[\"…\"].containsAll(resource.weights_countries) && resource.weights_complete`, \
+                or turn the rule into a forbid";
+    problems.push(
+        place
+            .problem(offset, Code::PermitByAncestry, message)
+            .help(help),
+    );
+}
+
+fn is_kebab(id: &str) -> bool {
+    !id.starts_with('-')
+        && !id.ends_with('-')
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}

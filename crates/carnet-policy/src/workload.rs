@@ -1,0 +1,178 @@
+//! Who asks and for what: the caller's attributes and the kind of request, as policies see them.
+
+use serde::{Deserialize, Serialize};
+use toml_span::de_helpers::TableHelper;
+use toml_span::{DeserError, Value};
+
+use crate::facts::UNKNOWN;
+
+/// Who makes a request. Every text that the operator did not give is `unknown`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Workload {
+    /// Its name, unique in the configuration.
+    pub id: String,
+    /// The team that answers for it.
+    pub team: String,
+    /// Such as `government` or `health`.
+    pub sector: String,
+    /// Country in which it operates, ISO 3166-1 alpha-2.
+    pub country: Option<String>,
+    /// Nationality class of the people behind it, in the operator's words.
+    pub nationality: String,
+    /// Contracts in whose performance it runs.
+    pub contracts: Vec<String>,
+    /// Classes of data it may hold.
+    pub data_classes: Vec<String>,
+    /// Class of device or network it runs on.
+    pub device: String,
+    /// Free labels.
+    pub tags: Vec<String>,
+    /// What it is for.
+    pub purpose: String,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        let unknown = || UNKNOWN.to_owned();
+        Self {
+            id: unknown(),
+            team: unknown(),
+            sector: unknown(),
+            country: None,
+            nationality: unknown(),
+            contracts: Vec::new(),
+            data_classes: Vec::new(),
+            device: unknown(),
+            tags: Vec::new(),
+            purpose: unknown(),
+        }
+    }
+}
+
+impl<'de> toml_span::Deserialize<'de> for Workload {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        let mut table = TableHelper::new(value)?;
+        let mut text = |key| {
+            table
+                .optional::<String>(key)
+                .unwrap_or_else(|| UNKNOWN.to_owned())
+        };
+        let (id, team, sector) = (text("id"), text("team"), text("sector"));
+        let (nationality, device, purpose) = (text("nationality"), text("device"), text("purpose"));
+        let country = table.optional::<String>("country");
+        let mut list = |key| table.optional::<Vec<String>>(key).unwrap_or_default();
+        let (contracts, data_classes, tags) =
+            (list("contracts"), list("data_classes"), list("tags"));
+        table.finalize(None)?;
+        Ok(Self {
+            id,
+            team,
+            sector,
+            country,
+            nationality,
+            contracts,
+            data_classes,
+            device,
+            tags,
+            purpose,
+        })
+    }
+}
+
+/// The kind of request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Api {
+    /// A conversation in, a message out.
+    ChatCompletions,
+    /// A text to go on with.
+    Completions,
+    /// A text to turn into numbers.
+    Embeddings,
+    /// A conversation in the second dialect.
+    Messages,
+    /// A conversation with state and tools.
+    Responses,
+}
+
+impl Api {
+    /// All kinds.
+    pub const ALL: [Self; 5] = [
+        Self::ChatCompletions,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Messages,
+        Self::Responses,
+    ];
+
+    /// The word that policies see as `context.api`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat-completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Messages => "messages",
+            Self::Responses => "responses",
+        }
+    }
+}
+
+/// What of the request itself a decision may depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ask {
+    /// The kind of request.
+    pub api: Api,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+}
+
+impl Ask {
+    /// How many different asks there are.
+    pub(crate) const COUNT: usize = Api::ALL.len() * 2;
+
+    /// All of them, in the order of their indices.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Api::ALL
+            .into_iter()
+            .flat_map(|api| [false, true].map(|stream| Self { api, stream }))
+    }
+
+    /// Its place in [`Ask::all`].
+    pub(crate) fn index(self) -> usize {
+        (self.api as usize) * 2 + usize::from(self.stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ask_has_its_index() {
+        let all: Vec<Ask> = Ask::all().collect();
+        assert_eq!(all.len(), Ask::COUNT);
+        for (index, ask) in all.iter().enumerate() {
+            assert_eq!(ask.index(), index);
+        }
+    }
+
+    #[test]
+    fn words_are_the_same_for_policies_and_in_text() {
+        for api in Api::ALL {
+            assert_eq!(
+                serde_json::to_string(&api).unwrap(),
+                format!("\"{}\"", api.as_str())
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_unknown() {
+        let workload: Workload = serde_json::from_str(r#"{"id": "desk", "tags": ["a"]}"#).unwrap();
+        assert_eq!(workload.sector, "unknown");
+        assert_eq!(workload.country, None);
+        assert!(serde_json::from_str::<Workload>(r#"{"secktor": "x"}"#).is_err());
+    }
+}
