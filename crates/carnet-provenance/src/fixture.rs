@@ -71,7 +71,7 @@ pub(crate) fn files() -> Vec<SourceFile> {
         "#,
     ));
     files.push(file(
-        "fields/openai-chat.toml",
+        "fields/chat.toml",
         r#"
         known = ["model", "messages", "provider"]
         [[field]]

@@ -141,9 +141,10 @@ pub(crate) fn platform_name(name: &str) -> String {
         }
     }
     match name {
-        "amazon-bedrock" | "aws-bedrock" => "bedrock".to_owned(),
-        "google-vertex" | "vertexai" => "vertex".to_owned(),
-        "hf" | "hugging-face" => "huggingface".to_owned(),
+        // Gateways also put the cloud's name in front.
+        _ if name.ends_with("-bedrock") => "bedrock".to_owned(),
+        _ if name.ends_with("-vertex") => "vertex".to_owned(),
+        "hf" => "huggingface".to_owned(),
         "gguf" | "safetensors" => "file".to_owned(),
         _ => name.to_owned(),
     }

@@ -3,6 +3,7 @@
 //! An entry that loosens (removes a country, completes a line, adds `egress = "none"`) must say why,
 //! who wrote it and when it ends; after that day the registry's answer stands again.
 
+mod draft;
 mod loosening;
 mod read;
 
@@ -129,7 +130,7 @@ impl Overlay {
         today: Date,
     ) -> Result<Self, Vec<Problem>> {
         let problems = RefCell::new(Vec::new());
-        let mut draft = read::Draft::default();
+        let mut draft = draft::Draft::default();
         for file in files {
             read::file(&mut draft, &Doc::new(file, &problems));
         }

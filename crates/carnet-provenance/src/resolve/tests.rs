@@ -294,8 +294,8 @@ fn addresses_lead_to_hosts_label_by_label() {
 #[test]
 fn routing_fields_come_by_dialect_and_host() {
     let view = view();
-    assert!(!view.fields(None, "openai-chat").router);
-    let passer = view.fields(Some("passer"), "openai-chat");
+    assert!(!view.fields(None, "chat").router);
+    let passer = view.fields(Some("passer"), "chat");
     assert!(
         passer.router
             && passer.known.iter().any(|key| key == "messages")

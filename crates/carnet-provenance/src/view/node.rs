@@ -1,35 +1,16 @@
-//! Registry and overlay joined: what a question is put to. Immutable and cheap to share.
-
-use std::sync::Arc;
-
-use sha2::{Digest, Sha256};
+//! Records as registry and overlay describe them on one day: the operator's word, or else the
+//! registry's claim of that day, always with who stated it.
 
 use crate::claim::{Dated, Evidence, Horizon};
 use crate::country::Country;
 use crate::ids::{HostId, ModelId, ProducerId};
-use crate::key::key;
-use crate::overlay::{
-    BasePatch, Deployment, HostPatch, ModelPatch, Origin, Overlay, Patch, ProducerPatch,
-};
+use crate::overlay::{BasePatch, HostPatch, ModelPatch, Origin, Patch, ProducerPatch};
 use crate::registry::entry::{
-    BaseModel, Host, HostKind, LineageStatus, Model, Producer, TaughtBy, Teacher, Weights,
+    BaseModel, Host, HostKind, LineageStatus, Model, Producer, Publisher, Relation, TaughtBy,
+    Teacher, Weights,
 };
-use crate::registry::{FieldRules, Registry};
 
 static REGISTRY: Origin = Origin::Registry;
-
-/// See the module.
-#[derive(Clone, Debug)]
-pub struct View {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    registry: Arc<Registry>,
-    overlay: Overlay,
-    version: String,
-}
 
 /// A value with who stated it.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +33,7 @@ pub(crate) struct ModelNode<'v> {
 pub(crate) struct ProducerNode<'v> {
     pub(crate) id: &'v ProducerId,
     pub(crate) producer: Option<&'v Producer>,
-    patch: Option<&'v Patch<ProducerPatch>>,
+    pub(crate) patch: Option<&'v Patch<ProducerPatch>>,
 }
 
 /// A host as registry and overlay describe it on one day.
@@ -67,225 +48,8 @@ pub(crate) struct HostNode<'v> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Base<'v> {
     pub(crate) model: &'v ModelId,
-    pub(crate) relation: crate::Relation,
+    pub(crate) relation: Relation,
     pub(crate) component: &'v str,
-}
-
-impl View {
-    /// Join them. The overlay must have been checked against this registry.
-    #[must_use]
-    pub fn new(registry: Arc<Registry>, overlay: Overlay) -> Self {
-        let version = match overlay.digest() {
-            None => registry.version().to_owned(),
-            Some(digest) => {
-                let both = format!("{}\n{digest}", registry.version());
-                format!("sha256:{}", hex::encode(Sha256::digest(both.as_bytes())))
-            }
-        };
-        Self {
-            inner: Arc::new(Inner {
-                registry,
-                overlay,
-                version,
-            }),
-        }
-    }
-
-    /// `sha256:…` of registry and overlay.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        &self.inner.version
-    }
-
-    /// The registry beneath.
-    #[must_use]
-    pub fn registry(&self) -> &Arc<Registry> {
-        &self.inner.registry
-    }
-
-    /// Ids of all models, of registry and overlay.
-    pub fn models(&self) -> impl Iterator<Item = &ModelId> {
-        let own = self
-            .inner
-            .overlay
-            .models
-            .keys()
-            .filter(|id| self.inner.registry.model(id.as_str()).is_none());
-        self.inner
-            .registry
-            .models()
-            .map(|model| &model.id)
-            .chain(own)
-    }
-
-    /// Ids of all producers, of registry and overlay.
-    pub fn producers(&self) -> impl Iterator<Item = &ProducerId> {
-        let own = self
-            .inner
-            .overlay
-            .producers
-            .keys()
-            .filter(|id| self.inner.registry.producer(id.as_str()).is_none());
-        self.inner
-            .registry
-            .producers()
-            .map(|producer| &producer.id)
-            .chain(own)
-    }
-
-    /// Ids of all hosts, of registry and overlay.
-    pub fn hosts(&self) -> impl Iterator<Item = &HostId> {
-        let own = self
-            .inner
-            .overlay
-            .hosts
-            .keys()
-            .filter(|id| self.inner.registry.host(id.as_str()).is_none());
-        self.inner.registry.hosts().map(|host| &host.id).chain(own)
-    }
-
-    /// A host's id, if registry or overlay know it.
-    #[must_use]
-    pub fn host(&self, id: &str) -> Option<&HostId> {
-        let registry = self.inner.registry.host(id).map(|host| &host.id);
-        registry.or_else(|| self.inner.overlay.hosts.get_key_value(id).map(|(id, _)| id))
-    }
-
-    /// The groups a country belongs to.
-    #[must_use]
-    pub fn groups_of(&self, country: Country) -> Vec<&str> {
-        self.inner.registry.groups_of(country)
-    }
-
-    /// The host whose address this is.
-    #[must_use]
-    pub fn host_for_origin(&self, hostname: &str) -> Option<HostId> {
-        self.inner
-            .registry
-            .host_for_origin(hostname)
-            .map(|host| host.id.clone())
-    }
-
-    /// The routing fields of a dialect at a host.
-    #[must_use]
-    pub fn fields(&self, host: Option<&str>, dialect: &str) -> FieldRules {
-        let id = host.and_then(|id| self.host(id));
-        let mut rules = self.inner.registry.fields(id, dialect);
-        let patch = host.and_then(|id| self.inner.overlay.hosts.get(id));
-        // Only ever stricter: whether an entry has ended is not asked here.
-        rules.router |= patch.is_some_and(|patch| patch.says.kind == Some(HostKind::Router));
-        rules
-    }
-
-    /// Whether a word names a host, or the platform of one.
-    pub(crate) fn is_service(&self, word: &str) -> bool {
-        self.host(word).is_some()
-            || self
-                .inner
-                .registry
-                .hosts()
-                .any(|host| host.platform.as_deref() == Some(word))
-    }
-
-    pub(crate) fn model_node(&self, id: &str, horizon: &mut Horizon) -> Option<ModelNode<'_>> {
-        let model = self.inner.registry.model(id);
-        let entry = self
-            .inner
-            .overlay
-            .models
-            .get_key_value(id)
-            .filter(|(_, patch)| horizon.holds(&patch.valid));
-        let id = model.map(|model| &model.id).or(entry.map(|(id, _)| id))?;
-        Some(ModelNode {
-            id,
-            model,
-            patch: entry.map(|(_, patch)| patch),
-        })
-    }
-
-    pub(crate) fn producer_node(
-        &self,
-        id: &str,
-        horizon: &mut Horizon,
-    ) -> Option<ProducerNode<'_>> {
-        let producer = self.inner.registry.producer(id);
-        let entry = self
-            .inner
-            .overlay
-            .producers
-            .get_key_value(id)
-            .filter(|(_, patch)| horizon.holds(&patch.valid));
-        let id = producer
-            .map(|producer| &producer.id)
-            .or(entry.map(|(id, _)| id))?;
-        Some(ProducerNode {
-            id,
-            producer,
-            patch: entry.map(|(_, patch)| patch),
-        })
-    }
-
-    pub(crate) fn host_node(&self, id: &str, horizon: &mut Horizon) -> Option<HostNode<'_>> {
-        let host = self.inner.registry.host(id);
-        let entry = self
-            .inner
-            .overlay
-            .hosts
-            .get_key_value(id)
-            .filter(|(_, patch)| horizon.holds(&patch.valid));
-        let id = host.map(|host| &host.id).or(entry.map(|(id, _)| id))?;
-        Some(HostNode {
-            id,
-            host,
-            patch: entry.map(|(_, patch)| patch),
-        })
-    }
-
-    /// The operator's mapping of a name; one for this upstream goes before one for all.
-    pub(crate) fn deployment(
-        &self,
-        name: &str,
-        upstream: Option<&str>,
-        horizon: &mut Horizon,
-    ) -> Option<&Patch<Deployment>> {
-        let mut found: Option<&Patch<Deployment>> = None;
-        for patch in self
-            .inner
-            .overlay
-            .deployments
-            .iter()
-            .filter(|patch| patch.says.id == name)
-        {
-            let own = patch.says.upstream.as_deref();
-            if (own.is_none() || own == upstream)
-                && horizon.holds(&patch.valid)
-                && (found.is_none() || own.is_some())
-            {
-                found = Some(patch);
-            }
-        }
-        found
-    }
-
-    /// Models that only the operator describes and whose id or name has this key.
-    pub(crate) fn own_models_with_key(&self, wanted: &str, horizon: &mut Horizon) -> Vec<&ModelId> {
-        let mut found = Vec::new();
-        for (id, patch) in &self.inner.overlay.models {
-            let named = key(id.as_str()) == wanted
-                || patch
-                    .says
-                    .name
-                    .as_deref()
-                    .is_some_and(|name| key(name) == wanted);
-            if named
-                && self.inner.registry.model(id.as_str()).is_none()
-                && horizon.holds(&patch.valid)
-            {
-                found.push(id);
-            }
-        }
-        found
-    }
 }
 
 impl<'v, T> Said<'v, T> {
@@ -461,10 +225,7 @@ impl<'v> ModelNode<'v> {
         found
     }
 
-    pub(crate) fn publisher(
-        &self,
-        horizon: &mut Horizon,
-    ) -> Option<Said<'v, &'v crate::Publisher>> {
+    pub(crate) fn publisher(&self, horizon: &mut Horizon) -> Option<Said<'v, &'v Publisher>> {
         claimed(self.model.map(|model| &model.publisher), horizon)
     }
 }
