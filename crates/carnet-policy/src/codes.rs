@@ -72,6 +72,7 @@ codes! {
     TemplateRefused = "template-refused", Load, "a policy template was found where only static rules are read";
     UnknownAnnotation = "unknown-annotation", Load, "a rule carries an annotation that Carnet does not read";
     UnknownEntity = "unknown-entity", Load, "a rule names a country, group, producer or model that no fact speaks of";
+    UnknownFile = "unknown-file", Load, "a pack's folder holds a file that Carnet would not read";
     UnknownNotRuled = "unknown-not-ruled", Load, "a rule reads a fact that can be unknown and no rule says what happens then";
     UnknownObligation = "unknown-obligation", Load, "a permit carries an obligation that Carnet cannot meet";
 }

@@ -42,7 +42,7 @@ impl Default for DeciderOptions {
     fn default() -> Self {
         Self {
             shadow_every: 1_000,
-            cache_max: 10_000,
+            cache_max: 4_096,
         }
     }
 }

@@ -62,6 +62,7 @@ mod pack;
 mod problem;
 mod rule;
 mod run;
+mod shape;
 mod syntax;
 mod target;
 mod unknown;

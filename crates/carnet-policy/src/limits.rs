@@ -11,3 +11,9 @@ pub const COUNTERFACTUALS_MAX: usize = 8;
 
 /// Targets that are tried in search of a way out, so that a denial among thousands stays cheap.
 pub const COUNTERFACTUALS_TRIED_MAX: usize = 256;
+
+/// How deep brackets may nest in a rule. Cedar's parser overflows a stack of 2 MiB at about 200.
+pub const NESTING_MAX: usize = 64;
+
+/// Operators of one rule. A chain of them is a tree just as deep; a long list belongs in a set.
+pub const OPERATORS_MAX: usize = 256;

@@ -12,6 +12,7 @@ use crate::limits::{FILE_BYTES_MAX, RULES_MAX};
 use crate::pack::{MANIFEST, Manifest, Mode, Pack, PackSource};
 use crate::problem::{Place, PolicyProblem};
 use crate::rule::{Rule, Rules, offset_of};
+use crate::shape;
 use crate::unknown;
 
 /// Text of the Cedar schema, for editors and for the solver.
@@ -136,6 +137,11 @@ fn load_pack(source: &PackSource, schema: &Schema) -> Result<Pack, Vec<PolicyPro
             collect(cases::parse(&place), &mut problems, |read| {
                 read_cases.extend(read)
             });
+        } else if !file.ends_with(".md") {
+            // A rule in a file that nobody reads would be missed without a word.
+            let help = "a pack holds pack.toml, *.cedar, *.md and cases/*.md";
+            let message = "a pack has no such file";
+            problems.push(place.problem(0, Code::UnknownFile, message).help(help));
         }
     }
     if !source.files.iter().any(|(file, _)| file == MANIFEST) {
@@ -181,6 +187,11 @@ fn read_rules(
     rules: &mut Rules,
     problems: &mut Vec<PolicyProblem>,
 ) {
+    if let Some((offset, message)) = shape::excess(place.text) {
+        let help = "split the rule, or ask a set: `[\"…\", \"…\"].contains(…)`";
+        problems.push(place.problem(offset, Code::BadCedar, message).help(help));
+        return;
+    }
     let parsed = match place.text.parse::<PolicySet>() {
         Ok(parsed) => parsed,
         Err(errors) => {

@@ -254,7 +254,7 @@ fn the_remedy_that_is_offered_is_one() {
 #[test]
 fn packs_that_do_not_load() {
     let good = ("rules.cedar", BASE);
-    let table: [(&[(&str, &str)], &str); 9] = [
+    let table: [(&[(&str, &str)], &str); 11] = [
         (&[good], "bad-manifest p/pack.toml:1:1: the file is missing"),
         (
             &[(MANIFEST, "name = \"p\"\n"), good],
@@ -289,6 +289,14 @@ fn packs_that_do_not_load() {
         (
             &[(MANIFEST, MANIFEST_TEXT)],
             "no-permit p/rules.cedar:1:1: the pack permits nothing",
+        ),
+        (
+            &[(MANIFEST, MANIFEST_TEXT), good, ("more.ceder", "")],
+            "unknown-file p/more.ceder:1:1: a pack has no such file",
+        ),
+        (
+            &[(MANIFEST, MANIFEST_TEXT), good, ("sub/pack.toml", "")],
+            "unknown-file p/sub/pack.toml:1:1",
         ),
         (
             &[(MANIFEST, MANIFEST_TEXT), good, ("cases/a.md", "## A\n")],
@@ -376,5 +384,44 @@ fn no_text_of_a_rule_makes_the_loader_fall() {
     ] {
         let _ = rules(text);
         let _ = Policies::load(&[pack(&[(MANIFEST, text), ("cases/a.md", text)])]);
+    }
+}
+#[test]
+fn a_rule_that_is_too_deep_is_refused_before_it_is_parsed() {
+    let deep = |n: usize| format!("{}true{}", "(".repeat(n), ")".repeat(n));
+    let chain = |n: usize, with: &str| vec!["context.stream"; n].join(with);
+    let table = [
+        (deep(60), true),
+        (deep(5_000), false),
+        (chain(120, " && "), true),
+        (chain(120, " || "), true),
+        (chain(5_000, " || "), false),
+        (
+            format!(
+                "{}true{}",
+                "if context.stream then ".repeat(100),
+                " else false".repeat(100)
+            ),
+            true,
+        ),
+        (
+            format!(
+                "{}true{}",
+                "if context.stream then ".repeat(5_000),
+                " else false".repeat(5_000)
+            ),
+            false,
+        ),
+        (
+            format!("{}{}{}", "[".repeat(5_000), "1", "]".repeat(5_000)),
+            false,
+        ),
+    ];
+    for (body, loads) in table {
+        let text = format!(
+            "{BASE}@id(\"r\") @title(\"R\") permit (principal, action, resource) when {{ resource.identified && ({body}) }};"
+        );
+        let result = rules(&text);
+        assert_eq!(result.is_ok(), loads, "{:.80}\n{:?}", body, result.err());
     }
 }
