@@ -450,7 +450,10 @@ fn field_rules(
     view: &View,
     upstreams: &[Arc<Upstream>],
 ) -> Result<(Watch, HashMap<Arc<str>, Fields>), WatchError> {
-    let mut paths: Vec<String> = vec![openai::MODEL.to_owned(), openai::STREAM.to_owned()];
+    let mut paths: Vec<String> = openai::WATCHED
+        .iter()
+        .map(|path| (*path).to_owned())
+        .collect();
     let mut bound = HashMap::new();
     let mut known_anywhere: Vec<String> = Vec::new();
     for upstream in upstreams {

@@ -91,19 +91,17 @@ impl Default for Metrics {
                 .map(|outcome| {
                     (
                         *outcome,
-                        requests
-                            .get_or_create(&ByOutcome {
-                                outcome: OutcomeLabel(*outcome),
-                            })
-                            .clone(),
+                        requests.get_or_create_owned(&ByOutcome {
+                            outcome: OutcomeLabel(*outcome),
+                        }),
                     )
                 })
                 .collect(),
             permits: decisions
-                .get_or_create(&ByDecision { decision: "permit" })
+                .get_or_create_owned(&ByDecision { decision: "permit" })
                 .clone(),
             denials: decisions
-                .get_or_create(&ByDecision { decision: "deny" })
+                .get_or_create_owned(&ByDecision { decision: "deny" })
                 .clone(),
             rules,
             strangers: Counter::default(),

@@ -66,7 +66,7 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ResolveArgs {
     /// Model ids; `-` reads ids or JSON Lines {"id","platform","host"} from standard input.
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "MODEL")]
     pub(crate) ids: Vec<String>,
     /// Grammar of the ids (bedrock, azure, vertex, openrouter, ollama, huggingface …).
     #[arg(long, value_name = "P")]
@@ -104,7 +104,7 @@ pub(crate) struct Facts {
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Model id.
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "MODEL")]
     pub(crate) id: String,
     /// A workload of the configuration.
     #[arg(long, value_name = "NAME", conflicts_with = "set")]

@@ -15,6 +15,8 @@ use crate::trouble::{Trouble, Troubles};
 const CONFIG: &str = include_str!("../assets/demo.toml");
 /// What the operator would write to let the local model through.
 const OWN_CONFIG: &str = include_str!("../assets/demo-carnet.toml");
+/// What the first start says, with places in braces.
+const GREETING: &str = include_str!("../assets/demo.txt");
 const OWN_OVERLAY: &str = include_str!("../assets/demo-overlay.toml");
 
 /// The demonstration's configuration, checked like any other.
@@ -54,40 +56,14 @@ pub(crate) fn prepare_key(state: &State, store: &Store, now: Timestamp) -> Resul
 /// Say what was done, and what to try.
 pub(crate) fn announce(state: &State, data: SocketAddr, wanted: &Path) {
     let key = state.demo_key();
-    let key = key.display();
-    out::answer(format_args!(
-        r#"carnet {} is ready, as a demonstration: there is no `{}`.
-
-It made a key for the workload `demo` ({key}, readable for you only), took the pack `default`
-(known model on a known host: permit; anything unknown: deny), and offers one model of a server on
-this machine, http://127.0.0.1:11434/v1. Nobody told Carnet whose machine this is, so:
-
-1. A request that is refused, with the reason and the lines that would settle it:
-
-   curl -s http://{data}/v1/chat/completions -H "Authorization: Bearer $(cat {key})" \
-     -H "Content-Type: application/json" \
-     -d '{{"model":"llama3.3:70b","messages":[{{"role":"user","content":"Hello"}}]}}'
-
-2. A request that is served: write these two files, then start again with `carnet serve`.
-
-   carnet.toml:
-{}
-   overlay.toml (whose machine it is, in your name):
-{}
-   curl -s http://{data}/v1/chat/completions -H "Authorization: Bearer $(cat {key})" \
-     -H "Content-Type: application/json" \
-     -d '{{"model":"llama3.3:70b","messages":[{{"role":"user","content":"Hello"}}]}}'
-
-3. The evidence:
-
-   carnet audit show
-   carnet audit verify
-"#,
-        env!("CARGO_PKG_VERSION"),
-        wanted.display(),
-        indented(OWN_CONFIG),
-        indented(OWN_OVERLAY),
-    ));
+    let text = GREETING
+        .replace("{version}", env!("CARGO_PKG_VERSION"))
+        .replace("{wanted}", &wanted.display().to_string())
+        .replace("{key}", &key.display().to_string())
+        .replace("{data}", &data.to_string())
+        .replace("{config}", indented(OWN_CONFIG).trim_end())
+        .replace("{overlay}", indented(OWN_OVERLAY).trim_end());
+    out::raw(&text);
 }
 
 fn indented(text: &str) -> String {

@@ -24,10 +24,12 @@ pub(crate) struct Chat {
     pub(crate) stream: bool,
 }
 
-/// The two paths that every generation watches, before those of its upstreams.
-pub(crate) const MODEL: &str = "model";
-/// See [`MODEL`].
-pub(crate) const STREAM: &str = "stream";
+const MODEL: &str = "model";
+const STREAM: &str = "stream";
+
+/// The paths that every generation watches, before those of its upstreams. The messages are among
+/// them because two readers must not see two different prompts.
+pub(crate) const WATCHED: [&str; 3] = [MODEL, STREAM, "messages"];
 
 /// Read a chat request; nothing in it is trusted before the strict scan has passed.
 pub(crate) fn read(body: Bytes, watch: &Watch) -> Result<Chat, Fault> {

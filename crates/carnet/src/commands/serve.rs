@@ -101,12 +101,13 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     let bound = addresses(&data, &admin_socket)?;
     // Before anybody is told that we run, so that a signal right after that finds its handler.
     let signals = Signals::new()?;
-    let stop = CancellationToken::new();
+    let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(admin.clone().serve_unix(socket, stop.clone()));
-    tasks.spawn(admin.serve_tcp(admin_socket, stop.clone()));
-    tasks.spawn(reloader.run(folders, stop.clone()));
-    tasks.spawn(record_strangers(gateway.clone(), stop.clone()));
+    // The admin side outlives the draining: a key revoked meanwhile still cuts its answers.
+    tasks.spawn(admin.clone().serve_unix(socket, ended.clone()));
+    tasks.spawn(admin.serve_tcp(admin_socket, ended.clone()));
+    tasks.spawn(reloader.run(folders, ended.clone()));
+    tasks.spawn(record_strangers(gateway.clone(), ended.clone()));
     announce(
         args,
         &config,
@@ -124,6 +125,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     if cut > 0 {
         out::note(format_args!("{cut} connections had to be cut"));
     }
+    ended.cancel();
     while tasks.join_next().await.is_some() {}
     gateway.record_strangers();
     gateway.record_stop();
