@@ -18,6 +18,18 @@ mod tests;
 
 use crate::key::without_storage;
 
+/// Platforms with a grammar of their own; every other one is read as plain names.
+pub(crate) const PLATFORMS: &[&str] = &[
+    "azure",
+    "bedrock",
+    "file",
+    "fireworks",
+    "huggingface",
+    "ollama",
+    "openrouter",
+    "vertex",
+];
+
 /// An id taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reading {
@@ -162,7 +174,7 @@ fn hint(id: &str, is_service: &dyn Fn(&str) -> bool, reading: &mut Reading) -> O
     } else if huggingface::looks_like(id) {
         "huggingface".to_owned()
     } else if id.contains('/')
-        && (is_service(&platform_name(first)) || is_grammar(&platform_name(first)))
+        && (is_service(&platform_name(first)) || PLATFORMS.contains(&platform_name(first).as_str()))
     {
         platform_name(first)
     } else if !id.contains('/') && id.contains(':') && !id.starts_with("ft:") {
@@ -174,13 +186,6 @@ fn hint(id: &str, is_service: &dyn Fn(&str) -> bool, reading: &mut Reading) -> O
         "the form of the id hints at the platform `{found}`"
     ));
     Some(found)
-}
-
-fn is_grammar(name: &str) -> bool {
-    matches!(
-        name,
-        "azure" | "bedrock" | "fireworks" | "huggingface" | "ollama" | "openrouter" | "vertex"
-    )
 }
 
 /// The id without a first part that only repeats the platform. A name must be left.

@@ -4,6 +4,7 @@
 use jiff::civil::Date;
 
 use crate::claim::Horizon;
+use crate::grammar;
 use crate::ids::ModelId;
 use crate::key::key;
 use crate::overlay::{Deployment, HostPatch, ModelPatch, ProducerPatch};
@@ -13,17 +14,27 @@ use crate::registry::{Owner, Registry};
 /// A message with its help.
 pub(super) type Mistake = (String, String);
 
-/// Mapping a free name is not loosening; giving a known name another meaning is.
+/// Mapping a free name is not loosening; giving a known name another meaning is. The overlay does
+/// not say which platform the upstream speaks, so the name is read as each of them would.
 pub(super) fn deployment(says: &Deployment, registry: &Registry) -> Vec<&'static str> {
-    let known = registry
-        .index()
-        .anywhere(&says.id)
-        .any(|hit| hit.owner != Owner::Model(says.model.clone()))
-        || registry
-            .index()
-            .with_key(&key(&says.id))
-            .iter()
-            .any(|model| *model != says.model);
+    let index = registry.index();
+    let is_other = |name: &str| {
+        let alias = index
+            .all(name)
+            .any(|hit| hit.owner != Owner::Model(says.model.clone()));
+        alias
+            || index
+                .with_key(&key(name))
+                .iter()
+                .any(|model| *model != says.model)
+    };
+    let platforms = grammar::PLATFORMS
+        .iter()
+        .map(|name| Some(*name))
+        .chain([None]);
+    let known = platforms
+        .flat_map(|platform| grammar::read(&says.id, platform, &|_| false).forms)
+        .any(|form| is_other(&form));
     if known {
         vec!["gives a name that the registry knows another meaning"]
     } else {

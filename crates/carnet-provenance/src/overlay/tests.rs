@@ -112,6 +112,27 @@ fn what_loosens_must_be_explained() {
 }
 
 #[test]
+fn a_known_name_keeps_its_meaning_however_it_is_written() {
+    for id in [
+        "alder-r1:8b",
+        "us.alder.r1-v1:0",
+        "alder/alder-r1:free",
+        "hub/ALDER_R1-GGUF",
+        "alder-chat",
+    ] {
+        let problems = refused(&format!(
+            "[[deployment]]\nid = \"{id}\"\nmodel = \"birch-70b\""
+        ));
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.contains("another meaning")),
+            "{id}: {problems:?}"
+        );
+    }
+}
+
+#[test]
 fn what_only_tightens_needs_no_reason() {
     for text in [
         "[[model]]\nid = \"birch-70b\"\nbase_models = [{ model = \"alder-base\", relation = \"finetune\" }]",

@@ -107,6 +107,11 @@ impl Index {
             .filter(move |hit| hit.platform == platform)
     }
 
+    /// Every alias with this name.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &Hit> {
+        self.aliases.get(name).into_iter().flatten()
+    }
+
     /// Every alias with this name on platforms whose names mean the same elsewhere.
     pub(crate) fn anywhere(&self, name: &str) -> impl Iterator<Item = &Hit> {
         let common = |hit: &&Hit| !OWN_NAMES.contains(&hit.platform.as_str());
