@@ -102,7 +102,7 @@ pub(crate) fn read(id: &str, platform: Option<&str>, is_service: &dyn Fn(&str) -
     let mut reading = Reading::default();
     let platform = platform
         .map(platform_name)
-        .or_else(|| hint(&lower, is_service, &mut reading));
+        .or_else(|| hint(&lower, is_service));
     let mut rest = lower.as_str();
     if let Some(name) = platform.as_deref() {
         reading.form(rest);
@@ -163,7 +163,7 @@ pub(crate) fn platform_name(name: &str) -> String {
 }
 
 /// What the id itself gives away about its platform. A hint, not a proof.
-fn hint(id: &str, is_service: &dyn Fn(&str) -> bool, reading: &mut Reading) -> Option<String> {
+fn hint(id: &str, is_service: &dyn Fn(&str) -> bool) -> Option<String> {
     let first = id.split('/').next().unwrap_or_default();
     let found = if file::looks_like(id) {
         "file".to_owned()
@@ -182,9 +182,6 @@ fn hint(id: &str, is_service: &dyn Fn(&str) -> bool, reading: &mut Reading) -> O
     } else {
         return None;
     };
-    reading.step(format!(
-        "the form of the id hints at the platform `{found}`"
-    ));
     Some(found)
 }
 

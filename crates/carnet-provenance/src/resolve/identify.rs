@@ -159,6 +159,11 @@ impl<'v> Search<'v, '_> {
             Owner::Moving(id) => id.clone(),
         });
         self.step(format!("`{form}` is an alias {place}"));
+        for owner in &owners {
+            if let Owner::Moving(id) = owner {
+                self.step(format!("`{id}` is a name that moves"));
+            }
+        }
         if !one {
             self.step("platforms mean different models by it: not identified");
         }
@@ -204,7 +209,6 @@ impl<'v> Search<'v, '_> {
     }
 
     fn moving(&mut self, moving: &'v MovingAlias, found: &mut Vec<Found<'v>>) {
-        self.step(format!("`{}` is a name that moves", moving.id));
         for target in &moving.targets {
             if !self.horizon.holds(&target.valid) {
                 continue;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::claim::Confidence;
 use crate::registry::entry::{LineageStatus, Weights};
-use crate::resolution::{Ancestor, Candidate, Resolution};
+use crate::resolution::{Ancestor, Candidate, Party, Resolution};
 use crate::resolve::Query;
 
 pub(super) fn join(
@@ -19,7 +19,7 @@ pub(super) fn join(
         id: query.id.to_owned(),
         canonical,
         platform,
-        producer: same(&candidates, |one| one.producer.clone()).flatten(),
+        producer: maker(&candidates),
         publisher: same(&candidates, |one| one.publisher.clone()).flatten(),
         weights: same(&candidates, |one| one.weights).unwrap_or(Weights::Unknown),
         licence: same(&candidates, |one| one.licence.clone()).flatten(),
@@ -73,6 +73,15 @@ fn each<T: PartialEq + Clone>(
         }
     }
     found
+}
+
+/// The producer, if all candidates have the same; the least sure claim speaks for all.
+fn maker(candidates: &[Candidate]) -> Option<Party> {
+    same(candidates, |one| {
+        one.producer.as_ref().map(|party| party.id.clone())
+    })?;
+    let parties = candidates.iter().filter_map(|one| one.producer.as_ref());
+    parties.min_by_key(|party| party.confidence).cloned()
 }
 
 /// Every ancestor of every candidate once, nearest first.

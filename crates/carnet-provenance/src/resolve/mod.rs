@@ -76,7 +76,7 @@ impl View {
             } else if of_host.is_some() {
                 "the host's"
             } else {
-                "a hint"
+                "hinted at by the form of the id"
             };
             reading
                 .steps

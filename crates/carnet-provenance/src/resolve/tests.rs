@@ -184,6 +184,19 @@ fn a_name_with_several_models_has_all_of_them() {
 }
 
 #[test]
+fn candidates_of_one_maker_have_that_maker() {
+    let mut files = files();
+    files.push(file(
+        "aliases/pair.toml",
+        "alias = [{ platform = \"*\", id = \"pair\" }]\ntarget = [{ model = \"alder-base\", SAID }, { model = \"alder-r1\", SAID }]",
+    ));
+    let view = View::new(Registry::parse(&files).unwrap().into(), Overlay::default());
+    let answer = view.resolve(&asking("pair"));
+    assert_eq!(answer.candidates.len(), 2);
+    assert_eq!(answer.producer.unwrap().name, "alder");
+}
+
+#[test]
 fn the_host_answers_where_and_under_whose_law() {
     let view = view();
     let all = view.resolve(&at("cloud", "alder.r1-v1:0")).hosting.unwrap();
