@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::claim::{Confidence, Evidence, Horizon};
 use crate::country::Country;
 use crate::grammar::Reading;
-use crate::overlay::{HostPatch, OPERATOR, Origin};
+use crate::overlay::{OPERATOR, Origin};
 use crate::registry::entry::{Egress, HostKind, Region};
 use crate::resolution::{Fact, Hosting};
 use crate::resolve::Query;
@@ -95,36 +95,11 @@ fn unknown(steps: &mut Vec<String>, why: &str) -> Place {
 impl<'v> Look<'v, '_> {
     fn hosting(&mut self, view: &'v View, regions: Regions) -> Hosting {
         let node = self.node;
-        let operator = node.field(
-            self.horizon,
-            |own| own.operator.as_deref(),
-            |host| &host.operator,
-            |value| value.name.as_str(),
-        );
-        let country = node.field(
-            self.horizon,
-            |own| own.country,
-            |host| &host.country,
-            |value| *value,
-        );
-        let parent = node.field(
-            self.horizon,
-            |own| own.parent_country,
-            |host| &host.parent_country,
-            |value| *value,
-        );
-        let retention = node.field(
-            self.horizon,
-            |own| own.retention.as_deref(),
-            |host| &host.retention,
-            String::as_str,
-        );
-        let egress = node.field(
-            self.horizon,
-            |own| own.egress,
-            |host| &host.egress,
-            |value| *value,
-        );
+        let operator = node.operator(self.horizon);
+        let country = node.country(self.horizon);
+        let parent = node.parent_country(self.horizon);
+        let retention = node.retention(self.horizon);
+        let egress = node.egress(self.horizon);
         self.host_fact();
         let vouched = self.vouched();
         let mut parents = BTreeSet::new();
@@ -134,17 +109,7 @@ impl<'v> Look<'v, '_> {
             self.law(parent, "the ultimate parent's country", &mut parents);
         }
         self.operator_as_producer(view, &mut parents);
-        self.gap_if(!regions.known, "the regions are not all known");
-        self.gap_if(node.kind() == Some(HostKind::Router), "it is a router");
-        self.gap_if(
-            node.patch
-                .is_some_and(|patch| patch.says.complete == Some(false)),
-            "the operator says so",
-        );
-        self.gap_if(
-            node.host.is_none() && vouched.is_none(),
-            "the operator does not say that it is complete",
-        );
+        self.gaps(regions.known, vouched.is_some());
         let complete = self.gaps.is_empty();
         let jurisdictions: BTreeSet<Country> = parents.union(&regions.countries).copied().collect();
         self.rest(egress.map(|said| said.map(Egress::as_str)), "egress");
@@ -177,6 +142,22 @@ impl<'v> Look<'v, '_> {
             kind: node.kind(),
             egress: egress.map_or(Egress::Unknown, |said| said.value),
         }
+    }
+
+    /// What keeps the place from being complete, beside an unknown country of those who run it.
+    fn gaps(&mut self, regions_known: bool, vouched: bool) {
+        self.gap_if(!regions_known, "the regions are not all known");
+        self.gap_if(self.node.kind() == Some(HostKind::Router), "it is a router");
+        self.gap_if(
+            self.node
+                .patch
+                .is_some_and(|patch| patch.says.complete == Some(false)),
+            "the operator says so",
+        );
+        self.gap_if(
+            self.node.host.is_none() && !vouched,
+            "the operator does not say that it is complete",
+        );
     }
 
     /// The regions in which it may run: those of the profile, else the one asked for, else all. A
@@ -282,13 +263,7 @@ impl<'v> Look<'v, '_> {
     }
 
     fn all_known(&mut self) -> bool {
-        let own = |patch: &'v HostPatch| patch.complete.filter(|complete| *complete);
-        let Some(said) = self.node.field(
-            self.horizon,
-            own,
-            |host| &host.regions_known,
-            |value| *value,
-        ) else {
+        let Some(said) = self.node.regions_known(self.horizon) else {
             return false;
         };
         self.trust(said.evidence.confidence);
@@ -296,7 +271,7 @@ impl<'v> Look<'v, '_> {
     }
 
     /// The operator's word that everything is told.
-    fn vouched(&mut self) -> Option<&'v Origin> {
+    fn vouched(&self) -> Option<&'v Origin> {
         self.node
             .patch
             .filter(|patch| patch.says.complete == Some(true))

@@ -6,8 +6,8 @@ use crate::country::Country;
 use crate::ids::{HostId, ModelId, ProducerId};
 use crate::overlay::{BasePatch, HostPatch, ModelPatch, Origin, Patch, ProducerPatch};
 use crate::registry::entry::{
-    BaseModel, Host, HostKind, LineageStatus, Model, Producer, Publisher, Relation, TaughtBy,
-    Teacher, Weights,
+    BaseModel, Egress, Host, HostKind, LineageStatus, Model, Producer, Publisher, Relation,
+    TaughtBy, Teacher, Weights,
 };
 
 static REGISTRY: Origin = Origin::Registry;
@@ -248,8 +248,60 @@ impl<'v> ProducerNode<'v> {
 }
 
 impl<'v> HostNode<'v> {
+    pub(crate) fn operator(&self, horizon: &mut Horizon) -> Option<Said<'v, &'v str>> {
+        let own = |own: &'v HostPatch| own.operator.as_deref();
+        self.field(
+            horizon,
+            own,
+            |host| &host.operator,
+            |value| value.name.as_str(),
+        )
+    }
+
+    pub(crate) fn country(&self, horizon: &mut Horizon) -> Option<Said<'v, Country>> {
+        self.field(
+            horizon,
+            |own| own.country,
+            |host| &host.country,
+            |value| *value,
+        )
+    }
+
+    pub(crate) fn parent_country(&self, horizon: &mut Horizon) -> Option<Said<'v, Country>> {
+        self.field(
+            horizon,
+            |own| own.parent_country,
+            |host| &host.parent_country,
+            |value| *value,
+        )
+    }
+
+    pub(crate) fn retention(&self, horizon: &mut Horizon) -> Option<Said<'v, &'v str>> {
+        self.field(
+            horizon,
+            |own| own.retention.as_deref(),
+            |host| &host.retention,
+            String::as_str,
+        )
+    }
+
+    pub(crate) fn egress(&self, horizon: &mut Horizon) -> Option<Said<'v, Egress>> {
+        self.field(
+            horizon,
+            |own| own.egress,
+            |host| &host.egress,
+            |value| *value,
+        )
+    }
+
+    /// Whether the regions listed are all; the operator's word that the place is complete says so.
+    pub(crate) fn regions_known(&self, horizon: &mut Horizon) -> Option<Said<'v, bool>> {
+        let own = |own: &'v HostPatch| own.complete.filter(|complete| *complete);
+        self.field(horizon, own, |host| &host.regions_known, |value| *value)
+    }
+
     /// One field: the operator's word, or else the registry's claim of the day.
-    pub(crate) fn field<T: 'v, U>(
+    fn field<T: 'v, U>(
         &self,
         horizon: &mut Horizon,
         own: impl FnOnce(&'v HostPatch) -> Option<U>,
