@@ -284,8 +284,9 @@ impl<'v> Search<'v, '_> {
     fn name_counts(&mut self, model: &ModelId) -> bool {
         match (self.reading.names, &self.reading.namespace) {
             (Names::Anybodys, _) => false,
-            (Names::Services, _) | (Names::Namespaced, None) => true,
-            (Names::Namespaced, Some(namespace)) => {
+            (Names::Services | Names::Namespaced, None) => true,
+            // Services serve uploads too: an organisation in front must be the maker's.
+            (Names::Services | Names::Namespaced, Some(namespace)) => {
                 let node = self.view.model_node(model.as_str(), self.horizon);
                 let producer = node.and_then(|node| node.producer(self.horizon));
                 producer.is_some_and(|said| {

@@ -86,7 +86,8 @@ fn names_are_found_by_alias_key_and_guess() {
             Some("alder-r1"),
             true,
         ),
-        (on("anyone", "Vendor/ALDER_R1-fp8"), Some("alder-r1"), true),
+        (on("anyone", "Alder/ALDER_R1-fp8"), Some("alder-r1"), true),
+        (on("anyone", "Vendor/ALDER_R1-fp8"), Some("alder-r1"), false),
         (
             on("huggingface", "birch-ai/Birch-70B-Instruct-GGUF"),
             Some("birch-70b"),
