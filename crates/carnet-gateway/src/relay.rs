@@ -79,7 +79,7 @@ impl Relay {
             .unwrap_or_default();
         let framing = Framing::of_content_type(kind);
         let now = Instant::now();
-        Self {
+        let mut relay = Self {
             upstream,
             record: Some(record),
             sniff: Some(ReportedModel::new(framing)),
@@ -89,7 +89,12 @@ impl Relay {
             idle_timeout,
             last_piece: now,
             upstream_name,
+        };
+        // Nobody asks for the pieces of an answer that has none.
+        if relay.upstream.is_end_stream() {
+            relay.finish(Outcome::Completed);
         }
+        relay
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
@@ -105,6 +110,11 @@ impl Relay {
             );
         }
         match Pin::new(&mut self.upstream).poll_frame(cx) {
+            // Trailers are headers that came late, and no dialect has any: they end the answer unread.
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => {
+                self.finish(Outcome::Completed);
+                Poll::Ready(None)
+            }
             Poll::Ready(Some(Ok(frame))) => {
                 self.last_piece = Instant::now();
                 if let Some(piece) = frame.data_ref() {
