@@ -42,12 +42,20 @@ pub(crate) struct Relay {
     record: Option<OpenRecord>,
     sniff: Option<ReportedModel>,
     events: bool,
+    /// Whether an event has begun and not yet ended.
+    torn: bool,
     revoked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
     last_piece: Instant,
     upstream_name: std::sync::Arc<str>,
 }
+
+/// How a piece ends that leaves no event open. One that is cut within these bytes only costs a
+/// further empty line, which readers pass over.
+const ENDS_OF_EVENT: [&[u8]; 2] = [b"\n\n", b"\r\n\r\n"];
+/// Ends an event of which only the beginning came.
+const END_OF_TORN: &[u8] = b"\n\n";
 
 impl ResponseBody {
     /// A body that is complete already.
@@ -84,6 +92,7 @@ impl Relay {
             record: Some(record),
             sniff: Some(ReportedModel::new(framing)),
             events: framing == Framing::EventStream,
+            torn: false,
             revoked,
             idle: Box::pin(sleep_until(now + idle_timeout)),
             idle_timeout,
@@ -119,6 +128,7 @@ impl Relay {
                 self.last_piece = Instant::now();
                 if let Some(piece) = frame.data_ref() {
                     record.passed_on(piece.len());
+                    self.torn = !ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end));
                     match self.sniff.as_mut().map(|sniff| sniff.push(piece)) {
                         None | Some(Reported::Pending) => {}
                         Some(Reported::Absent(_)) => self.sniff = None,
@@ -183,7 +193,15 @@ impl Relay {
         };
         // An announced length leaves no room for a further event.
         let room = self.events && self.upstream.size_hint().exact().is_none();
-        let event = room.then(|| Stop::Fault(fault).event(record.id()));
+        let event = room.then(|| {
+            let event = Stop::Fault(fault).event(record.id());
+            if self.torn {
+                // Else it would be read as the rest of a line that has begun.
+                [END_OF_TORN, event.as_ref()].concat().into()
+            } else {
+                event
+            }
+        });
         record.finish(outcome);
         Poll::Ready(Some(match event {
             Some(event) => Ok(Frame::data(event)),
