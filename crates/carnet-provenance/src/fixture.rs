@@ -274,6 +274,10 @@ fn hosts() -> Vec<SourceFile> {
             "name = \"Orphan\"\nkind = \"inference\"\ncountry = { value = \"QY\", SAID }\nregions_known = { value = true, SAID }\nregion = [{ id = \"a\", country = \"QY\" }]",
         ),
         file(
+            "hosts/roamer.toml",
+            "name = \"Roamer\"\nkind = \"inference\"\ncountry = { value = \"QY\", SAID }\nparent_country = { value = \"QY\", SAID }\nregions_known = { value = false, SAID }\nregion = [{ id = \"a\", country = \"QY\" }, { id = \"b\", country = \"QX\" }]",
+        ),
+        file(
             "hosts/passer.toml",
             "name = \"Passer\"\nkind = \"router\"\nplatform = \"openrouter\"\ncountry = { value = \"QY\", SAID }\nparent_country = { value = \"QY\", SAID }\nregions_known = { value = true, SAID }\nregion = [{ id = \"a\", country = \"QY\" }]",
         ),

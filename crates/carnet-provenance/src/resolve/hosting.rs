@@ -170,6 +170,12 @@ impl<'v> Look<'v, '_> {
     ) -> Regions {
         let sites = self.sites();
         let asked = query.region.or(reading.region.as_deref());
+        // Where a host does not keep to its regions, naming one does not bind it: a deployment made in
+        // one may be served in others.
+        let binding = reading.profile.is_some() || asked.is_none() || self.all_known();
+        if !binding {
+            steps.push("the host is not bound to the region named: others may serve".to_owned());
+        }
         let wanted = match (&reading.profile, asked) {
             (Some(prefix), _) => match self.profile(prefix) {
                 Some(regions) => regions,
@@ -194,7 +200,7 @@ impl<'v> Look<'v, '_> {
                 "the host lists no region `{id}`: where it runs is unknown"
             ));
         }
-        let known = unlisted.is_none();
+        let known = unlisted.is_none() && binding;
         let chosen: Vec<Site<'v>> = sites
             .into_iter()
             .filter(|site| wanted.contains(&site.id))

@@ -276,6 +276,21 @@ fn a_half_known_host_is_not_complete() {
 }
 
 #[test]
+fn a_region_completes_only_a_host_that_is_bound_to_it() {
+    let view = view();
+    let in_region = |host, region| {
+        let query = Query {
+            region: Some(region),
+            ..at(host, "alder-r1")
+        };
+        view.resolve(&query).hosting.unwrap().complete
+    };
+    assert!(in_region("cloud", "us-east-1"));
+    assert!(!in_region("cloud", "us-east-9"));
+    assert!(!in_region("roamer", "a"));
+}
+
+#[test]
 fn a_cloud_tag_leaves_the_machine() {
     let answer = view().resolve(&at("box", "alder-r1:671b-cloud"));
     assert_eq!(answer.hosting.unwrap().host.as_str(), "ollama-cloud");
