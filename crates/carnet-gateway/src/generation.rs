@@ -10,7 +10,7 @@ use carnet_policy::{
     Ask, CacheCounters, Decider, DeciderOptions, Decision, Policies, PolicyProblem, Principal,
     Target, TargetSpec,
 };
-use carnet_provenance::{Query, View};
+use carnet_provenance::{Query, Resolution, View};
 use carnet_wire::json::{Watch, WatchError};
 use http::header::{HeaderName, HeaderValue};
 use jiff::Timestamp;
@@ -256,6 +256,17 @@ impl Generation {
         self.rules.fields.get(upstream)
     }
 
+    /// Whether it would be permitted: for lists, with no permit to spend.
+    pub(crate) fn permits(
+        &self,
+        principal: &Principal,
+        target: &Target,
+        ask: &Ask,
+        now: Timestamp,
+    ) -> bool {
+        self.rules.decider.permits(principal, target, ask, now)
+    }
+
     pub(crate) fn decide(
         &self,
         principal: &Principal,
@@ -293,39 +304,14 @@ impl Rules {
         own: &Arc<str>,
         today: Date,
     ) -> Offer {
-        let config = upstream.config();
-        let host = host_of(view, config);
-        let resolution = view.resolve(&Query {
-            id: own,
-            platform: config.platform.as_deref(),
-            host: host.as_deref(),
-            upstream: Some(&config.name),
-            region: config.region.as_deref(),
-            as_of: today,
-        });
+        let (spec, resolution) = facts_of(view, upstream.config(), name, own, today);
         let ends = resolution.valid_until().and_then(start_of);
         self.valid_until = [self.valid_until, ends].into_iter().flatten().min();
         let headers = fact_headers(&resolution);
         let model = resolution.canonical.as_deref().map(Into::into);
-        let host_id = resolution
-            .hosting
-            .as_ref()
-            .map(|hosting| hosting.host.as_str().into());
-        let overlay = carnet_provenance::suggest_overlay(&resolution, &config.name);
-        let target = self.decider.target(
-            TargetSpec {
-                name: format!("{}/{name}", config.name).into(),
-                upstream: config.name.clone(),
-                origin: config.origin.clone(),
-                upstream_model: own.clone(),
-                host: resolution
-                    .hosting
-                    .as_ref()
-                    .map(|hosting| hosting.host.clone()),
-            },
-            resolution,
-            today,
-        );
+        let host = spec.host.as_ref().map(|host| host.as_str().into());
+        let overlay = carnet_provenance::suggest_overlay(&resolution, &spec.upstream);
+        let target = self.decider.target(spec, resolution, today);
         let rename =
             (name != own).then(|| Bytes::from(serde_json::Value::from(&**own).to_string()));
         Offer {
@@ -333,11 +319,42 @@ impl Rules {
             upstream: upstream.clone(),
             rename,
             model,
-            host: host_id,
+            host,
             headers,
             overlay,
         }
     }
+}
+
+/// What a model of an upstream is on a day: the target to decide on, and the facts about it.
+#[must_use]
+pub fn facts_of(
+    view: &View,
+    upstream: &UpstreamConfig,
+    name: &str,
+    upstream_model: &Arc<str>,
+    as_of: Date,
+) -> (TargetSpec, Resolution) {
+    let host = host_of(view, upstream);
+    let resolution = view.resolve(&Query {
+        id: upstream_model,
+        platform: upstream.platform.as_deref(),
+        host: host.as_deref(),
+        upstream: Some(&upstream.name),
+        region: upstream.region.as_deref(),
+        as_of,
+    });
+    let spec = TargetSpec {
+        name: format!("{}/{name}", upstream.name).into(),
+        upstream: upstream.name.clone(),
+        origin: upstream.origin.clone(),
+        upstream_model: upstream_model.clone(),
+        host: resolution
+            .hosting
+            .as_ref()
+            .map(|hosting| hosting.host.clone()),
+    };
+    (spec, resolution)
 }
 
 fn start_of(date: Date) -> Option<Timestamp> {
@@ -354,7 +371,7 @@ fn host_of(view: &View, config: &UpstreamConfig) -> Option<String> {
     })
 }
 
-fn fact_headers(resolution: &carnet_provenance::Resolution) -> Vec<(HeaderName, HeaderValue)> {
+fn fact_headers(resolution: &Resolution) -> Vec<(HeaderName, HeaderValue)> {
     let candidates: BTreeSet<&str> = resolution
         .candidates
         .iter()

@@ -49,7 +49,7 @@ mod server;
 
 pub use egress::{Secret, UpstreamFiles, UpstreamProblem};
 pub use gateway::{Clock, Gateway, Status};
-pub use generation::{BuildFailed, Generation, Parts, Versions};
+pub use generation::{BuildFailed, Generation, Parts, Versions, facts_of};
 pub use metrics::Metrics;
 pub use recent::RecentDecision;
 pub use screen::Cleared;

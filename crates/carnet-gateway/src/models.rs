@@ -1,6 +1,6 @@
 //! `GET /v1/models`: the names that this caller may use; on demand the others with the reason.
 
-use carnet_policy::{Api, Ask, Decision};
+use carnet_policy::{Api, Ask};
 use carnet_wire::openai::{Model, model_list};
 
 use crate::caller::{self, Caller};
@@ -34,35 +34,24 @@ pub(crate) fn list<'a>(
             .offers(name)
             .map(|(_, offers)| offers)
             .unwrap_or_default();
-        let mut denied = None;
-        let permitted = offers.iter().find(|offer| {
-            match generation.decide(principal, &offer.target, &ask, now) {
-                Decision::Permit(_) => true,
-                Decision::Deny(denial) => {
-                    denied.get_or_insert(denial);
-                    false
-                }
-            }
-        });
-        match (permitted, denied) {
-            (Some(offer), _) => {
-                list.push(Model::new(&**name, offer.upstream.name()).created(created))
-            }
-            (None, Some(denial)) if include_denied => {
-                let reasons: Vec<&str> = denial
-                    .verdict()
-                    .reasons()
-                    .iter()
-                    .map(|reason| &*reason.title)
-                    .collect();
-                let owner = offers.first().map_or("", |offer| offer.upstream.name());
-                list.push(
-                    Model::new(&**name, owner)
-                        .created(created)
-                        .extra("denied", reasons.join("; ")),
-                );
-            }
-            _ => {}
+        if let Some(offer) = offers
+            .iter()
+            .find(|offer| generation.permits(principal, &offer.target, &ask, now))
+        {
+            list.push(Model::new(&**name, offer.upstream.name()).created(created));
+        } else if include_denied && let Some(first) = offers.first() {
+            let decision = generation.decide(principal, &first.target, &ask, now);
+            let reasons: Vec<&str> = decision
+                .verdict()
+                .reasons()
+                .iter()
+                .map(|reason| &*reason.title)
+                .collect();
+            list.push(
+                Model::new(&**name, first.upstream.name())
+                    .created(created)
+                    .extra("denied", reasons.join("; ")),
+            );
         }
     }
     Ok(Ready::Whole(model_list(&list)))

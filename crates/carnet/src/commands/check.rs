@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use carnet_gateway::facts_of;
 use carnet_policy::{Api, Ask, Decider, DeciderOptions, Effect, TargetSpec, Verdict, Workload};
-use carnet_provenance::{Query, View};
+use carnet_provenance::{Query, Resolution, View};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::cli::CheckArgs;
@@ -123,33 +125,12 @@ fn decide(args: &CheckArgs) -> Result<Arc<Verdict>, Troubles> {
 fn configured(
     config: &Config,
     view: &View,
-    as_of: jiff::civil::Date,
-) -> Vec<(Arc<str>, TargetSpec, carnet_provenance::Resolution)> {
+    as_of: Date,
+) -> Vec<(Arc<str>, TargetSpec, Resolution)> {
     let mut all = Vec::new();
     for upstream in &config.gateway.upstreams {
-        let host = upstream.host.clone().or_else(|| {
-            view.host_for_origin(upstream.chat_url.host()?)
-                .map(|host| host.to_string())
-        });
         for (name, own) in &upstream.models {
-            let resolution = view.resolve(&Query {
-                id: own,
-                platform: upstream.platform.as_deref(),
-                host: host.as_deref(),
-                upstream: Some(&upstream.name),
-                region: upstream.region.as_deref(),
-                as_of,
-            });
-            let spec = TargetSpec {
-                name: format!("{}/{name}", upstream.name).into(),
-                upstream: upstream.name.clone(),
-                origin: upstream.origin.clone(),
-                upstream_model: own.clone(),
-                host: resolution
-                    .hosting
-                    .as_ref()
-                    .map(|hosting| hosting.host.clone()),
-            };
+            let (spec, resolution) = facts_of(view, upstream, name, own, as_of);
             all.push((name.clone(), spec, resolution));
         }
     }
