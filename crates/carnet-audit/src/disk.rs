@@ -10,6 +10,8 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 /// Where a file is made before it gets its name.
 pub(crate) const TEMPORARY: &str = "tmp";
+/// The one such file.
+pub(crate) const TEMPORARY_FILE: &str = "tmp/next";
 
 /// See the module.
 pub(crate) trait Disk: fmt::Debug + Send + Sync {
@@ -77,7 +79,7 @@ pub(crate) fn put_with(
     bytes: &[u8],
     sync: impl FnOnce(&File) -> io::Result<()>,
 ) -> io::Result<PathBuf> {
-    let temporary = root.join(TEMPORARY).join("next");
+    let temporary = root.join(TEMPORARY_FILE);
     let file = OpenOptions::new()
         .write(true)
         .create(true)

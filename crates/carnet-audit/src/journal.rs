@@ -242,6 +242,17 @@ impl Journal {
         Ok(())
     }
 
+    /// Give back what was set aside and not used. A log that is not being written needs no room.
+    pub(crate) fn give_back(&mut self) -> io::Result<()> {
+        while let Some((number, _)) = self.spares.pop_back() {
+            std::fs::remove_file(self.root.join(segment_name(number)))?;
+        }
+        match &self.active {
+            Some(active) => active.file.set_len(active.offset),
+            None => Ok(()),
+        }
+    }
+
     /// Where the committed part ends.
     pub(crate) fn place(&self) -> Option<Place> {
         let active = self.active.as_ref()?;

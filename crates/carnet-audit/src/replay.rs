@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::OpenError;
 use crate::frame::FrameKind;
 use crate::journal::{JOURNAL, Start, segment_name, segment_number};
-use crate::scan::{Chain, Ending, scan};
+use crate::scan::{Chain, Ending, scan, used_bytes};
 
 /// A stretch of the journal that is not there any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,10 +179,7 @@ impl Replay {
             Ending::Damaged(reason) => return Err(damaged(file, offset, reason)),
             Ending::Torn if !last => return Err(damaged(file, offset, "a later segment follows")),
             Ending::Torn => {
-                let used = bytes
-                    .iter()
-                    .rposition(|byte| *byte != 0)
-                    .map_or(0, |at| at + 1);
+                let used = used_bytes(&bytes);
                 let bytes = (used as u64).saturating_sub(offset);
                 self.torn = Some(Loss {
                     file: file.to_owned(),
@@ -238,7 +235,7 @@ fn used_segments(root: &Path, numbers: &[u64]) -> Result<Vec<u64>, OpenError> {
     while let Some(last) = used.last() {
         let file = root.join(segment_name(*last));
         let bytes = fs::read(&file).map_err(OpenError::io(&file))?;
-        if bytes.iter().any(|byte| *byte != 0) {
+        if used_bytes(&bytes) > 0 {
             break;
         }
         fs::remove_file(&file).map_err(OpenError::io(&file))?;

@@ -46,6 +46,21 @@ pub(crate) struct Scan {
     pub(crate) passed_over: Vec<(usize, usize)>,
 }
 
+/// Bytes before the zeros at the end.
+pub(crate) fn used_bytes(bytes: &[u8]) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    // Whole blocks first: most of a segment is zeros.
+    let mut used = bytes;
+    while let Some((before, block)) = used.split_last_chunk::<4096>()
+        && *block == ZEROS
+    {
+        used = before;
+    }
+    used.iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1)
+}
+
 /// Read segment `number`, giving each good frame to `each` with its place. `before` is the chain at the end of the
 /// previous segment, if that is known. With `pass_over`, damage does not end the reading.
 pub(crate) fn scan<'a>(
@@ -55,10 +70,7 @@ pub(crate) fn scan<'a>(
     pass_over: bool,
     mut each: impl FnMut(usize, &Frame<'a>),
 ) -> Scan {
-    let used = bytes
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |last| last + 1);
+    let used = used_bytes(bytes);
     let header = SegmentHeader::decode(bytes, number);
     let mut scan = Scan {
         header,

@@ -64,7 +64,8 @@ impl Sequencer {
     /// Until the log is closed.
     pub(crate) fn run(mut self, shared: &Shared, every: Duration) {
         let _farewell = Farewell(shared);
-        let mut pause = Duration::ZERO;
+        // Opening the log has just signed what there was.
+        let mut pause = every;
         loop {
             let (upto, stop) = wait(shared, pause);
             let result = self.publish(upto, shared.oldest_open());

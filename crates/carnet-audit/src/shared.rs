@@ -10,11 +10,14 @@ use tokio::sync::oneshot;
 use crate::error::{Full, WriteFailed};
 use crate::journal::Place;
 use crate::limits::{DOCUMENTS_REMEMBERED_MAX, SLOT_BYTES};
-use crate::log::Options;
+use crate::options::Options;
 use crate::record::Record;
 
 /// How often a full disk is asked whether it still is.
 const RETRY_EVERY: SignedDuration = SignedDuration::from_secs(1);
+
+/// Where instants come from.
+pub(crate) type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Tells whoever waits how the write went.
 pub(crate) type Done = oneshot::Sender<Result<(), WriteFailed>>;
@@ -83,7 +86,39 @@ pub(crate) struct Progress {
     waiters: Vec<(u64, Done)>,
 }
 
+impl Queue {
+    pub(crate) fn new(free: u64, next_slot: u64) -> Self {
+        Self {
+            items: VecDeque::new(),
+            idle: false,
+            stop: false,
+            dead: false,
+            open: 0,
+            free,
+            reserved: 0,
+            next_slot,
+            broken: false,
+            trouble: None,
+            retry_at: Timestamp::MIN,
+        }
+    }
+}
+
 impl Progress {
+    /// At the start: committed up to here, and from the sequencer what is signed and the oldest segment.
+    pub(crate) fn new(committed: Place, (signed, oldest_segment): (u64, u64)) -> Self {
+        Self {
+            committed,
+            signed,
+            oldest_open: None,
+            oldest_segment,
+            tree_trouble: None,
+            sequencer_idle: false,
+            stop: false,
+            waiters: Vec::new(),
+        }
+    }
+
     /// Whether somebody waits for a checkpoint.
     pub(crate) fn wanted(&self) -> bool {
         !self.waiters.is_empty()
@@ -98,7 +133,7 @@ pub(crate) struct Shared {
     pub(crate) wake_sequencer: Condvar,
     /// Ids of decision documents that are in the log, or before whoever asks in the queue.
     documents: RwLock<HashSet<Arc<str>>>,
-    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    clock: Clock,
     pub(crate) options: Options,
 }
 
@@ -111,37 +146,7 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        options: Options,
-        clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
-        free: u64,
-        next_slot: u64,
-        progress: (Place, u64, u64),
-    ) -> Self {
-        let (committed, signed, oldest_segment) = progress;
-        let queue = Queue {
-            items: VecDeque::new(),
-            idle: false,
-            stop: false,
-            dead: false,
-            open: 0,
-            free,
-            reserved: 0,
-            next_slot,
-            broken: false,
-            trouble: None,
-            retry_at: Timestamp::MIN,
-        };
-        let progress = Progress {
-            committed,
-            signed,
-            oldest_open: None,
-            oldest_segment,
-            tree_trouble: None,
-            sequencer_idle: false,
-            stop: false,
-            waiters: Vec::new(),
-        };
+    pub(crate) fn new(options: Options, clock: Clock, queue: Queue, progress: Progress) -> Self {
         Self {
             queue: Mutex::new(queue),
             wake_writer: Condvar::new(),

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::ReadError;
-use crate::frame::FrameKind;
+use crate::frame::{FRAME_HEADER, FrameKind};
 use crate::journal::{JOURNAL, segment_name};
 use crate::key::unchecked;
 use crate::limits::CHECKPOINT_BYTES_MAX;
@@ -379,32 +379,41 @@ fn checkpoint_size(root: &Path) -> Result<u64, ReadError> {
 /// Where entries from `signed` on lie in the journal, or `None` if the first of them are missing. Bad bytes end the
 /// search quietly: a server may be writing them right now, and `verify` is there to judge them.
 fn pending(root: &Path, signed: u64) -> Result<Option<Vec<Pending>>, ReadError> {
-    let mut found: Vec<Pending> = Vec::new();
-    let mut gap = false;
     let journal = root.join(JOURNAL);
     let numbers = match segments(root) {
         Ok(numbers) => numbers,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Vec::new())),
         Err(error) => return Err(ReadError::io(&journal)(error)),
     };
-    for segment in numbers {
+    // From the newest on: when a segment is in use, those before it do not change any more.
+    let mut found: Vec<(u64, Pending)> = Vec::new();
+    for segment in numbers.into_iter().rev() {
         let path = root.join(segment_name(segment));
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             Err(error) => return Err(ReadError::io(&path)(error)),
         };
+        let mut here = Vec::new();
         scan(&bytes, segment, None, false, |offset, frame| {
             if frame.head.kind == FrameKind::Leaf && frame.head.leaf >= signed {
-                gap |= frame.head.leaf != signed + found.len() as u64;
-                let offset = (offset + crate::frame::FRAME_HEADER) as u64;
-                found.push(Pending {
-                    segment,
-                    offset,
-                    bytes: frame.payload.len(),
-                });
+                let (offset, bytes) = ((offset + FRAME_HEADER) as u64, frame.payload.len());
+                here.push((
+                    frame.head.leaf,
+                    Pending {
+                        segment,
+                        offset,
+                        bytes,
+                    },
+                ));
             }
         });
+        found.extend(here.into_iter().rev());
     }
-    Ok((!gap).then_some(found))
+    found.reverse();
+    let whole = found
+        .iter()
+        .zip(signed..)
+        .all(|((leaf, _), expected)| *leaf == expected);
+    Ok(whole.then(|| found.into_iter().map(|(_, pending)| pending).collect()))
 }

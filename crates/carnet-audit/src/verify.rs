@@ -3,9 +3,8 @@
 //! Streams: at most one segment and one bundle are in memory. Works beside a running server; what
 //! changes under its hands is read again.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -13,6 +12,7 @@ use std::time::Duration;
 
 use tlog_tiles::Hash;
 
+use crate::journal::LOCK;
 use crate::key::{CheckpointError, PublicKey, unchecked};
 use crate::limits::{CHECKPOINT_BYTES_MAX, PROBLEMS_MAX};
 use crate::store::read_bounded;
@@ -22,8 +22,9 @@ mod files;
 mod frames;
 mod tree;
 
-/// How often something that does not fit is read again, in case a server is changing it.
-const TRIES: usize = 10;
+/// How often something that does not fit is read again while a server runs: some seconds in all,
+/// the time of a checkpoint on a slow disk.
+const TRIES: usize = 250;
 /// Pause before that.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -91,7 +92,7 @@ pub fn verify(dir: &Path, key: &PublicKey) -> Report {
         root: dir.to_owned(),
         key,
         report: Report::default(),
-        tries: BTreeMap::new(),
+        tries: 0,
     };
     let head = check.head();
     if let Some(head) = head {
@@ -131,8 +132,8 @@ struct Check<'a> {
     root: PathBuf,
     key: &'a PublicKey,
     report: Report,
-    /// Tries that were spent, by what for.
-    tries: BTreeMap<&'static str, usize>,
+    /// Tries that were spent on what is being looked at.
+    tries: usize,
 }
 
 impl Check<'_> {
@@ -171,11 +172,10 @@ impl Check<'_> {
         })
     }
 
-    /// Whether to look once more, after a pause; only so many times for one purpose.
-    fn try_again(&mut self, purpose: &'static str) -> bool {
-        let tries = self.tries.entry(purpose).or_default();
-        *tries += 1;
-        if *tries > TRIES {
+    /// Whether to look once more, after a pause: only while a server runs, and only so many times.
+    fn try_again(&mut self) -> bool {
+        self.tries += 1;
+        if self.tries > TRIES || !server_runs(&self.root) {
             return false;
         }
         thread::sleep(PAUSE);
@@ -193,4 +193,10 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Whether somebody holds the lock. It is tried for an instant; a server that starts just then tries again.
+fn server_runs(root: &Path) -> bool {
+    File::open(root.join(LOCK))
+        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

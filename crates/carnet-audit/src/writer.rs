@@ -70,6 +70,10 @@ impl Writer {
                 waiting = self.todo.len(),
                 "the audit log was closed while its last records could not be written"
             );
+            return;
+        }
+        if let Err(error) = self.journal.give_back() {
+            warn!(%error, "room that the audit journal did not use could not be given back");
         }
     }
 

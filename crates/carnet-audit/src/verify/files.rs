@@ -1,17 +1,43 @@
 //! Nothing may lie in the folder that does not belong there.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::Check;
-use crate::disk::TEMPORARY;
+use super::{Check, server_runs};
+use crate::disk::TEMPORARY_FILE;
 use crate::journal::{JOURNAL, LOCK, segment_number};
+use crate::limits::PROBLEMS_MAX;
 use crate::tiles::{CHECKPOINT, TileName};
 
 impl Check<'_> {
     /// Name every file that a log of this size does not have.
     pub(super) fn files(&mut self, size: u64) {
         let mut size = size;
+        let mut suspects = self.suspects(size);
+        self.tries = 0;
+        loop {
+            // A server puts tiles before the checkpoint that needs them, and removes superseded ones after it.
+            if let Some(newer) = self.newer_head(size) {
+                size = newer.size;
+                self.tries = 0;
+            }
+            suspects.retain(|path| fs::symlink_metadata(path).is_ok() && !self.belongs(path, size));
+            if suspects.is_empty() {
+                return;
+            }
+            if !self.try_again() {
+                break;
+            }
+        }
+        for path in suspects {
+            self.report
+                .problem(self.name(&path), "does not belong to the log");
+        }
+    }
+
+    /// Files that do not belong to a log of this size, as far as a report can list them.
+    fn suspects(&mut self, size: u64) -> Vec<PathBuf> {
+        let mut suspects = Vec::new();
         let mut folders = vec![self.root.clone()];
         while let Some(folder) = folders.pop() {
             let listing = match fs::read_dir(&folder) {
@@ -23,36 +49,24 @@ impl Check<'_> {
                     continue;
                 }
             };
-            for entry in listing {
-                let Ok(entry) = entry else { continue };
-                let path = entry.path();
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            for path in listing.flatten().map(|entry| entry.path()) {
+                if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
                     folders.push(path);
-                } else {
-                    self.file(&path, &mut size);
+                } else if suspects.len() < PROBLEMS_MAX && !self.belongs(&path, size) {
+                    suspects.push(path);
                 }
             }
         }
+        suspects
     }
 
-    fn file(&mut self, path: &Path, size: &mut u64) {
+    fn belongs(&self, path: &Path, size: u64) -> bool {
         let name = self.name(path);
-        loop {
-            let regular = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
-            if regular && belongs(&name, *size) {
-                return;
-            }
-            if fs::symlink_metadata(path).is_err() {
-                // Superseded, or renamed to its final name, since the folder was listed.
-                return;
-            }
-            if let Some(newer) = self.newer_head(*size) {
-                *size = newer.size;
-            } else if !self.try_again("files") {
-                self.report.problem(name, "does not belong to the log");
-                return;
-            }
+        if name == TEMPORARY_FILE {
+            return server_runs(&self.root);
         }
+        let regular = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
+        regular && belongs(&name, size)
     }
 
     fn name(&self, path: &Path) -> String {
@@ -64,8 +78,6 @@ impl Check<'_> {
 }
 
 fn belongs(name: &str, size: u64) -> bool {
-    // Temporary files belong to no log at rest; a server's are gone at the next look.
-    debug_assert!(!TEMPORARY.is_empty(), "they have a folder of their own");
     if name == CHECKPOINT || name == LOCK {
         return true;
     }

@@ -1,7 +1,7 @@
 //! The journal: every frame, the chain across segments, zeros behind the last one.
 
-use super::{Check, PAUSE, TRIES};
-use crate::frame::FrameKind;
+use super::Check;
+use crate::frame::{FrameKind, SegmentHeader};
 use crate::journal::{JOURNAL, LOCK, segment_name};
 use crate::record::{Intent, Leaf};
 use crate::replay::segments;
@@ -9,16 +9,26 @@ use crate::scan::{Chain, Ending, scan};
 
 /// What one reading of a segment gave.
 struct Reading {
+    header: Option<SegmentHeader>,
     chain: Option<Chain>,
-    first_leaf: Option<u64>,
-    next_leaf: Option<u64>,
+    next_leaf: u64,
     problems: Vec<String>,
     /// Problems that a server's next write may heal.
     unfinished: bool,
 }
 
+/// A used segment, for the one before it to be held against.
+struct Later {
+    name: String,
+    number: u64,
+    header: Option<SegmentHeader>,
+}
+
 impl Check<'_> {
     /// Check the journal beside a tree of this size.
+    ///
+    /// From the newest segment to the oldest: when one is in use, those before it do not change any
+    /// more, and a server removes them from the oldest on.
     pub(super) fn frames(&mut self, size: u64) {
         if !self.root.join(JOURNAL).exists() {
             return;
@@ -30,99 +40,116 @@ impl Check<'_> {
             Ok(numbers) => numbers,
             Err(error) => return self.report.problem(JOURNAL, error.to_string()),
         };
-        let mut chain = None;
-        let mut expected_number = None;
-        let (mut first_leaf, mut next_leaf) = (None, None);
-        for number in numbers {
+        let mut later: Option<Later> = None;
+        let mut next_leaf = None;
+        for number in numbers.into_iter().rev() {
             let name = segment_name(number);
-            let Some(reading) = self.segment(&name, number, chain) else {
+            let Some(reading) = self.segment(&name, number) else {
                 continue;
             };
-            if expected_number.is_some_and(|expected| expected != number) {
-                self.report
-                    .problem(&name, "the segment before it is missing");
+            if reading.chain.is_none() && reading.problems.is_empty() {
+                // Never used. Among used ones it is a hole, which the link shows.
+                continue;
             }
-            expected_number = Some(number + 1);
+            if let Some(later) = &later {
+                self.link(&reading, number, later, size);
+            }
             for problem in reading.problems {
                 self.report.problem(&name, problem);
             }
-            if let (Some(first), Some(next)) = (reading.first_leaf, next_leaf)
-                && first != next
-            {
-                self.report
-                    .problem(&name, format!("begins at entry {first} instead of {next}"));
-            }
-            chain = reading.chain.or(chain);
-            first_leaf = first_leaf.or(reading.first_leaf.map(|first| (first, name)));
-            next_leaf = reading.next_leaf.or(next_leaf);
+            next_leaf.get_or_insert(reading.next_leaf);
+            later = Some(Later {
+                name,
+                number,
+                header: reading.header,
+            });
         }
         let size = self.newer_head(size).map_or(size, |newer| newer.size);
-        if let Some((first, name)) = first_leaf
-            && first > size
+        if let Some(Later {
+            name,
+            header: Some(header),
+            ..
+        }) = later
+            && header.first_leaf > size
         {
-            self.report.problem(
-                name,
-                format!("begins at entry {first}, but the tree ends before entry {size}"),
-            );
+            let first = header.first_leaf;
+            let message = format!("begins at entry {first}, but the tree ends before entry {size}");
+            self.report.problem(name, message);
         }
         self.report.pending = next_leaf.map_or(0, |next: u64| next.saturating_sub(size));
     }
 
+    /// Hold a segment against the one after it.
+    fn link(&mut self, reading: &Reading, number: u64, later: &Later, size: u64) {
+        if later.number != number + 1 {
+            self.report
+                .problem(&later.name, "the segment before it is missing");
+            return;
+        }
+        let Some(header) = later.header else { return };
+        if reading.problems.is_empty()
+            && reading
+                .chain
+                .is_some_and(|chain| chain.crc != header.before)
+        {
+            self.report
+                .problem(&later.name, "frames before this segment are missing");
+        }
+        // After a power cut the tree may have more than the journal; what it has is not missing.
+        let (next, first) = (reading.next_leaf, header.first_leaf);
+        if reading.problems.is_empty() && (first < next || first > next.max(size)) {
+            let message = format!("begins at entry {first} instead of {next}");
+            self.report.problem(&later.name, message);
+        }
+    }
+
     /// One segment, read again while a server may still be writing what does not fit; `None` if it is gone.
-    fn segment(&mut self, name: &str, number: u64, before: Option<Chain>) -> Option<Reading> {
-        let mut tries = 0;
+    fn segment(&mut self, name: &str, number: u64) -> Option<Reading> {
+        self.tries = 0;
         loop {
             let bytes = self.read(name)?;
-            let reading = read(&bytes, number, before);
-            tries += 1;
-            if !reading.unfinished || tries > TRIES {
+            let reading = read(&bytes, number);
+            if !reading.unfinished || !self.try_again() {
                 return Some(reading);
             }
-            std::thread::sleep(PAUSE);
         }
     }
 }
 
-fn read(bytes: &[u8], number: u64, before: Option<Chain>) -> Reading {
-    let mut reading = Reading {
-        chain: None,
-        first_leaf: None,
-        next_leaf: None,
-        problems: Vec::new(),
-        unfinished: false,
-    };
-    let found = scan(bytes, number, before, false, |at, frame| {
+fn read(bytes: &[u8], number: u64) -> Reading {
+    let mut problems = Vec::new();
+    let mut leaf = None;
+    let found = scan(bytes, number, None, false, |at, frame| {
         let readable = match frame.head.kind {
             FrameKind::Intent => serde_json::from_slice::<Intent>(frame.payload).map(drop),
             FrameKind::Leaf => Leaf::parse(frame.payload).map(drop),
         };
         if let Err(error) = readable {
-            reading
-                .problems
-                .push(format!("the frame at byte {at} cannot be read: {error}"));
+            problems.push(format!("the frame at byte {at} cannot be read: {error}"));
         }
         if frame.head.kind == FrameKind::Leaf {
-            if reading
-                .next_leaf
-                .is_some_and(|next| next != frame.head.leaf)
-            {
-                reading
-                    .problems
-                    .push(format!("the frame at byte {at} is out of order"));
+            if leaf.is_some_and(|leaf| leaf + 1 != frame.head.leaf) {
+                problems.push(format!("the frame at byte {at} is out of order"));
             }
-            reading.first_leaf.get_or_insert(frame.head.leaf);
-            reading.next_leaf = Some(frame.head.leaf + 1);
+            leaf = Some(frame.head.leaf);
         }
     });
-    reading.chain = found.chain;
     let at = found.end;
     match found.ending {
         Ending::Clean | Ending::Spare => {}
-        Ending::Damaged(reason) => reading.problems.push(format!("damaged at byte {at}: {reason}")),
-        Ending::Torn => reading.problems.push(format!(
+        Ending::Damaged(reason) => problems.push(format!("damaged at byte {at}: {reason}")),
+        Ending::Torn => problems.push(format!(
             "an unfinished write at byte {at}; if the server was killed, start it once, and it will be cut off"
         )),
     }
-    reading.unfinished = matches!(found.ending, Ending::Damaged(_) | Ending::Torn);
-    reading
+    Reading {
+        header: found.header,
+        chain: found.chain,
+        next_leaf: leaf.map_or_else(
+            || found.header.map_or(0, |header| header.first_leaf),
+            |leaf| leaf + 1,
+        ),
+        problems,
+        unfinished: matches!(found.ending, Ending::Damaged(_) | Ending::Torn),
+    }
 }

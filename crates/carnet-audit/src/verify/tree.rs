@@ -41,8 +41,11 @@ impl Check<'_> {
             }
             match self.right_edge(&state, head, width) {
                 Some(missing) => match self.newer_head(head.size) {
-                    Some(newer) => head = newer,
-                    None if self.try_again("edge") => {}
+                    Some(newer) => {
+                        head = newer;
+                        self.tries = 0;
+                    }
+                    None if self.try_again() => {}
                     None => {
                         self.report
                             .problem(missing, "missing, though the checkpoint needs it");
