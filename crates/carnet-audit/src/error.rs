@@ -81,7 +81,7 @@ impl OpenError {
                 "restore the file from a copy, or check that the signing key is the one this log was begun with"
             }
             Self::JournalDamaged { .. } => {
-                "restore the file from a copy; if the machine lost power, start once with repair: whatever is readable is kept, and the loss is recorded"
+                "restore the file from a copy; if the machine lost power, start once with --repair-log: whatever is readable is kept, and the loss is recorded"
             }
             Self::Gap { .. } => {
                 "restore the missing segments, or the newer checkpoint and tiles; one of the two comes from an older copy"

@@ -1,12 +1,13 @@
 //! What can be typed. Each command's work is in `commands`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Border control for AI models: know what answers, decide by written policy, keep the evidence.
 #[derive(Debug, Parser)]
-#[command(name = "carnet", version, about, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "carnet", version, propagate_version = true, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -58,6 +59,10 @@ pub(crate) struct ServeArgs {
     /// Print one JSON line with the bound addresses once requests are taken, and nothing else on stdout.
     #[arg(long)]
     pub(crate) ready_json: bool,
+    /// Open a log whose journal is damaged, as after a power cut: what is readable is kept, what is
+    /// lost is recorded, and the damaged files are copied to `audit.damaged`.
+    #[arg(long)]
+    pub(crate) repair_log: bool,
     /// Threads that carry requests. Default: one per core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
@@ -67,7 +72,7 @@ pub(crate) struct ServeArgs {
 pub(crate) struct ResolveArgs {
     /// Model ids; `-` reads ids or JSON Lines {"id","platform","host"} from standard input.
     #[arg(required = true, value_name = "MODEL")]
-    pub(crate) ids: Vec<String>,
+    pub(crate) ids: Vec<OsString>,
     /// Grammar of the ids (bedrock, azure, vertex, openrouter, ollama, huggingface …).
     #[arg(long, value_name = "P")]
     pub(crate) platform: Option<String>,

@@ -78,7 +78,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     let parts = parts(&config, keys(&store)?, now)?;
     let generation = build(parts, None)?;
     note_strange_keys(&generation);
-    let (log, recovered) = open_log(&state, &config)?;
+    let (log, recovered) = open_log(&state, &config, args.repair_log)?;
     let (data, admin_socket) = listeners(&config)?;
     let gateway = Arc::new(Gateway::new(generation, log.clone(), clock::now, seed()?));
     gateway.record_start(recovered.interrupted);
@@ -227,10 +227,15 @@ fn note_strange_keys(generation: &Generation) {
     }
 }
 
-fn open_log(state: &State, config: &Config) -> Result<(Log, carnet_audit::Recovered), Troubles> {
+fn open_log(
+    state: &State,
+    config: &Config,
+    repair: bool,
+) -> Result<(Log, carnet_audit::Recovered), Troubles> {
     let signer = signer(state)?;
     let options = Options {
         durability: config.gateway.durability,
+        repair,
         ..Options::default()
     };
     Log::open(&state.audit(), signer, options, clock::now)
