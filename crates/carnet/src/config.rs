@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use toml_span::{DeserError, ErrorKind, Span};
 
 use crate::trouble::{Trouble, Troubles};
+use crate::world;
 
 /// What `carnet config init` writes.
 pub(crate) const TEMPLATE: &str = include_str!("../assets/carnet.toml");
@@ -99,13 +100,13 @@ pub(crate) struct Config {
 
 /// Read and check a file.
 pub(crate) fn load(file: &Path) -> Result<Config, Troubles> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Trouble::io(
-            "read the configuration",
-            file,
-            &error,
-            "`carnet config init` writes a commented one",
-        )
+    let text = world::read_text(file).map_err(|mut troubles| {
+        if !file.exists() {
+            for trouble in &mut troubles {
+                trouble.help = Some("`carnet config init` writes a commented one".to_owned());
+            }
+        }
+        troubles
     })?;
     let base = file
         .parent()
@@ -137,10 +138,10 @@ pub(crate) fn parse(text: &str, base: &Path) -> Result<Config, Vec<ConfigProblem
     };
     let gateway = match gateway::validate(&sections, base) {
         Ok(gateway) if found.is_empty() => gateway,
-        Ok(_) => return Err(found),
+        Ok(_) => return Err(in_order(found)),
         Err(mut more) => {
             found.append(&mut more);
-            return Err(found);
+            return Err(in_order(found));
         }
     };
     let registry = raw.registry.map(|registry| registry.value);
@@ -161,6 +162,12 @@ pub(crate) fn parse(text: &str, base: &Path) -> Result<Config, Vec<ConfigProblem
         base: base.to_path_buf(),
         version: format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes()))),
     })
+}
+
+/// Mistakes as they follow in the file.
+fn in_order(mut found: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
+    found.sort_by_key(|problem| problem.span.start);
+    found
 }
 
 /// The JSON schema, generated from the sections.
@@ -252,14 +259,27 @@ fn problems(error: DeserError) -> Vec<ConfigProblem> {
 }
 
 fn problem(error: toml_span::Error) -> ConfigProblem {
-    let help = match &error.kind {
-        ErrorKind::MissingField(name) => Some(format!("add `{name} = …`")),
-        _ => None,
+    let (message, help) = match &error.kind {
+        ErrorKind::MissingField(name) => {
+            (format!("`{name}` is missing"), format!("add `{name} = …`"))
+        }
+        ErrorKind::Wanted { expected, .. } => (error.to_string(), format!("write {expected} here")),
+        ErrorKind::DuplicateKey { .. } | ErrorKind::DuplicateTable { .. } => {
+            (error.to_string(), "keep one of the two".to_owned())
+        }
+        ErrorKind::UnquotedString => (
+            "this is no value".to_owned(),
+            "put a text in quotes: \"…\"".to_owned(),
+        ),
+        _ => (
+            error.to_string(),
+            "correct the line; it is not valid TOML".to_owned(),
+        ),
     };
     ConfigProblem {
         span: error.span,
-        message: error.kind.to_string(),
-        help,
+        message,
+        help: Some(help),
     }
 }
 
@@ -326,8 +346,8 @@ mod tests {
             [
                 "without a pack nothing could be permitted",
                 "`ftp://x` is not a plain http or https address",
-                "a key needs exactly one reference",
                 "an upstream without models can never be reached",
+                "a key needs exactly one reference",
             ]
         );
     }

@@ -23,7 +23,7 @@ pub(crate) struct Trouble {
     pub(crate) help: Option<String>,
     /// The text of the line, for showing.
     #[serde(skip)]
-    excerpt: Option<Excerpt>,
+    excerpt: Option<Box<Excerpt>>,
 }
 
 #[derive(Clone, Debug)]
@@ -85,10 +85,10 @@ impl Trouble {
             column: Some(column + 1),
             message: problem.message,
             help: problem.help,
-            excerpt: Some(Excerpt {
+            excerpt: Some(Box::new(Excerpt {
                 line: content.to_owned(),
                 width,
-            }),
+            })),
         }
     }
 }

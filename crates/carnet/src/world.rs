@@ -89,10 +89,27 @@ pub(crate) fn policies(names: &[String], base: &Path) -> Result<Arc<Policies>, T
     let policies = Policies::load(&sources).map_err(|problems| {
         problems
             .into_iter()
-            .map(Trouble::from)
+            .map(|problem| match folder_of(&problem.pack, names, base) {
+                Some(folder) => {
+                    let file = folder.join(&problem.file).display().to_string();
+                    let mut trouble = Trouble::from(problem);
+                    trouble.file = Some(file);
+                    trouble
+                }
+                None => problem.into(),
+            })
             .collect::<Troubles>()
     })?;
     Ok(Arc::new(policies))
+}
+
+/// The folder from which a pack of this name was read; none for a built-in one.
+fn folder_of(pack: &str, names: &[String], base: &Path) -> Option<PathBuf> {
+    names
+        .iter()
+        .filter(|name| embedded::pack(name).is_none())
+        .map(|name| base.join(name))
+        .find(|folder| folder.file_name().is_some_and(|last| last == pack))
 }
 
 /// The files of one pack.
@@ -129,21 +146,21 @@ pub(crate) fn upstream_files(
     for upstream in upstreams {
         let mut files = UpstreamFiles::default();
         let mut keep = |result: Result<(), Troubles>| {
-            if let Err(mut more) = result {
-                troubles.append(&mut more);
+            if let Err(more) = result {
+                troubles.extend(more.into_iter().map(|trouble| about(upstream, trouble)));
             }
         };
         if let Some(reference) = &upstream.key {
-            keep(secret(&upstream.name, reference).map(|secret| files.key = Some(secret)));
+            keep(secret(reference).map(|secret| files.key = Some(secret)));
         }
         if let Some(file) = &upstream.ca_file {
             keep(read_bytes(file).map(|pem| files.ca = Some(pem)));
         }
         if let Some(TlsFiles { cert, key }) = &upstream.client_cert {
-            keep(
-                read_bytes(cert)
-                    .and_then(|cert| Ok(files.client_cert = Some((cert, read_bytes(key)?)))),
-            );
+            keep(read_bytes(cert).and_then(|cert| {
+                files.client_cert = Some((cert, read_bytes(key)?));
+                Ok(())
+            }));
         }
         all.insert(upstream.name.clone(), files);
     }
@@ -154,7 +171,13 @@ pub(crate) fn upstream_files(
     }
 }
 
-fn secret(upstream: &str, reference: &KeyRef) -> Result<Secret, Troubles> {
+/// Which upstream a file or secret was for.
+fn about(upstream: &UpstreamConfig, mut trouble: Trouble) -> Trouble {
+    trouble.message = format!("upstream `{}`: {}", upstream.name, trouble.message);
+    trouble
+}
+
+fn secret(reference: &KeyRef) -> Result<Secret, Troubles> {
     let (text, place) = match reference {
         KeyRef::Env(name) => (
             std::env::var(name).unwrap_or_default(),
@@ -167,9 +190,7 @@ fn secret(upstream: &str, reference: &KeyRef) -> Result<Secret, Troubles> {
         KeyRef::Credential(name) => {
             let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
                 return Err(vec![Trouble::new(
-                    format!(
-                        "upstream `{upstream}` wants the systemd credential `{name}`, but systemd gave none"
-                    ),
+                    format!("it wants the systemd credential `{name}`, but systemd gave none"),
                     format!(
                         "start Carnet as a systemd unit with `LoadCredential={name}:…`, or use key = {{ file = \"…\" }}"
                     ),
@@ -184,7 +205,7 @@ fn secret(upstream: &str, reference: &KeyRef) -> Result<Secret, Troubles> {
     let secret = Secret::new(text);
     if secret.is_empty() {
         return Err(vec![Trouble::new(
-            format!("upstream `{upstream}` has no key: {place} is empty or not set"),
+            format!("it has no key: {place} is empty or not set"),
             "set it, or take `key` out of this upstream if it needs none",
         )]);
     }
