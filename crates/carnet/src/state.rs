@@ -1,6 +1,6 @@
 //! The state directory: what lies where, with which permissions.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -111,11 +111,45 @@ impl State {
 
 /// Write a new secret file that only its owner reads; one that is there already is an error.
 pub(crate) fn write_secret(file: &Path, text: &str) -> std::io::Result<()> {
-    let mut new = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(file)?;
-    new.write_all(text.as_bytes())?;
-    new.sync_all()
+    SecretFile::create(file)?.keep(text)
+}
+
+/// A new file that waits for its secret, readable for its owner only. Without one it goes again.
+pub(crate) struct SecretFile<'a> {
+    path: &'a Path,
+    file: File,
+    kept: bool,
+}
+
+impl<'a> SecretFile<'a> {
+    /// Make the file; one that is there already is an error.
+    pub(crate) fn create(path: &'a Path) -> std::io::Result<Self> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(path)?;
+        Ok(Self {
+            path,
+            file,
+            kept: false,
+        })
+    }
+
+    /// Write the secret down.
+    pub(crate) fn keep(mut self, text: &str) -> std::io::Result<()> {
+        self.file.write_all(text.as_bytes())?;
+        self.file.sync_all()?;
+        self.kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for SecretFile<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            // An empty file that stays would only have to be removed by hand.
+            let _ = fs::remove_file(self.path);
+        }
+    }
 }

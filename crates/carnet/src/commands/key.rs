@@ -1,5 +1,6 @@
 //! `carnet key`: through the running server if there is one, else in the store itself.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use carnet_admin::answers::{KeyAnswer, NewKeyAnswer};
@@ -8,7 +9,7 @@ use carnet_limits::KeyId;
 
 use crate::cli::KeyCommand;
 use crate::exit::Exit;
-use crate::state::{State, write_secret};
+use crate::state::{SecretFile, State};
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, commands, out};
 
@@ -82,20 +83,18 @@ async fn create(
     file: Option<&Path>,
     json: bool,
 ) -> Result<Exit, Troubles> {
-    let new = match keys(state).await? {
-        Keys::Server(mut client) => client.create(workload, note).await.map_err(admin_trouble)?,
-        Keys::Store(store, _lock) => {
-            let (secret, record) = store
-                .create(workload, note, clock::now())
-                .map_err(store_trouble)?;
-            NewKeyAnswer::new(&secret, &record)
-        }
-    };
+    // The file comes first: a key whose secret nobody could keep is not made.
+    let waiting = file.map(secret_file).transpose()?;
+    let new = make(workload, note, state).await?;
     let NewKeyAnswer { key, secret } = &new;
-    if let Some(file) = file {
-        let help = "name a new file; the key is made already: revoke it with `carnet key revoke` and make another";
-        write_secret(file, secret)
-            .map_err(|error| Trouble::io("write the key", file, &error, help))?;
+    if let Some((waiting, file)) = waiting {
+        let help = format!(
+            "the key is made already: revoke it with `carnet key revoke {}`, and make another",
+            key.id
+        );
+        waiting
+            .keep(secret)
+            .map_err(|error| Trouble::io("write the key", file, &error, &help))?;
         if json {
             return Ok(commands::json(key));
         }
@@ -118,6 +117,30 @@ async fn create(
     Ok(Exit::Good)
 }
 
+fn secret_file(file: &Path) -> Result<(SecretFile<'_>, &Path), Troubles> {
+    let waiting = SecretFile::create(file).map_err(|error| {
+        let help = if error.kind() == ErrorKind::AlreadyExists {
+            "it is there already and stays as it is; name a new file"
+        } else {
+            "check the path and its permissions"
+        };
+        Trouble::io("write the key", file, &error, help)
+    })?;
+    Ok((waiting, file))
+}
+
+async fn make(workload: &str, note: &str, state: Option<&Path>) -> Result<NewKeyAnswer, Troubles> {
+    match keys(state).await? {
+        Keys::Server(mut client) => client.create(workload, note).await.map_err(admin_trouble),
+        Keys::Store(store, _lock) => {
+            let (secret, record) = store
+                .create(workload, note, clock::now())
+                .map_err(store_trouble)?;
+            Ok(NewKeyAnswer::new(&secret, &record))
+        }
+    }
+}
+
 async fn list(state: Option<&Path>, json: bool) -> Result<Exit, Troubles> {
     let keys: Vec<KeyAnswer> = match keys(state).await? {
         Keys::Server(mut client) => client.list().await.map_err(admin_trouble)?,
@@ -136,8 +159,8 @@ async fn list(state: Option<&Path>, json: bool) -> Result<Exit, Troubles> {
                 .revoked
                 .map_or_else(|| "valid".to_owned(), |when| format!("revoked {when}"));
             out::answer(format_args!(
-                "{}  {:<24} {state:<32} {}",
-                key.id, key.workload, key.note
+                "{}",
+                format!("{}  {:<24} {state:<32} {}", key.id, key.workload, key.note).trim_end()
             ));
         }
     }
