@@ -12,6 +12,19 @@ pub(crate) fn answer(text: impl Display) {
     }
 }
 
+/// A text for people, without what a terminal would obey: ids come from anywhere.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && !matches!(c, '\n' | '\t') {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
 /// Print a text as it is.
 pub(crate) fn raw(text: &str) {
     if io::stdout().lock().write_all(text.as_bytes()).is_err() {
@@ -22,12 +35,25 @@ pub(crate) fn raw(text: &str) {
 /// Say something to the operator, beside the answer.
 pub(crate) fn note(text: impl Display) {
     // Nobody is left to be told that stderr is closed.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", plain(&text.to_string()));
 }
 
 /// Report everything that is wrong.
 pub(crate) fn troubles(troubles: &[Trouble]) {
     for trouble in troubles {
         note(trouble);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_nothing_that_it_would_obey() {
+        assert_eq!(
+            plain("a\u{1b}[31mb\r\u{9b}c\nd"),
+            "a\u{fffd}[31mb\u{fffd}\u{fffd}c\nd"
+        );
     }
 }

@@ -37,13 +37,24 @@ pub(crate) fn run(command: &AuditCommand) -> Exit {
 
 fn reader(state: Option<&Path>) -> Result<Reader, Troubles> {
     let folder = State::find(state)?.audit();
+    exists(&folder)?;
     Reader::open(&folder).map_err(read_trouble)
+}
+
+fn exists(folder: &Path) -> Result<(), Troubles> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(vec![Trouble::new(
+        format!("there is no log in `{}`", folder.display()),
+        "`carnet serve` makes it at its first start; --state DIR names another state directory",
+    )])
 }
 
 fn read_trouble(error: carnet_audit::ReadError) -> Troubles {
     vec![Trouble::new(
         error.to_string(),
-        "check the folder with `carnet audit verify`; a server makes it at its first start",
+        "check the log with `carnet audit verify`",
     )]
 }
 
@@ -62,7 +73,8 @@ fn newest(state: Option<&Path>, limit: usize, json: bool) -> Result<Exit, Troubl
             // The leaf's own bytes: what was hashed is what is shown.
             out::answer(String::from_utf8_lossy(&entry.bytes));
         } else {
-            out::answer(line(&record));
+            // Names in a record are what a caller wrote.
+            out::answer(out::plain(&line(&record)));
         }
     }
     if shown == 0 && !json {
@@ -141,6 +153,7 @@ fn verify(
         Some(file) => file.to_path_buf(),
         None => state()?.audit_public_key(),
     };
+    exists(&folder)?;
     let text = world::read_text(&key_file)?;
     let key: PublicKey = text
         .trim()
@@ -151,12 +164,6 @@ fn verify(
                 "name the log's public key, one line, with --key FILE",
             )]
         })?;
-    if !folder.is_dir() {
-        return Err(vec![Trouble::new(
-            format!("there is no log in `{}`", folder.display()),
-            "name the folder that holds `checkpoint` and `tile`",
-        )]);
-    }
     let report = verify_log(&folder, &key);
     let good = report.verified();
     if json {

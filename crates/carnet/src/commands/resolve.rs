@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, stdin};
+use std::os::unix::ffi::OsStrExt;
 
 use carnet_provenance::{Query, Resolution, View};
 use jiff::civil::Date;
@@ -45,7 +46,7 @@ fn answer_all(args: &ResolveArgs) -> Result<Exit, Troubles> {
         let one = if id == "-" {
             asker.standard_input()?
         } else {
-            asker.id(id, several)
+            asker.bytes(id.as_bytes(), "an argument", several)
         };
         exit = exit.worst(one);
     }
@@ -85,6 +86,19 @@ impl Asker<'_> {
         )
     }
 
+    /// An id as it came in. What is not text has an answer too, beside the complaint.
+    fn bytes(&self, id: &[u8], what: &str, several: bool) -> Exit {
+        let text = String::from_utf8_lossy(id);
+        let exit = self.id(&text, several);
+        if std::str::from_utf8(id).is_ok() {
+            return exit;
+        }
+        out::note(format_args!(
+            "error: {what} is not UTF-8\n  help: write ids as UTF-8"
+        ));
+        exit.worst(Exit::Error)
+    }
+
     /// One answer per line, whatever the line is.
     fn standard_input(&self) -> Result<Exit, Troubles> {
         let mut exit = Exit::Good;
@@ -93,19 +107,12 @@ impl Asker<'_> {
         let mut number = 0_usize;
         while read_line(&mut input, &mut line)? {
             number += 1;
-            let text = String::from_utf8_lossy(&line);
-            let text = text.trim_end_matches('\r');
-            if text.trim_start().starts_with('{') {
-                exit = exit.worst(self.json_line(text, number));
-            } else {
-                if std::str::from_utf8(&line).is_err() {
-                    out::note(format_args!(
-                        "error: line {number} is not UTF-8\n  help: write ids as UTF-8, one a line"
-                    ));
-                    exit = exit.worst(Exit::Error);
-                }
-                exit = exit.worst(self.id(text, true));
-            }
+            let line = line.strip_suffix(b"\r").unwrap_or(&line);
+            let one = match std::str::from_utf8(line) {
+                Ok(text) if text.trim_start().starts_with('{') => self.json_line(text, number),
+                _ => self.bytes(line, &format!("line {number}"), true),
+            };
+            exit = exit.worst(one);
         }
         Ok(exit)
     }
@@ -272,19 +279,32 @@ pub(crate) fn describe(resolution: &Resolution) -> String {
     for dispute in &resolution.disputed {
         line("disputed", &dispute.to_string());
     }
-    if resolution.candidates.len() > 1 {
-        let names: Vec<&str> = resolution
-            .candidates
-            .iter()
-            .map(|candidate| candidate.name.as_str())
-            .collect();
-        line("may be", &names.join(" or "));
+    match &*resolution.candidates {
+        // The canonical name is that of a name which moves: say where it stands on this day.
+        [one] => {
+            if let Some(model) = &one.model
+                && Some(model.as_str()) != resolution.canonical.as_deref()
+            {
+                line("is now", model.as_str());
+            }
+        }
+        several => {
+            let names: Vec<&str> = several
+                .iter()
+                .map(|candidate| candidate.name.as_str())
+                .collect();
+            line("may be", &names.join(" or "));
+        }
     }
     line("confidence", &resolution.confidence.to_string());
     for (at, step) in resolution.steps.iter().enumerate() {
         line(if at == 0 { "read as" } else { "" }, step);
     }
-    format!("{}\n{}", resolution.id, text.trim_end_matches('\n'))
+    out::plain(&format!(
+        "{}\n{}",
+        resolution.id.replace('\n', "\u{fffd}"),
+        text.trim_end_matches('\n')
+    ))
 }
 
 fn countries<'a>(
