@@ -21,7 +21,7 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
             if args.json {
                 out::answer(verdict.json());
             } else {
-                out::answer(describe(&args.id, &verdict));
+                out::answer(out::plain(&describe(&args.id, &verdict)));
             }
             if verdict.effect() == Effect::Permit {
                 Exit::Good
@@ -90,6 +90,11 @@ fn decide(args: &CheckArgs) -> Result<Arc<Verdict>, Troubles> {
     let target = match asked {
         Some(at) => targets.remove(at),
         None => {
+            if args.host.is_none() {
+                out::note(
+                    "note: no host was named; `--host H` says where it would run (`carnet registry list hosts`)",
+                );
+            }
             let resolution = view.resolve(&Query {
                 id: &args.id,
                 platform: args.platform.as_deref(),
@@ -183,12 +188,8 @@ fn workload(args: &CheckArgs, config: Option<&Config>) -> Result<Workload, Troub
             ));
             continue;
         };
-        if !set(&mut workload, name.trim(), value.trim()) {
-            let known = "sector, country, team, nationality, device, purpose, contracts, data_classes, tags (lists with commas)";
-            troubles.push(Trouble::new(
-                format!("a workload has no attribute `{name}`"),
-                format!("it has {known}"),
-            ));
+        if let Err(trouble) = set(&mut workload, name.trim(), value.trim()) {
+            troubles.push(trouble);
         }
     }
     if troubles.is_empty() {
@@ -198,7 +199,7 @@ fn workload(args: &CheckArgs, config: Option<&Config>) -> Result<Workload, Troub
     }
 }
 
-fn set(workload: &mut Workload, name: &str, value: &str) -> bool {
+fn set(workload: &mut Workload, name: &str, value: &str) -> Result<(), Trouble> {
     let text = value.to_owned();
     let list = || {
         value
@@ -211,6 +212,13 @@ fn set(workload: &mut Workload, name: &str, value: &str) -> bool {
         "id" => workload.id = text,
         "team" => workload.team = text,
         "sector" => workload.sector = text,
+        // A country that is none belongs to no group, and many rules would not speak of it.
+        "country" if !(value.len() == 2 && value.bytes().all(|b| b.is_ascii_uppercase())) => {
+            return Err(Trouble::new(
+                format!("`{value}` is not a country code"),
+                "write two upper-case letters as in ISO 3166-1",
+            ));
+        }
         "country" => workload.country = Some(text),
         "nationality" => workload.nationality = text,
         "device" => workload.device = text,
@@ -218,9 +226,14 @@ fn set(workload: &mut Workload, name: &str, value: &str) -> bool {
         "contracts" => workload.contracts = list(),
         "data_classes" => workload.data_classes = list(),
         "tags" => workload.tags = list(),
-        _ => return false,
+        _ => {
+            return Err(Trouble::new(
+                format!("a workload has no attribute `{name}`"),
+                "it has id, sector, country, team, nationality, device, purpose, contracts, data_classes, tags (lists with commas)",
+            ));
+        }
     }
-    true
+    Ok(())
 }
 
 /// The decision for people.
@@ -239,6 +252,12 @@ fn describe(id: &str, verdict: &Verdict) -> String {
         if let Some(source) = &reason.legal_source {
             lines.push(format!("            {source}"));
         }
+    }
+    for reason in verdict.report_deny() {
+        lines.push(format!(
+            "  reports   {} [{}/{}], without effect",
+            reason.title, reason.pack, reason.rule
+        ));
     }
     for fact in verdict.facts() {
         let date = fact
