@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use carnet_policy::{Policies, run_cases};
+use carnet_policy::run_cases;
 
 use crate::cli::{Facts, PolicyCommand};
 use crate::exit::Exit;
@@ -93,14 +93,16 @@ fn test(packs: &[String], facts: &Facts, verbose: bool) -> Result<Exit, Troubles
     let today = facts.as_of.unwrap_or_else(clock::today);
     let registry = world::registry(facts.registry.as_deref())?;
     let (mut passed, mut failed) = (0_usize, 0_usize);
+    let mut exit = Exit::Good;
     for name in chosen(packs) {
-        let source = world::pack(&name, here())?;
-        let policies = Policies::load(std::slice::from_ref(&source)).map_err(|problems| {
-            problems
-                .into_iter()
-                .map(Trouble::from)
-                .collect::<Troubles>()
-        })?;
+        let policies = match world::policies(std::slice::from_ref(&name), here()) {
+            Ok(policies) => policies,
+            // The others are tested all the same, and the count is the last line all the same.
+            Err(troubles) => {
+                exit = exit.worst(commands::failed(&troubles));
+                continue;
+            }
+        };
         let cases = run_cases(&policies, &registry, today);
         if cases.is_empty() {
             out::note(format_args!(
@@ -118,16 +120,27 @@ fn test(packs: &[String], facts: &Facts, verbose: bool) -> Result<Exit, Troubles
                 }
             } else {
                 failed += 1;
+                exit = exit.worst(Exit::Bad);
                 out::answer(format_args!(
-                    "FAIL  {name}/{}:{} {}\n      {}",
+                    "FAIL  {name}/{}:{} {}\n{}",
                     case.file,
                     case.line,
                     case.title,
-                    case.message.replace('\n', "\n      ")
+                    indented(&case.message)
                 ));
             }
         }
     }
     out::answer(format_args!("{passed} passed, {failed} failed"));
-    Ok(if failed == 0 { Exit::Good } else { Exit::Bad })
+    Ok(exit)
+}
+
+/// The lines of a message below its heading.
+fn indented(message: &str) -> String {
+    message
+        .trim_end()
+        .lines()
+        .map(|line| format!("      {line}").trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -68,6 +68,6 @@ fn show(id: &str) -> Result<Exit, Troubles> {
     }
     Err(vec![Trouble::new(
         format!("the registry has nothing with the id `{id}`"),
-        "`carnet registry list models` (hosts, producers) lists the ids",
+        "`carnet registry list models` (hosts, producers) lists the ids; `carnet resolve` reads any other name",
     )])
 }
