@@ -85,10 +85,6 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "this is how a build script speaks to Cargo"
-)]
 fn watch(path: &Path) {
     println!("cargo::rerun-if-changed={}", path.display());
 }
