@@ -131,9 +131,9 @@ pub(crate) struct CheckArgs {
     pub(crate) pack: Vec<String>,
     #[command(flatten)]
     pub(crate) facts: Facts,
-    /// Configuration file, for `--workload` and its packs and overlays.
-    #[arg(long, value_name = "FILE", default_value = "carnet.toml")]
-    pub(crate) config: PathBuf,
+    /// Configuration file, for `--workload` and its packs and overlays. Default: carnet.toml, if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// One JSON object.
     #[arg(long)]
     pub(crate) json: bool,

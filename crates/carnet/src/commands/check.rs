@@ -1,5 +1,6 @@
 //! `carnet check`: would this be permitted, and why.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use carnet_gateway::facts_of;
@@ -34,11 +35,7 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
 }
 
 fn decide(args: &CheckArgs) -> Result<Arc<Verdict>, Troubles> {
-    let config = if args.config.exists() || args.workload.is_some() {
-        Some(config::load(&args.config)?)
-    } else {
-        None
-    };
+    let config = configuration(args)?;
     let workload = workload(args, config.as_ref())?;
     let instant = instant(args)?;
     let as_of = clock::day_of(instant);
@@ -63,8 +60,8 @@ fn decide(args: &CheckArgs) -> Result<Arc<Verdict>, Troubles> {
     }
     let policies = match (&*args.pack, &config) {
         ([], Some(config)) => world::policies(&config.packs, &config.base)?,
-        ([], None) => world::policies(&["default".to_owned()], std::path::Path::new(""))?,
-        (packs, _) => world::policies(packs, std::path::Path::new(""))?,
+        ([], None) => world::policies(&["default".to_owned()], Path::new(""))?,
+        (packs, _) => world::policies(packs, Path::new(""))?,
     };
     let decider =
         Decider::new(policies, view.clone(), DeciderOptions::default()).map_err(|problems| {
@@ -124,6 +121,16 @@ fn decide(args: &CheckArgs) -> Result<Arc<Verdict>, Troubles> {
         .decide(&principal, &target, &ask, &targets, instant)
         .verdict()
         .clone())
+}
+
+/// The configuration that was named, or the one that lies here; a workload needs one.
+fn configuration(args: &CheckArgs) -> Result<Option<Config>, Troubles> {
+    let here = Path::new("carnet.toml");
+    match &args.config {
+        Some(file) => config::load(file).map(Some),
+        None if here.exists() || args.workload.is_some() => config::load(here).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The configured models: what a counterfactual may name.
