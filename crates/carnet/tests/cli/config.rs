@@ -1,0 +1,437 @@
+//! `carnet config`: every mistake has its place, its reason and its fix.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::sandbox::{GOOD, Sandbox};
+
+fn check(text: &str) -> (Sandbox, crate::sandbox::Run) {
+    let sandbox = Sandbox::new();
+    sandbox.write("carnet.toml", text);
+    let run = sandbox.run("config check");
+    (sandbox, run)
+}
+
+fn refuses(text: &str, texts: &[&str]) {
+    check(text).1.complains(texts);
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_the_one_that_was_meant() {
+    refuses(
+        "[server]\nlisen = \"127.0.0.1:1\"\nworkers = 4\n\n[serverr]\n",
+        &[
+            "error: unknown key `lisen`\n  --> carnet.toml:2:1\n  |\n2 | lisen = \"127.0.0.1:1\"\n  | ^^^^^\n  help: did you mean `listen`?\n",
+            "error: unknown key `workers`\n  --> carnet.toml:3:1\n",
+            "help: known here are listen, names, tls,",
+            "error: unknown key `serverr`\n  --> carnet.toml:5:2\n",
+            "help: did you mean `server`?",
+        ],
+    );
+}
+
+#[test]
+fn text_that_is_no_toml_is_shown_where_it_breaks() {
+    let table: &[(&str, &[&str])] = &[
+        (
+            "[server\nlisten = 1\n",
+            &[
+                "expected a right bracket, found a newline",
+                "--> carnet.toml:1:8",
+                "1 | [server\n",
+                "help: write a right bracket here",
+            ],
+        ),
+        (
+            "[server]\nlisten = nonsense\n",
+            &["--> carnet.toml:2:10", "help: put a text in quotes"],
+        ),
+        (
+            "[server]\nlisten = \"a\"\nlisten = \"b\"\n",
+            &[
+                "duplicate key: `listen`",
+                "--> carnet.toml:3:1",
+                "help: keep one of the two",
+            ],
+        ),
+        (
+            "[server]\nlisten = \"a\n",
+            &["--> carnet.toml:2:", "help: "],
+        ),
+        (
+            "[server]\nlisten = 4390\n",
+            &[
+                "expected a string, found integer",
+                "--> carnet.toml:2:",
+                "help: write a string here",
+            ],
+        ),
+        (
+            "[[upstream]]\nname = \"a\"\n",
+            &[
+                "`base_url` is missing",
+                "`models` is missing",
+                "--> carnet.toml:1:1",
+                "help: add `base_url = …`",
+            ],
+        ),
+    ];
+    for (text, texts) in table {
+        refuses(text, texts);
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("carnet.toml", [b'#', 0xff]);
+    sandbox
+        .run("config check")
+        .complains(&["`carnet.toml` is not UTF-8 text", "help: save it as UTF-8"]);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let (_sandbox, run) = check(
+        "[server]\nlisten = \"nonsense\"\non_revoke = \"maybe\"\n\n[audit]\ndurability = \"none\"\n\n[policy]\npacks = []\n\n[[workload]]\nid = \"a\"\ncountry = \"de\"\n\n[[workload]]\nid = \"a\"\n\n[[upstream]]\nname = \"u\"\nbase_url = \"ftp://x\"\nmodels = []\nkey = { env = \"A\", file = \"b\" }\n",
+    );
+    let mistakes: &[(usize, &str, &str)] = &[
+        (
+            2,
+            "`nonsense` is not an address with a port",
+            "write it as \"127.0.0.1:4390\"",
+        ),
+        (
+            3,
+            "`maybe` is not a way to revoke",
+            "write \"cut\" or \"drain\"",
+        ),
+        (
+            6,
+            "`none` is not a durability",
+            "write \"process\" or \"fsync\"",
+        ),
+        (
+            9,
+            "without a pack nothing could be permitted",
+            "write packs = [\"default\"]",
+        ),
+        (
+            13,
+            "`de` is not a country code",
+            "write two upper-case letters",
+        ),
+        (
+            16,
+            "`a` is no id of its own",
+            "give each workload an id that no other has",
+        ),
+        (
+            20,
+            "`ftp://x` is not a plain http or https address",
+            "write it as \"https://",
+        ),
+        (
+            21,
+            "an upstream without models can never be reached",
+            "add models = [",
+        ),
+        (
+            22,
+            "a key needs exactly one reference",
+            "write key = { env = \"NAME\" }",
+        ),
+    ];
+    let lines: Vec<usize> = run
+        .err
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("  --> carnet.toml:")?
+                .split(':')
+                .next()?
+                .parse()
+                .ok()
+        })
+        .collect();
+    let expected: Vec<usize> = mistakes.iter().map(|(line, ..)| *line).collect();
+    assert_eq!(lines, expected, "{run:?}");
+    for (_, reason, fix) in mistakes {
+        run.complains(&[reason, fix]);
+    }
+}
+
+/// An upstream that needs nothing but what `lines` say.
+fn upstream(lines: &str) -> String {
+    format!(
+        "[[workload]]\nid = \"a\"\n\n[[upstream]]\nname = \"u\"\nbase_url = \"http://127.0.0.1:9/v1\"\nmodels = [{{ name = \"m\" }}]\n{lines}\n"
+    )
+}
+
+#[test]
+fn a_missing_file_says_whose_it_is() {
+    let table = [
+        (
+            format!("[policy]\npacks = [\"nowhere\"]\n{}", upstream("")),
+            [
+                "there is no pack `nowhere`",
+                "help: built in are czech-nukib, default",
+            ],
+        ),
+        (
+            format!("[registry]\noverlay = [\"nowhere.toml\"]\n{}", upstream("")),
+            ["--> nowhere.toml", "help: check the path"],
+        ),
+        (
+            format!("[registry]\nfolder = \"nowhere\"\n{}", upstream("")),
+            ["--> nowhere", "help: check the path"],
+        ),
+        (
+            upstream("key = { file = \"nowhere.key\" }"),
+            ["upstream `u`: cannot read it", "--> nowhere.key"],
+        ),
+        (
+            upstream("key = { env = \"NOT_SET\" }"),
+            [
+                "upstream `u`: it has no key: the environment variable `NOT_SET` is empty or not set",
+                "help: set it",
+            ],
+        ),
+        (
+            upstream("key = { credential = \"api\" }"),
+            [
+                "upstream `u`: it wants the systemd credential `api`",
+                "help: start Carnet as a systemd unit with `LoadCredential=api:…`",
+            ],
+        ),
+        (
+            upstream("ca_file = \"nowhere.pem\""),
+            ["upstream `u`: cannot read it", "--> nowhere.pem"],
+        ),
+        (
+            upstream("client_cert = \"nowhere.pem\"\nclient_key = \"nowhere.key\""),
+            ["upstream `u`: cannot read it", "--> nowhere.pem"],
+        ),
+        (
+            format!(
+                "[server]\ntls = {{ cert = \"nowhere.pem\", key = \"nowhere.key\" }}\n{}",
+                upstream("")
+            ),
+            ["--> nowhere.pem", "help: check the path"],
+        ),
+    ];
+    for (text, texts) in table {
+        refuses(&text, &texts);
+    }
+    Sandbox::new().run("config check").complains(&[
+        "cannot read it",
+        "--> carnet.toml",
+        "help: `carnet config init` writes a commented one",
+    ]);
+    Sandbox::new()
+        .run("config check .")
+        .complains(&["Is a directory", "help: check the path"]);
+}
+
+#[test]
+fn what_is_missing_is_told_together() {
+    refuses(
+        &format!(
+            "[policy]\npacks = [\"nowhere\"]\n[registry]\noverlay = [\"nowhere.toml\"]\n{}",
+            upstream("key = { file = \"nowhere.key\" }\nca_file = \"nowhere.pem\"")
+        ),
+        &[
+            "there is no pack `nowhere`",
+            "--> nowhere.toml",
+            "--> nowhere.key",
+            "--> nowhere.pem",
+        ],
+    );
+}
+
+#[test]
+fn an_empty_key_is_no_key() {
+    let sandbox = Sandbox::new();
+    sandbox.write("carnet.toml", upstream("key = { file = \"api.key\" }"));
+    for empty in ["", "\n", "\nsecond line\n"] {
+        sandbox.write("api.key", empty);
+        sandbox.run("config check").complains(&[
+            "upstream `u`: it has no key: the file `api.key` is empty",
+            "help: set it, or take `key` out",
+        ]);
+    }
+    sandbox.write("api.key", "sk-secret\n");
+    let run = sandbox.run("config check");
+    run.exits(GOOD).quietly();
+    assert!(!run.out.contains("sk-secret"), "{run:?}");
+}
+
+#[test]
+fn a_host_that_nobody_described_is_refused() {
+    refuses(
+        &upstream("host = \"nowhere\""),
+        &[
+            "upstream `u` names the host `nowhere`, which neither the registry nor an overlay knows",
+            "help: describe it in an overlay:",
+            "id = \"nowhere\"",
+            "or take `host` out",
+        ],
+    );
+}
+
+#[test]
+fn packs_and_overlays_are_checked_with_the_configuration() {
+    let sandbox = Sandbox::new();
+    sandbox.pack(
+        "own",
+        "@id(\"a\")\n@title(\"b\")\npermit (principal, action, resource in Country::\"US\");\n",
+    );
+    sandbox.write("own.toml", "[[host]]\nid = \"rack\"\ncomplete = true\n");
+    sandbox.write(
+        "carnet.toml",
+        format!(
+            "[policy]\npacks = [\"own\"]\n[registry]\noverlay = [\"own.toml\"]\n{}",
+            upstream("")
+        ),
+    );
+    sandbox.run("config check").complains(&[
+        "a permit may not rest on",
+        "--> own/rules.cedar:",
+        "the host `rack` loosens",
+        "--> own.toml:1:1",
+        "help: add to this entry:",
+    ]);
+}
+
+#[test]
+fn paths_are_taken_from_the_file_s_folder() {
+    let sandbox = Sandbox::new();
+    sandbox.write("etc/rack.toml", crate::facts::RACK);
+    sandbox.write(
+        "etc/carnet.toml",
+        format!(
+            "[registry]\noverlay = [\"rack.toml\"]\n{}",
+            upstream("host = \"rack\"")
+        ),
+    );
+    sandbox
+        .run("config check etc/carnet.toml")
+        .exits(GOOD)
+        .quietly()
+        .says(&[
+            "etc/carnet.toml is good: 1 upstreams with 1 models, 1 workloads, packs default",
+            "configuration sha256:",
+            "policies      sha256:",
+            "registry      sha256:",
+        ]);
+    assert!(!sandbox.state().exists(), "checking changes nothing");
+}
+
+#[test]
+fn init_writes_a_good_file_once() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run("config init")
+        .exits(GOOD)
+        .quietly()
+        .says(&["wrote carnet.toml", "carnet config check carnet.toml"]);
+    sandbox.run("config check").exits(GOOD).quietly();
+    sandbox.write("carnet.toml", "# mine\n");
+    sandbox.run("config init").complains(&[
+        "cannot write it",
+        "--> carnet.toml",
+        "help: it is there already and stays as it is",
+    ]);
+    assert_eq!(sandbox.read("carnet.toml"), "# mine\n");
+    sandbox
+        .run("config init nowhere/carnet.toml")
+        .complains(&["--> nowhere/carnet.toml", "help: check the path"]);
+    sandbox.run("config init -").exits(GOOD).quietly().says(&[
+        "[server]",
+        "name = \"openai\"",
+        "name = \"azure\"",
+        "name = \"bedrock\"",
+        "name = \"ollama\"",
+    ]);
+}
+
+#[test]
+fn the_schema_names_the_keys_that_the_reader_accepts() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("config schema");
+    run.exits(GOOD).quietly();
+    let schema: Value = serde_json::from_str(&run.out).unwrap();
+    let mut seen = 0;
+    compare(&sandbox, &schema, &schema, &mut Vec::new(), &mut seen);
+    assert!(seen >= 10, "only {seen} sections were compared");
+}
+
+/// Ask the reader what it accepts here, and compare; then in each section below.
+fn compare(
+    sandbox: &Sandbox,
+    schema: &Value,
+    section: &Value,
+    path: &mut Vec<(String, bool)>,
+    seen: &mut usize,
+) {
+    const STRANGE: &str = "zzzzzzzzzzzz";
+    *seen += 1;
+    let properties = section["properties"].as_object().unwrap();
+    assert_eq!(section["additionalProperties"], false, "{path:?}");
+    let text = path
+        .iter()
+        .rev()
+        .fold(format!("{STRANGE} = 1"), |inner, (key, list)| {
+            if *list {
+                format!("{key} = [{{ {inner} }}]")
+            } else {
+                format!("{key} = {{ {inner} }}")
+            }
+        });
+    sandbox.write("strange.toml", &text);
+    let run = sandbox.run("config check strange.toml");
+    run.complains(&[STRANGE]);
+    let (_, known) = run
+        .err
+        .split_once("known here are ")
+        .unwrap_or_else(|| panic!("{run:?}"));
+    let accepted: BTreeSet<&str> = known.lines().next().unwrap().split(", ").collect();
+    let named: BTreeSet<&str> = properties.keys().map(String::as_str).collect();
+    assert_eq!(named, accepted, "{path:?}");
+    for (key, property) in properties {
+        let list = property.get("items").is_some();
+        if let Some(below) = definition(schema, property.get("items").unwrap_or(property)) {
+            path.push((key.clone(), list));
+            compare(sandbox, schema, below, path, seen);
+            path.pop();
+        }
+    }
+}
+
+/// The section that a property is, if it is one.
+fn definition<'a>(schema: &'a Value, property: &'a Value) -> Option<&'a Value> {
+    let reference = property.get("$ref").or_else(|| {
+        property["anyOf"]
+            .as_array()?
+            .iter()
+            .find_map(|one| one.get("$ref"))
+    })?;
+    schema.pointer(reference.as_str()?.strip_prefix('#')?)
+}
+
+#[test]
+fn a_claim_that_has_ended_does_not_stop_a_start() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "rack.toml",
+        crate::facts::RACK.replace("2099-12-31", "2026-01-01"),
+    );
+    sandbox.write(
+        "carnet.toml",
+        format!(
+            "[registry]\noverlay = [\"rack.toml\"]\n{}",
+            upstream("host = \"rack\"")
+        ),
+    );
+    sandbox.run("config check").exits(GOOD);
+    sandbox
+        .run("check m --workload a")
+        .exits(1)
+        .says(&["[default/unknown-host]"]);
+}

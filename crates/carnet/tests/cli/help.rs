@@ -1,0 +1,154 @@
+//! What the commands say of themselves.
+
+use crate::sandbox::{ERROR, GOOD, Sandbox};
+
+/// A command and words that its help must have.
+const COMMANDS: &[(&str, &[&str])] = &[
+    (
+        "",
+        &[
+            "Border control for AI models: know what answers",
+            "Exit codes: 0",
+            "serve",
+            "resolve",
+            "check",
+            "policy",
+            "registry",
+            "audit",
+            "key",
+            "config",
+        ],
+    ),
+    (
+        "serve",
+        &["Run the gateway", "--config", "--state", "--ready-json"],
+    ),
+    (
+        "resolve",
+        &[
+            "Tell what a model id is",
+            "--platform",
+            "--host",
+            "--as-of",
+            "--strict",
+            "--json",
+            "standard input",
+        ],
+    ),
+    (
+        "check",
+        &[
+            "Ask whether a model would be permitted",
+            "--workload",
+            "--set",
+            "--pack",
+            "--host",
+            "--json",
+        ],
+    ),
+    (
+        "policy",
+        &[
+            "List, show, validate and test policy packs",
+            "list",
+            "show",
+            "validate",
+            "test",
+        ],
+    ),
+    ("policy list", &["List the built-in packs"]),
+    ("policy show", &["Print a pack"]),
+    ("policy validate", &["Check packs"]),
+    ("policy test", &["Run the packs' cases", "--verbose"]),
+    (
+        "registry",
+        &["Look into the facts", "validate", "list", "show"],
+    ),
+    (
+        "registry validate",
+        &["Check a registry folder and overlays"],
+    ),
+    (
+        "registry list",
+        &["List what the registry knows", "hosts, models, producers"],
+    ),
+    ("registry show", &["Print one record with all its sources"]),
+    ("audit", &["Show and verify the log", "show", "verify"]),
+    ("audit show", &["Print records, newest first", "--limit"]),
+    (
+        "audit verify",
+        &["from its files and the public key alone", "--key"],
+    ),
+    (
+        "key",
+        &["Make, list and revoke keys", "create", "list", "revoke"],
+    ),
+    (
+        "key create",
+        &["Make a key for a workload", "--out", "0600"],
+    ),
+    ("key list", &["List keys"]),
+    ("key revoke", &["Revoke a key"]),
+    (
+        "config",
+        &[
+            "Write, check and describe the configuration",
+            "init",
+            "check",
+            "schema",
+        ],
+    ),
+    ("config init", &["Write a commented configuration"]),
+    (
+        "config check",
+        &["Check a configuration with everything it names"],
+    ),
+    ("config schema", &["Print the JSON schema"]),
+];
+
+#[test]
+fn every_command_tells_what_it_does() {
+    let sandbox = Sandbox::new();
+    for (command, words) in COMMANDS {
+        sandbox
+            .run(&format!("{command} --help"))
+            .exits(GOOD)
+            .quietly()
+            .says(words);
+    }
+}
+
+#[test]
+fn a_command_without_its_parts_is_a_usage_error() {
+    let sandbox = Sandbox::new();
+    for line in [
+        "",
+        "policy",
+        "registry",
+        "audit",
+        "key",
+        "config",
+        "resolve",
+        "check",
+        "nonsense",
+        "key create",
+        "resolve --nonsense x",
+        "resolve x --as-of 2026-13-01",
+    ] {
+        let run = sandbox.run(line);
+        run.exits(ERROR);
+        assert!(
+            run.err.contains("--help") || run.err.contains("Usage"),
+            "{run:?}"
+        );
+        assert_eq!(run.out, "", "{run:?}");
+    }
+}
+
+#[test]
+fn the_version_is_the_package_s() {
+    Sandbox::new()
+        .run("--version")
+        .exits(GOOD)
+        .says(&[concat!("carnet ", env!("CARGO_PKG_VERSION"))]);
+}

@@ -1,0 +1,18 @@
+//! The commands as they are typed: the built binary in a folder of its own, with its exit code and
+//! what it says on both streams. No network, no clock but the machine's.
+
+#![cfg(test)]
+
+mod audit;
+mod check;
+mod config;
+mod facts;
+mod help;
+mod key;
+mod pipes;
+mod policy;
+mod registry;
+mod resolve;
+mod sandbox;
+mod serve;
+mod traps;

@@ -1,0 +1,106 @@
+//! The traps of rules by origin: an allow-list must not be satisfied by what is only partly known or
+//! only partly allowed, nor may its deny-list twin miss it.
+
+use std::path::Path;
+
+use crate::facts::RACK;
+use crate::sandbox::{BAD, GOOD, Sandbox};
+
+/// A merge of which one half is named and the other is not.
+const HALF_KNOWN: &str = r#"
+[[model]]
+id = "house-merge"
+name = "House merge"
+producer = "mistral"
+weights = "open"
+base_models = [{ model = "llama-3.3", relation = "merge" }]
+"#;
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("facts.toml", format!("{RACK}{HALF_KNOWN}"));
+    let wide = RACK.replace(
+        "regions = [",
+        "regions = [{ id = \"cn-1\", country = \"CN\" }, ",
+    );
+    sandbox.write("wide.toml", wide);
+    sandbox
+}
+
+/// The rule that denies in each pack.
+fn denied(sandbox: &Sandbox, question: &str, by_deny_list: &str) {
+    let allow = sandbox.run(&format!("check {question} --pack example-allow-list"));
+    allow
+        .exits(BAD)
+        .says(&["[example-allow-list/no-rule-permits]"]);
+    let deny = sandbox.run(&format!("check {question} --pack example-deny-list"));
+    deny.exits(BAD)
+        .says(&[&format!("[example-deny-list/{by_deny_list}]")]);
+}
+
+#[test]
+fn both_lists_permit_what_is_known_and_listed() {
+    let sandbox = sandbox();
+    for pack in ["example-allow-list", "example-deny-list"] {
+        sandbox.run(&format!("check llama3.3:70b --platform ollama --host rack --overlay facts.toml --pack {pack}")).exits(GOOD);
+    }
+}
+
+#[test]
+fn a_tag_that_moved_between_two_countries_is_denied_by_both() {
+    denied(
+        &sandbox(),
+        "deepseek-r1:8b --platform ollama --host rack --overlay facts.toml",
+        "listed-weights",
+    );
+}
+
+#[test]
+fn a_half_unknown_model_is_denied_by_both() {
+    denied(
+        &sandbox(),
+        "house-merge --host rack --overlay facts.toml",
+        "unknown-weights",
+    );
+}
+
+#[test]
+fn foreign_weights_under_a_listed_maker_are_denied_by_both() {
+    denied(
+        &sandbox(),
+        "r1-1776 --host rack --overlay facts.toml",
+        "listed-weights",
+    );
+}
+
+#[test]
+fn a_host_over_several_regions_is_denied_by_both() {
+    denied(
+        &sandbox(),
+        "gpt-4o --host rack --overlay wide.toml",
+        "listed-jurisdiction",
+    );
+}
+
+#[test]
+fn a_cross_region_profile_counts_with_every_region_it_may_choose() {
+    let sandbox = sandbox();
+    // The example's list meets no region of the profile, so its twin here lists one of them.
+    let shipped =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/example-deny-list/rules.cedar");
+    let rules = std::fs::read_to_string(shipped).unwrap();
+    let twin = rules.replace(
+        r#"["BY", "CN", "IR", "KP", "RU"].containsAny"#,
+        r#"["BY", "CN", "IN", "IR", "KP", "RU"].containsAny"#,
+    );
+    assert_ne!(rules, twin);
+    sandbox.pack("twin", &twin);
+    let question = |prefix: &str, pack: &str| {
+        format!("check {prefix}.amazon.nova-pro-v1:0 --host amazon-bedrock --pack {pack}")
+    };
+    for pack in ["example-allow-list", "twin"] {
+        sandbox.run(&question("us", pack)).exits(GOOD);
+        sandbox.run(&question("apac", pack)).exits(BAD);
+        sandbox.run(&question("global", pack)).exits(BAD);
+    }
+}
