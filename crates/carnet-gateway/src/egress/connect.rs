@@ -5,8 +5,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Uri;
+use http::uri::{InvalidUri, Scheme};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
@@ -15,6 +17,7 @@ use rustls_pki_types::ServerName;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
@@ -42,6 +45,11 @@ pub(crate) struct HandshakeFailed {
     source: io::Error,
 }
 
+/// Name, TCP, proxy and TLS together took too long.
+#[derive(Debug, Error)]
+#[error("no connection within {} seconds", .0.as_secs())]
+pub(crate) struct ConnectTooSlow(Duration);
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Opens connections to one origin, whatever address it is asked for.
@@ -50,6 +58,7 @@ pub(crate) struct Connector {
     tcp: Tcp,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     proxy: Option<Arc<str>>,
+    limit: Duration,
 }
 
 #[derive(Clone)]
@@ -63,6 +72,7 @@ impl Connector {
         tcp: HttpConnector<Resolver>,
         proxy: Option<&Uri>,
         tls: Option<(TlsConnector, ServerName<'static>)>,
+        limit: Duration,
     ) -> Self {
         let name = proxy
             .and_then(|uri| uri.authority())
@@ -75,6 +85,7 @@ impl Connector {
             tcp,
             tls,
             proxy: name,
+            limit,
         }
     }
 }
@@ -92,18 +103,35 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let mut this = self.clone();
+        let (this, limit) = (self.clone(), self.limit);
         Box::pin(async move {
-            let tcp = match &mut this.tcp {
-                Tcp::Direct(tcp) => tcp.call(uri).await?,
-                Tcp::Proxied(tunnel) => tunnel.call(uri).await?,
-            };
-            this.finish(tcp.into_inner()).await
+            match timeout(limit, this.connect(uri)).await {
+                Ok(connection) => connection,
+                Err(_) => Err(ConnectTooSlow(limit).into()),
+            }
         })
     }
 }
 
+/// The same address with its port written out: a tunnel would take the port of https for any other.
+fn with_port(uri: Uri) -> Result<Uri, InvalidUri> {
+    match (uri.scheme(), uri.authority()) {
+        (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP && uri.port().is_none() => {
+            format!("http://{authority}:80/").parse()
+        }
+        _ => Ok(uri),
+    }
+}
+
 impl Connector {
+    async fn connect(mut self, uri: Uri) -> Result<UpstreamConnection, Error> {
+        let tcp = match &mut self.tcp {
+            Tcp::Direct(tcp) => tcp.call(uri).await?,
+            Tcp::Proxied(tunnel) => tunnel.call(with_port(uri)?).await?,
+        };
+        self.finish(tcp.into_inner()).await
+    }
+
     async fn finish(self, tcp: TcpStream) -> Result<UpstreamConnection, Error> {
         let mut facts = ConnectionFacts {
             address: tcp

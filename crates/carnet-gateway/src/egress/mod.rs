@@ -113,7 +113,12 @@ impl Upstream {
             .timer(TokioTimer::new())
             // A silent second attempt would spend one permit twice.
             .retry_canceled_requests(false)
-            .build(Connector::new(tcp, config.proxy.as_ref(), tls));
+            .build(Connector::new(
+                tcp,
+                config.proxy.as_ref(),
+                tls,
+                config.connect_timeout,
+            ));
         let auth = match &files.key {
             Some(key) => Some(
                 key.header(config.auth)
