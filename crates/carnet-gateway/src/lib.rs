@@ -39,6 +39,7 @@ mod ingress;
 pub mod limits;
 mod metrics;
 mod models;
+mod opening;
 mod pipeline;
 mod recent;
 mod record;

@@ -25,6 +25,7 @@ use crate::limits::{
     ACCEPT_BACKLOG, H2_ERROR_RESETS_MAX, H2_PENDING_RESETS_MAX, H2_STREAMS_MAX, HANDSHAKE_TIME_MAX,
     HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADER_FIELDS_MAX,
 };
+use crate::opening::Opening;
 use crate::pipeline;
 
 /// The cryptography of every TLS connection: one provider, post-quantum key exchange preferred.
@@ -186,9 +187,9 @@ impl Connection {
         watcher: hyper_util::server::graceful::Watcher,
     ) {
         match tls {
-            None => self.http(TokioIo::new(tcp), watcher).await,
+            None => self.http(TokioIo::new(Opening::new(tcp)), watcher).await,
             Some(acceptor) => match timeout(HANDSHAKE_TIME_MAX, acceptor.accept(tcp)).await {
-                Ok(Ok(stream)) => self.http(TokioIo::new(stream), watcher).await,
+                Ok(Ok(stream)) => self.http(TokioIo::new(Opening::new(stream)), watcher).await,
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => tracing::debug!("TLS handshake took too long"),
             },
