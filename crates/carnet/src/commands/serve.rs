@@ -448,8 +448,17 @@ pub(crate) fn watched(config: &Config, file: Option<&Path>) -> Vec<std::path::Pa
     if let Some(file) = file {
         add(file);
     }
-    for path in config.overlay.iter().chain(&config.registry) {
+    for path in &config.overlay {
         add(path);
+    }
+    if let Some(registry) = &config.registry {
+        add(registry);
+        // A registry's files lie one folder below it. A folder that cannot be read is a problem of
+        // the next reload, which says so.
+        let below = std::fs::read_dir(registry).into_iter().flatten().flatten();
+        for entry in below.filter(|entry| entry.path().is_dir()) {
+            add(&entry.path());
+        }
     }
     for pack in &config.packs {
         let folder = config.base.join(pack);
