@@ -84,6 +84,8 @@ codes! {
     PolicyDenied = "policy_denied", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
     /// The key was revoked while the answer was on its way.
     Revoked = "revoked", FORBIDDEN, "permission_error", retry: false, outcome: Revoked;
+    /// The server is stopping, and the time for running requests is over.
+    ServerStopping = "server_stopping", SERVICE_UNAVAILABLE, "api_error", retry: true, outcome: Cut;
     /// Too many requests without valid credentials came from this address.
     TooManyRefusals = "too_many_refusals", TOO_MANY_REQUESTS, "rate_limit_error", retry: true, outcome: Refused;
     /// The upstream's address is not one that its entry in the configuration allows.

@@ -2,7 +2,7 @@
 //! the admin side reads and changes them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use carnet_audit::{Kind, Log, Record};
@@ -33,6 +33,8 @@ pub struct Gateway {
     // Makes record ids of one process unique without asking for randomness on every request.
     ids: RecordIds,
     words: Words,
+    /// Set once, when running requests are no longer waited for.
+    stopping: AtomicBool,
 }
 
 /// Words for the `api` of a record.
@@ -89,6 +91,7 @@ impl Gateway {
                 chat: Api::ChatCompletions.as_str().into(),
                 models: "models".into(),
             },
+            stopping: AtomicBool::new(false),
         }
     }
 
@@ -109,6 +112,17 @@ impl Gateway {
     /// Put other keys in force.
     pub fn set_keys(&self, keys: KeyRing) {
         self.swap(self.generation().with_keys(keys, self.now()));
+    }
+
+    /// End what still runs, because the server ends: streams by an error event, the rest at once.
+    pub(crate) fn cut_running(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.generation().cancel_all();
+    }
+
+    /// Whether running requests are no longer waited for.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
     }
 
     /// The counters.

@@ -178,6 +178,13 @@ impl Generation {
         }
     }
 
+    /// Cancel everything that runs.
+    pub(crate) fn cancel_all(&self) {
+        for token in self.revocations.values() {
+            token.cancel();
+        }
+    }
+
     /// Running number, from 1.
     #[must_use]
     pub fn number(&self) -> u64 {

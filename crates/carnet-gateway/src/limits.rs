@@ -46,6 +46,8 @@ pub const POOL_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 pub const POOL_IDLE_MAX: usize = 512;
 /// How long running requests may go on after a signal to stop, by default.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long requests that are then cut may take to say so to their callers.
+pub const CUT_TIME_MAX: Duration = Duration::from_secs(1);
 /// Refused credentials of one source address within [`STRANGER_WINDOW`] until it is told to wait.
 pub const STRANGER_REFUSALS_MAX: u32 = 100;
 /// The window for [`STRANGER_REFUSALS_MAX`].

@@ -1,5 +1,6 @@
 //! The life of a request, every stage in order, top to bottom.
 
+use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +13,8 @@ use hyper::body::Incoming;
 
 use crate::caller::{self, Caller};
 use crate::codes::Code;
-use crate::egress::{self, Answer};
+use crate::config::OnRevoke;
+use crate::egress::{self, Answer, SendFailed};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::generation::Generation;
@@ -135,7 +137,15 @@ async fn chat<'a>(
         // 5 send
         let (sent, answer) = egress::send(&offer.upstream, cleared);
         record.attempt(attempt, &offer.upstream, sent);
-        let stopped = match answer.await {
+        let answered = tokio::select! {
+            biased;
+            answered = answer => answered,
+            fault = interrupted(record, generation.server().on_revoke) => Err(SendFailed {
+                fault,
+                unsent: false,
+            }),
+        };
+        let stopped = match answered {
             Ok(answer) => {
                 record.answered(answer.response.status());
                 return Ok(Ready::Relay(answer, offer.upstream.clone(), &offer.headers));
@@ -152,6 +162,15 @@ async fn chat<'a>(
         "the upstream kept closing its connections",
     )
     .into())
+}
+
+/// Ends when the request must, before its answer has begun.
+async fn interrupted(record: &OpenRecord, on_revoke: OnRevoke) -> Fault {
+    record.revoked().cancelled().await;
+    match record.interruption(on_revoke) {
+        Some(fault) => fault,
+        None => pending().await,
+    }
 }
 
 // 6 stream back; the record goes along and ends with the last byte

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
 use crate::codes::Code;
+use crate::config::OnRevoke;
 use crate::egress::{Sent, Upstream};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
@@ -82,9 +83,19 @@ impl OpenRecord {
         &self.record.id
     }
 
-    /// Cancelled when the caller's key is revoked.
+    /// Cancelled when the caller's key is revoked, or when the server waits no longer.
     pub(crate) fn revoked(&self) -> &CancellationToken {
         &self.revoked
+    }
+
+    /// Why the request must end now that its token is cancelled; `None` when it may run on.
+    pub(crate) fn interruption(&self, on_revoke: OnRevoke) -> Option<Fault> {
+        if self.gateway.is_stopping() {
+            let message = "the server is stopping and waits no longer for this answer";
+            return Some(Fault::new(Code::ServerStopping, message));
+        }
+        let message = "the key of this request was revoked";
+        (on_revoke == OnRevoke::Cut).then(|| Fault::new(Code::Revoked, message))
     }
 
     /// The id as a header.
@@ -291,8 +302,13 @@ impl OpenRecord {
 
 impl Drop for OpenRecord {
     fn drop(&mut self) {
-        // A request that was neither answered nor refused: its caller went away.
-        self.hand_over(Outcome::ClientGone);
+        // A request that was neither answered nor refused: its caller went away, or we do.
+        let outcome = if self.gateway.is_stopping() {
+            Outcome::Cut
+        } else {
+            Outcome::ClientGone
+        };
+        self.hand_over(outcome);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stage 6, stream back: an upstream's answer passes to the caller piece by piece, as it comes.
 //!
 //! The body that hyper polls owns the record's guard: whatever ends the answer (its last byte, an
-//! error, a revoked key, a caller who hangs up) also closes the record.
+//! error, a revoked key, a caller who hangs up) also closes the record; the last by the record's own drop.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -44,7 +44,9 @@ pub(crate) struct Relay {
     events: bool,
     /// Whether an event has begun and not yet ended.
     torn: bool,
+    /// Gone once it has fired and the answer may run on all the same.
     revoked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    on_revoke: OnRevoke,
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
     last_piece: Instant,
@@ -77,10 +79,7 @@ impl Relay {
         on_revoke: OnRevoke,
         upstream_name: std::sync::Arc<str>,
     ) -> Self {
-        let revoked = match on_revoke {
-            OnRevoke::Cut => Some(Box::pin(record.revoked().clone().cancelled_owned())),
-            OnRevoke::Drain => None,
-        };
+        let revoked = Some(Box::pin(record.revoked().clone().cancelled_owned()));
         let kind = headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
@@ -94,6 +93,7 @@ impl Relay {
             events: framing == Framing::EventStream,
             torn: false,
             revoked,
+            on_revoke,
             idle: Box::pin(sleep_until(now + idle_timeout)),
             idle_timeout,
             last_piece: now,
@@ -113,10 +113,10 @@ impl Relay {
         if let Some(revoked) = &mut self.revoked
             && revoked.as_mut().poll(cx).is_ready()
         {
-            return self.cut(
-                Fault::new(Code::Revoked, "the key of this request was revoked"),
-                Outcome::Revoked,
-            );
+            match record.interruption(self.on_revoke) {
+                Some(fault) => return self.cut(fault),
+                None => self.revoked = None,
+            }
         }
         match Pin::new(&mut self.upstream).poll_frame(cx) {
             // Trailers are headers that came late, and no dialect has any: they end the answer unread.
@@ -149,10 +149,7 @@ impl Relay {
             }
             Poll::Ready(Some(Err(_))) => {
                 let message = format!("upstream `{}` broke off its answer", self.upstream_name);
-                self.cut(
-                    Fault::new(Code::UpstreamClosed, message),
-                    Outcome::UpstreamError,
-                )
+                self.cut(Fault::new(Code::UpstreamClosed, message))
             }
             Poll::Pending => self.poll_idle(cx),
         }
@@ -168,7 +165,7 @@ impl Relay {
                     self.upstream_name,
                     self.idle_timeout.as_secs()
                 );
-                return self.cut(Fault::new(Code::UpstreamTimeout, message), Outcome::Timeout);
+                return self.cut(Fault::new(Code::UpstreamTimeout, message));
             }
             self.idle.as_mut().reset(due);
         }
@@ -183,14 +180,11 @@ impl Relay {
 
     /// End before the end: in a stream by an error event of the dialect, else by breaking off, so
     /// that no client takes a torn answer for a whole one.
-    fn cut(
-        &mut self,
-        fault: Fault,
-        outcome: Outcome,
-    ) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
+    fn cut(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
         let Some(record) = self.record.take() else {
             return Poll::Ready(None);
         };
+        let outcome = fault.code.outcome();
         // An announced length leaves no room for a further event.
         let room = self.events && self.upstream.size_hint().exact().is_none();
         let event = room.then(|| {
@@ -207,13 +201,6 @@ impl Relay {
             Some(event) => Ok(Frame::data(event)),
             None => Err(RelayCut),
         }))
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        // Only an answer that was not over still has its record: the caller went away.
-        self.finish(Outcome::ClientGone);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use crate::egress::{UpstreamProblem, certificates, private_key};
 use crate::gateway::Gateway;
 use crate::limits::{
-    ACCEPT_BACKLOG, H2_ERROR_RESETS_MAX, H2_PENDING_RESETS_MAX, H2_STREAMS_MAX, HANDSHAKE_TIME_MAX,
-    HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADER_FIELDS_MAX,
+    ACCEPT_BACKLOG, CUT_TIME_MAX, H2_ERROR_RESETS_MAX, H2_PENDING_RESETS_MAX, H2_STREAMS_MAX,
+    HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADER_FIELDS_MAX,
 };
 use crate::opening::Opening;
 use crate::pipeline;
@@ -102,7 +103,7 @@ fn acceptor((chain, key): (&[u8], &[u8])) -> Result<TlsAcceptor, ListenFailed> {
 }
 
 /// Serve until `stop` is cancelled, then let running requests end within the configured time.
-/// Returns how many connections had to be cut.
+/// Returns how many requests had to be cut.
 pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: CancellationToken) -> usize {
     let connections_max = gateway.generation().server().connections_max;
     let room = Arc::new(Semaphore::new(connections_max));
@@ -143,11 +144,15 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
     }
     drop(listener);
     let drain = gateway.generation().server().drain;
-    let open = graceful.count();
-    match timeout(drain, graceful.shutdown()).await {
-        Ok(()) => 0,
-        Err(_) => open,
+    let mut ended = pin!(graceful.shutdown());
+    if timeout(drain, &mut ended).await.is_ok() {
+        return 0;
     }
+    let open = gateway.metrics().open.get();
+    gateway.cut_running();
+    // Who does not even read that is left to the end of the process.
+    let _ = timeout(CUT_TIME_MAX, ended).await;
+    usize::try_from(open).unwrap_or_default()
 }
 
 /// After a failed accept (no descriptors left), so that the loop does not spin.

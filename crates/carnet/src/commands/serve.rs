@@ -123,7 +123,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     stop.cancel();
     let cut = serving.await.unwrap_or_default();
     if cut > 0 {
-        out::note(format_args!("{cut} connections had to be cut"));
+        out::note(format_args!("{cut} requests had to be cut"));
     }
     ended.cancel();
     while tasks.join_next().await.is_some() {}
