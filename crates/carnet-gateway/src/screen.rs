@@ -30,7 +30,6 @@ pub struct Cleared {
 
 impl Cleared {
     /// The permit that is spent by sending.
-    #[must_use]
     pub fn permit(&self) -> &Permit {
         &self.permit
     }
