@@ -328,7 +328,6 @@ fn addresses(
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "it tells all there is to tell")]
 fn announce(
     args: &ServeArgs,
     config: &Config,
