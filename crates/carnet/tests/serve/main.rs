@@ -1,0 +1,11 @@
+//! The gateway as it is run: the built binary, real sockets, callers on one side and a scripted
+//! upstream on the other. Every test ends the server in good order, verifies its log and counts the
+//! records: one for each request of a valid key, under the id that its caller was told.
+
+#![cfg(test)]
+
+mod bodies;
+mod decisions;
+mod exactness;
+mod harness;
+mod routes;
