@@ -8,4 +8,7 @@ mod bodies;
 mod decisions;
 mod exactness;
 mod harness;
+mod reload;
+mod revoke;
 mod routes;
+mod stop;
