@@ -7,8 +7,13 @@
 mod bodies;
 mod decisions;
 mod exactness;
+mod failures;
+mod hangups;
 mod harness;
+mod heads;
+mod http2;
 mod reload;
 mod revoke;
 mod routes;
 mod stop;
+mod upstream_tls;
