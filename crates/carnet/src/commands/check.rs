@@ -275,6 +275,9 @@ fn describe(id: &str, verdict: &Verdict) -> String {
             "  rests on  {} = {} · {} · {}{date}",
             fact.claim, fact.value, fact.confidence, fact.source
         ));
+        if let Some(attested) = &fact.attested {
+            lines.push(format!("            attested by the operator: {attested}"));
+        }
     }
     for other in verdict.counterfactuals() {
         lines.push(format!(
