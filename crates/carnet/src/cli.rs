@@ -44,9 +44,9 @@ pub(crate) enum Command {
 /// Where configuration and state lie.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// Configuration file.
-    #[arg(long, value_name = "FILE", default_value = "carnet.toml")]
-    pub(crate) config: PathBuf,
+    /// Configuration file. Default: carnet.toml if it is there, else a demonstration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// State directory. Default: $XDG_STATE_HOME/carnet.
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::claim::Horizon;
 use crate::country::Country;
+use crate::grammar;
 use crate::ids::{HostId, ModelId, ProducerId};
 use crate::key::key;
 use crate::overlay::{Deployment, Overlay, Patch};
@@ -107,6 +108,14 @@ impl View {
     pub fn host(&self, id: &str) -> Option<&HostId> {
         let registry = self.inner.registry.host(id).map(|host| &host.id);
         registry.or_else(|| self.inner.overlay.hosts.get_key_value(id).map(|(id, _)| id))
+    }
+
+    /// Whether a platform has a grammar here, or is one of the registry's services. Ids of another
+    /// one are read as plain names, so a slip of the pen in a setting must not pass.
+    #[must_use]
+    pub fn knows_platform(&self, name: &str) -> bool {
+        let name = grammar::platform_name(name);
+        grammar::PLATFORMS.contains(&name.as_str()) || self.is_service(&name)
     }
 
     /// The groups a country belongs to.

@@ -1,12 +1,12 @@
 //! `carnet serve`: opens everything in order, runs the listeners, drains at the end.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use carnet_admin::{Access, Admin, AdminSocket, Store, reloads};
 use carnet_audit::{Log, Options, Signer};
-use carnet_gateway::{BuildFailed, Gateway, Generation, Listener, Parts};
+use carnet_gateway::{BuildFailed, Gateway, Generation, ListenFailed, Listener, Parts};
 use carnet_limits::KeyRing;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -20,6 +20,9 @@ use crate::reload::{Reloader, Sources};
 use crate::state::{State, write_secret};
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, commands, demo, out, world};
+
+/// The configuration that is looked for when none is named.
+const DEFAULT_CONFIG: &str = "carnet.toml";
 
 /// Where a running server says that requests are taken, for programs that started it.
 #[derive(Serialize)]
@@ -62,11 +65,17 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     warn_of_proxy_variables();
     let state = State::find(args.place.state.as_deref())?;
     state.create()?;
-    let demo = !args.place.config.exists();
-    let config = if demo {
-        demo::config()?
-    } else {
-        config::load(&args.place.config)?
+    // Only the default file may be missing; one that was named must be there.
+    let default = PathBuf::from(DEFAULT_CONFIG);
+    let file = args
+        .place
+        .config
+        .clone()
+        .or_else(|| default.exists().then_some(default));
+    let demo = file.is_none();
+    let config = match &file {
+        Some(file) => config::load(file)?,
+        None => demo::config()?,
     };
     // Takes the state for this process alone, before anything in it is read.
     let socket = AdminSocket::bind(&state.socket())
@@ -82,7 +91,6 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     let (data, admin_socket) = listeners(&config)?;
     let gateway = Arc::new(Gateway::new(generation, log.clone(), clock::now, seed()?));
     gateway.record_start(recovered.interrupted);
-    let file = (!demo).then(|| args.place.config.clone());
     let folders = watched(&config, file.as_deref());
     let access = Access::open(
         &state.admin_token(),
@@ -148,7 +156,7 @@ pub(crate) fn parts(config: &Config, keys: KeyRing, now: Timestamp) -> Result<Pa
     };
     match (registry, view, policies, files) {
         (Ok(_), Ok(view), Ok(policies), Ok(files)) => {
-            check_hosts(config, &view)?;
+            check_places(config, &view)?;
             Ok(Parts {
                 config: config.gateway.clone(),
                 config_version: config.version.clone(),
@@ -166,9 +174,9 @@ pub(crate) fn parts(config: &Config, keys: KeyRing, now: Timestamp) -> Result<Pa
     }
 }
 
-/// A host that an upstream names must be one that somebody told of.
-fn check_hosts(config: &Config, view: &carnet_provenance::View) -> Result<(), Troubles> {
-    let troubles: Troubles = config
+/// A host and a platform that an upstream names must be ones that somebody told of.
+fn check_places(config: &Config, view: &carnet_provenance::View) -> Result<(), Troubles> {
+    let mut troubles: Troubles = config
         .gateway
         .upstreams
         .iter()
@@ -181,6 +189,19 @@ fn check_hosts(config: &Config, view: &carnet_provenance::View) -> Result<(), Tr
             )
         })
         .collect();
+    for upstream in &config.gateway.upstreams {
+        if let Some(platform) = &upstream.platform
+            && !view.knows_platform(platform)
+        {
+            troubles.push(Trouble::new(
+                format!(
+                    "upstream `{}` names the platform `{platform}`, whose ids nobody has described",
+                    upstream.name
+                ),
+                "check the spelling, or take `platform` out: then it is the host's",
+            ));
+        }
+    }
     if troubles.is_empty() {
         Ok(())
     } else {
@@ -299,8 +320,17 @@ fn listeners(config: &Config) -> Result<(Listener, tokio::net::TcpListener), Tro
     };
     let tls = pem.as_ref().map(|(cert, key)| (&cert[..], &key[..]));
     let help = "end the program that has it, or set another `listen` in carnet.toml";
-    let data = Listener::bind(server.listen, tls)
-        .map_err(|error| vec![Trouble::new(error.to_string(), help)])?;
+    let data = Listener::bind(server.listen, tls).map_err(|error| {
+        let help = match (&error, &server.tls) {
+            (ListenFailed::Bind { .. }, _) | (_, None) => help.to_owned(),
+            (_, Some(files)) => format!(
+                "check the certificate chain `{}` and the key `{}`, both PEM",
+                files.cert.display(),
+                files.key.display()
+            ),
+        };
+        vec![Trouble::new(error.to_string(), help)]
+    })?;
     let admin = std::net::TcpListener::bind(config.admin)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .and_then(tokio::net::TcpListener::from_std)
@@ -355,7 +385,7 @@ fn announce(
     }
     let scheme = if tls { "https" } else { "http" };
     if demo {
-        demo::announce(state, data, &args.place.config);
+        demo::announce(state, data, Path::new(DEFAULT_CONFIG));
         return;
     }
     out::answer(format_args!(
