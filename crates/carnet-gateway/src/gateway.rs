@@ -16,6 +16,7 @@ use crate::generation::{Generation, Versions};
 use crate::limits::RECENT_DECISIONS_MAX;
 use crate::metrics::Metrics;
 use crate::recent::{Recent, RecentDecision};
+use crate::relays::Relays;
 
 /// Where instants come from: the process passes its clock in, tests pass theirs.
 pub type Clock = fn() -> Timestamp;
@@ -30,6 +31,7 @@ pub struct Gateway {
     metrics: Metrics,
     strangers: Strangers,
     recent: Recent,
+    relays: Relays,
     // Makes record ids of one process unique without asking for randomness on every request.
     ids: RecordIds,
     words: Words,
@@ -83,6 +85,7 @@ impl Gateway {
             metrics,
             strangers: Strangers::default(),
             recent: Recent::default(),
+            relays: Relays::default(),
             ids: RecordIds {
                 seed,
                 next: AtomicU64::new(0),
@@ -245,6 +248,10 @@ impl Gateway {
 
     pub(crate) fn strangers(&self) -> &Strangers {
         &self.strangers
+    }
+
+    pub(crate) fn relays(&self) -> &Relays {
+        &self.relays
     }
 
     pub(crate) fn recents(&self) -> &Recent {

@@ -44,6 +44,7 @@ mod pipeline;
 mod recent;
 mod record;
 mod relay;
+mod relays;
 mod resolve;
 mod screen;
 mod server;

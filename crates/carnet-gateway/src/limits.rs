@@ -40,6 +40,10 @@ pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 pub const FIRST_BYTE_TIME_MAX: Duration = Duration::from_secs(600);
 /// Time between two pieces of an answer, by default.
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(300);
+/// How often answers are looked at from outside: a revoked key ends one within two looks.
+pub const SWEEP_EVERY: Duration = Duration::from_millis(250);
+/// Beyond an upstream's time between two pieces, a caller may leave an answer unread for so long.
+pub const UNREAD_GRACE: Duration = Duration::from_secs(5);
 /// How long an idle connection to an upstream is kept.
 pub const POOL_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Idle connections kept for one upstream.

@@ -10,6 +10,7 @@ use carnet_audit::Outcome;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 
 use crate::caller::{self, Caller};
 use crate::codes::Code;
@@ -42,6 +43,7 @@ pub(crate) async fn handle(
     gateway: Arc<Gateway>,
     request: Request<Incoming>,
     source: IpAddr,
+    connection: CancellationToken,
 ) -> Response<ResponseBody> {
     let generation = gateway.generation();
     if let Err(fault) = check_host(&generation, &request) {
@@ -75,7 +77,7 @@ pub(crate) async fn handle(
     };
     match result {
         Ok(Ready::Relay(answer, upstream, headers)) => {
-            relayed(&generation, answer, &upstream, headers, record)
+            relayed(&generation, answer, &upstream, headers, record, connection)
         }
         Ok(Ready::Whole(bytes)) => whole(bytes, record).await,
         Err(stop) => refused(stop, record).await,
@@ -180,6 +182,7 @@ fn relayed(
     upstream: &egress::Upstream,
     facts: &[(HeaderName, HeaderValue)],
     record: OpenRecord,
+    connection: CancellationToken,
 ) -> Response<ResponseBody> {
     let (mut head, body) = answer.response.into_parts();
     relay::filter_headers(&mut head.headers);
@@ -200,6 +203,7 @@ fn relayed(
         config.idle_timeout,
         generation.server().on_revoke,
         config.name.clone(),
+        connection,
     );
     Response::from_parts(head, ResponseBody::relay(relay))
 }

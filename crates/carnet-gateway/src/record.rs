@@ -83,6 +83,11 @@ impl OpenRecord {
         &self.record.id
     }
 
+    /// The gateway that it belongs to.
+    pub(crate) fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
     /// Cancelled when the caller's key is revoked, or when the server waits no longer.
     pub(crate) fn revoked(&self) -> &CancellationToken {
         &self.revoked

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,12 +18,15 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_EN
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::codes::Code;
 use crate::config::OnRevoke;
 use crate::error::{Fault, Stop};
+use crate::gateway::Gateway;
+use crate::limits::UNREAD_GRACE;
 use crate::record::OpenRecord;
+use crate::relays::Running;
 
 /// What hyper sends to the caller.
 #[derive(Debug)]
@@ -50,7 +54,10 @@ pub(crate) struct Relay {
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
     last_piece: Instant,
-    upstream_name: std::sync::Arc<str>,
+    upstream_name: Arc<str>,
+    /// What the sweep knows of it, and where it is listed.
+    running: Arc<Running>,
+    gateway: Arc<Gateway>,
 }
 
 /// How a piece ends that leaves no event open. One that is cut within these bytes only costs a
@@ -77,8 +84,14 @@ impl Relay {
         headers: &HeaderMap,
         idle_timeout: Duration,
         on_revoke: OnRevoke,
-        upstream_name: std::sync::Arc<str>,
+        upstream_name: Arc<str>,
+        connection: CancellationToken,
     ) -> Self {
+        let gateway = record.gateway().clone();
+        let cuts = (on_revoke == OnRevoke::Cut).then(|| record.revoked().clone());
+        let running = gateway
+            .relays()
+            .open(connection, cuts, idle_timeout + UNREAD_GRACE);
         let revoked = Some(Box::pin(record.revoked().clone().cancelled_owned()));
         let kind = headers
             .get(CONTENT_TYPE)
@@ -98,6 +111,8 @@ impl Relay {
             idle_timeout,
             last_piece: now,
             upstream_name,
+            running,
+            gateway,
         };
         // Nobody asks for the pieces of an answer that has none.
         if relay.upstream.is_end_stream() {
@@ -110,6 +125,7 @@ impl Relay {
         let Some(record) = &mut self.record else {
             return Poll::Ready(None);
         };
+        self.running.asked();
         if let Some(revoked) = &mut self.revoked
             && revoked.as_mut().poll(cx).is_ready()
         {
@@ -201,6 +217,15 @@ impl Relay {
             Some(event) => Ok(Frame::data(event)),
             None => Err(RelayCut),
         }))
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.gateway.relays().close(&self.running);
+        if let Some(outcome) = self.running.ended() {
+            self.finish(outcome);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use rustls::crypto::CryptoProvider;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ use crate::egress::{UpstreamProblem, certificates, private_key};
 use crate::gateway::Gateway;
 use crate::limits::{
     ACCEPT_BACKLOG, CUT_TIME_MAX, H2_ERROR_RESETS_MAX, H2_PENDING_RESETS_MAX, H2_STREAMS_MAX,
-    HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADER_FIELDS_MAX,
+    HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADER_FIELDS_MAX, SWEEP_EVERY,
 };
 use crate::opening::Opening;
 use crate::pipeline;
@@ -109,6 +109,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
     let room = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
     let builder = Arc::new(protocols());
+    let sweeping = tokio::spawn(sweep(gateway.clone()));
     let accept = async {
         loop {
             // With no room left, further connections wait in the kernel's queue.
@@ -146,13 +147,25 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
     let drain = gateway.generation().server().drain;
     let mut ended = pin!(graceful.shutdown());
     if timeout(drain, &mut ended).await.is_ok() {
+        sweeping.abort();
         return 0;
     }
     let open = gateway.metrics().open.get();
     gateway.cut_running();
     // Who does not even read that is left to the end of the process.
     let _ = timeout(CUT_TIME_MAX, ended).await;
+    sweeping.abort();
     usize::try_from(open).unwrap_or_default()
+}
+
+/// Look after the answers whose callers do not read.
+async fn sweep(gateway: Arc<Gateway>) {
+    let mut every = interval(SWEEP_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        gateway.relays().sweep(std::time::Instant::now());
+    }
 }
 
 /// After a failed accept (no descriptors left), so that the loop does not spin.
@@ -206,13 +219,21 @@ impl Connection {
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let (gateway, source) = (self.gateway, self.peer.ip());
+        // Cancelled by the sweep when an answer on this connection can be ended in no other way.
+        let dropped = CancellationToken::new();
+        let token = dropped.clone();
         let service = service_fn(move |request| {
-            let gateway = gateway.clone();
-            async move { Ok::<_, Infallible>(pipeline::handle(gateway, request, source).await) }
+            let (gateway, connection) = (gateway.clone(), token.clone());
+            async move {
+                Ok::<_, Infallible>(pipeline::handle(gateway, request, source, connection).await)
+            }
         });
         let connection = self.builder.serve_connection(io, service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "connection ended with an error");
+        tokio::select! {
+            result = watcher.watch(connection) => if let Err(error) = result {
+                tracing::debug!(%error, "connection ended with an error");
+            },
+            () = dropped.cancelled() => tracing::debug!("connection dropped: its caller does not read"),
         }
     }
 }

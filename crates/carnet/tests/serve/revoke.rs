@@ -1,7 +1,9 @@
 //! A key that is revoked stops working, and so does what runs with it.
 
-use crate::harness::upstream::{DELTA, DONE, LAST_CHUNK};
-use crate::harness::{MODEL, ONE_SECOND, Setup, Upstream, chat_body, json_body, within};
+use tokio::time::timeout;
+
+use crate::harness::upstream::{DELTA, DONE, EVENTS, LAST_CHUNK};
+use crate::harness::{MODEL, ONE_SECOND, Raw, Setup, Upstream, chat_body, json_body, within};
 
 #[tokio::test]
 async fn a_revoked_key_cuts_its_running_stream_within_a_second() {
@@ -110,5 +112,27 @@ async fn revoking_one_key_leaves_the_others_alone() {
     arrival.chunk(DONE).await;
     arrival.write(LAST_CHUNK).await;
     assert_eq!(answer.text().await, DONE);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_revoked_key_ends_an_answer_whose_caller_does_not_read() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream.base_url()).start().await;
+    let mut raw = Raw::connect(&gateway).await;
+    raw.write(gateway.raw_chat(&chat_body(MODEL, true))).await;
+    gateway.expect_untold(1);
+    let mut arrival = upstream.next().await;
+    arrival.write(EVENTS).await;
+    let flood = format!("{:x}\r\n{}\r\n", 1 << 16, "x".repeat(1 << 16));
+    let full = timeout(ONE_SECOND, arrival.write_on(flood.as_bytes()));
+    assert!(full.await.is_err(), "the caller was to read nothing");
+
+    gateway.revoke(&gateway.key_id).await;
+    let close = arrival.write_on(flood.as_bytes());
+    within(ONE_SECOND, "the close at the upstream", close).await;
+    let record = gateway.only_record().await;
+    assert_eq!(record["outcome"], "revoked", "{record:#}");
+    drop(raw);
     gateway.finish().await;
 }
