@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carnet_policy::{Denial, Effect, Verdict};
 use carnet_wire::openai::ErrorBody;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, Response};
 use serde_json::json;
 
@@ -50,6 +50,8 @@ pub(crate) struct Fault {
     pub(crate) param: Option<String>,
     /// Seconds to wait.
     pub(crate) retry_after: Option<u32>,
+    /// The method that would have been served.
+    pub(crate) allow: Option<&'static str>,
 }
 
 impl Fault {
@@ -59,6 +61,7 @@ impl Fault {
             message: message.into(),
             param: None,
             retry_after: None,
+            allow: None,
         }
     }
 
@@ -69,6 +72,11 @@ impl Fault {
 
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    pub(crate) fn allow(mut self, method: &'static str) -> Self {
+        self.allow = Some(method);
         self
     }
 
@@ -112,12 +120,13 @@ impl Stop {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let retry = if code.retry() { "true" } else { "false" };
         headers.insert(X_SHOULD_RETRY, HeaderValue::from_static(retry));
-        if let Self::Fault(Fault {
-            retry_after: Some(seconds),
-            ..
-        }) = self
-        {
-            headers.insert(RETRY_AFTER, HeaderValue::from(*seconds));
+        if let Self::Fault(fault) = self {
+            if let Some(seconds) = fault.retry_after {
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            if let Some(method) = fault.allow {
+                headers.insert(ALLOW, HeaderValue::from_static(method));
+            }
         }
         response
     }

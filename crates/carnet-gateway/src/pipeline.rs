@@ -271,7 +271,8 @@ fn route(request: &Request<Incoming>) -> Result<Route, Fault> {
         return Err(Fault::new(
             Code::MethodNotAllowed,
             format!("`{path}` is served with {method} only"),
-        ));
+        )
+        .allow(method.as_str()));
     }
     Ok(if path == "/v1/models" {
         Route::Models

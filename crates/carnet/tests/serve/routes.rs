@@ -1,7 +1,7 @@
 //! What is served, to whom, and under which name.
 
 use http::Method;
-use http::header::{AUTHORIZATION, HOST, HeaderValue};
+use http::header::{ALLOW, AUTHORIZATION, HOST, HeaderValue};
 
 use crate::harness::upstream::COMPLETION;
 use crate::harness::{Gateway, MODEL, Raw, Setup, Upstream, chat_body};
@@ -42,13 +42,15 @@ async fn unknown_models_paths_and_methods_are_told_apart() {
             assert!(message.contains(served), "{path}: {message}");
         }
     }
-    for (method, path) in [
-        (Method::GET, "/v1/chat/completions"),
-        (Method::PUT, "/v1/chat/completions"),
-        (Method::OPTIONS, "/v1/chat/completions"),
-        (Method::POST, "/v1/models"),
+    for (method, path, allowed) in [
+        (Method::GET, "/v1/chat/completions", "POST"),
+        (Method::PUT, "/v1/chat/completions", "POST"),
+        (Method::OPTIONS, "/v1/chat/completions", "POST"),
+        (Method::POST, "/v1/models", "GET"),
     ] {
         let answer = gateway.send(gateway.request(method, path, "")).await;
+        let allow: Vec<_> = answer.headers.get_all(ALLOW).iter().collect();
+        assert_eq!(allow, [allowed], "{path}");
         answer.error(405, "method_not_allowed").await;
     }
     assert!(upstream.is_untouched());
