@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use toml_span::value::{Table, ValueInner};
-use toml_span::{Span, Value};
+use toml_span::{ErrorKind, Span, Value};
 
 use crate::claim::{Claim, Confidence, Contradiction, Dated, Evidence, Validity};
 use crate::country::Country;
@@ -48,7 +48,8 @@ impl<'a> Doc<'a> {
         match toml_span::parse(self.text) {
             Ok(value) => Fields::of(self, value),
             Err(error) => {
-                self.note(self.place(error.span).problem(error.to_string()));
+                let problem = self.place(error.span).problem(error.to_string());
+                self.note(problem.help(syntax_help(&error.kind)));
                 None
             }
         }
@@ -83,7 +84,8 @@ impl<'a> Fields<'a> {
             }),
             other => {
                 let message = format!("expected a table, found {}", kind(&other));
-                doc.note(doc.place(value.span).problem(message));
+                let problem = doc.place(value.span).problem(message);
+                doc.note(problem.help("write { key = … } here"));
                 None
             }
         }
@@ -110,7 +112,8 @@ impl<'a> Fields<'a> {
 
     fn wrong(&self, span: Span, expected: &str, key: &str, found: &ValueInner<'_>) {
         let message = format!("`{key}` must be {expected}, not {}", kind(found));
-        self.note(self.doc.place(span).problem(message));
+        let problem = self.doc.place(span).problem(message);
+        self.note(problem.help(format!("write {expected} here")));
     }
 
     fn missing(&self, key: &str) {
@@ -455,6 +458,19 @@ impl<'a> Fields<'a> {
                 .problem(format!("unknown key `{}`", key.name));
             self.note(problem.help(format!("known here: {}", self.asked.join(", "))));
         }
+    }
+}
+
+/// How to mend a text that is no TOML.
+fn syntax_help(kind: &ErrorKind) -> String {
+    match kind {
+        ErrorKind::Wanted { expected, .. } => format!("write {expected} here"),
+        ErrorKind::DuplicateKey { .. } | ErrorKind::DuplicateTable { .. } => {
+            "keep one of the two; further entries of a kind begin with [[…]]".to_owned()
+        }
+        ErrorKind::UnquotedString => "put a text in quotes: \"…\"".to_owned(),
+        ErrorKind::UnterminatedString => "close the text with a quote".to_owned(),
+        _ => "correct the line; it is not valid TOML".to_owned(),
     }
 }
 

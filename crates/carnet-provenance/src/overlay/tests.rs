@@ -366,3 +366,31 @@ fn a_removed_teacher_leaves_a_trace() {
         }
     ));
 }
+
+#[test]
+fn a_mistake_of_form_has_its_place_and_the_fix() {
+    let table = [
+        ("[[host]\nid = \"a\"", 1, "write a right bracket here"),
+        ("[[host]]\nid = rack", 2, "put a text in quotes"),
+        ("[[host]]\nid = \"rack", 2, "close the text with a quote"),
+        ("[[host]]\nid = \"a\"\nid = \"b\"", 3, "keep one of the two"),
+        ("[[host]]\nid = \"a\\q\"", 2, "correct the line"),
+        ("[[host]]\nid = 3", 2, "write a text here"),
+        ("host = [3]", 1, "write { key = … } here"),
+    ];
+    for (text, line, help) in table {
+        let file = SourceFile {
+            path: "o.toml".to_owned(),
+            text: text.to_owned(),
+        };
+        let problems = Overlay::parse(&[file], &registry(), today()).unwrap_err();
+        let told = problems.iter().any(|problem| {
+            problem.line == line
+                && problem
+                    .help
+                    .as_deref()
+                    .is_some_and(|had| had.contains(help))
+        });
+        assert!(told, "{text}: {problems:?}");
+    }
+}
