@@ -49,9 +49,17 @@ macro_rules! section {
                 #[allow(dead_code, reason = "only its schema is wanted")]
                 struct Shape {
                     $( $(#[$rdoc])* $rname: $rty, )*
-                    $( $(#[$odoc])* $oname: Option<$oty>, )*
+                    $( $(#[$odoc])* $oname: $oty, )*
                 }
-                Shape::json_schema(generator)
+                let mut schema = Shape::json_schema(generator);
+                // TOML has no null: what is optional may be absent, and has its type if it is there.
+                let required: Vec<&str> = vec![$( stringify!($rname), )*];
+                if required.is_empty() {
+                    schema.remove("required");
+                } else {
+                    schema.insert("required".to_owned(), required.into());
+                }
+                schema
             }
         }
     };

@@ -360,6 +360,16 @@ fn the_schema_names_the_keys_that_the_reader_accepts() {
     let mut seen = 0;
     compare(&sandbox, &schema, &schema, &mut Vec::new(), &mut seen);
     assert!(seen >= 10, "only {seen} sections were compared");
+    assert!(
+        !run.out.contains("null"),
+        "TOML has no null, so no key may be one: {run:?}"
+    );
+    let required = |section: &str| schema["$defs"][section]["required"].clone();
+    assert_eq!(
+        required("Upstream"),
+        serde_json::json!(["name", "base_url", "models"])
+    );
+    assert_eq!(required("Server"), Value::Null, "nothing is required there");
 }
 
 /// Ask the reader what it accepts here, and compare; then in each section below.
