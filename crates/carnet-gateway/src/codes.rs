@@ -86,6 +86,8 @@ codes! {
     Revoked = "revoked", FORBIDDEN, "permission_error", retry: false, outcome: Revoked;
     /// The server is stopping, and the time for running requests is over.
     ServerStopping = "server_stopping", SERVICE_UNAVAILABLE, "api_error", retry: true, outcome: Cut;
+    /// The request has more header fields than are read.
+    TooManyHeaderFields = "too_many_header_fields", REQUEST_HEADER_FIELDS_TOO_LARGE, "invalid_request_error", retry: false, outcome: Refused;
     /// Too many requests without valid credentials came from this address.
     TooManyRefusals = "too_many_refusals", TOO_MANY_REQUESTS, "rate_limit_error", retry: true, outcome: Refused;
     /// The upstream's address is not one that its entry in the configuration allows.

@@ -20,7 +20,7 @@ use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::generation::Generation;
 use crate::ingress::{self, openai};
-use crate::limits::ATTEMPTS_MAX;
+use crate::limits::{ATTEMPTS_MAX, HEADER_FIELDS_MAX};
 use crate::record::OpenRecord;
 use crate::relay::{self, Relay, ResponseBody};
 use crate::{admit, models, resolve, screen};
@@ -45,6 +45,9 @@ pub(crate) async fn handle(
     source: IpAddr,
     connection: CancellationToken,
 ) -> Response<ResponseBody> {
+    if let Err(fault) = check_fields(&request) {
+        return Stop::Fault(fault).response(None);
+    }
     let generation = gateway.generation();
     if let Err(fault) = check_host(&generation, &request) {
         return Stop::Fault(fault).response(None);
@@ -279,6 +282,17 @@ fn route(request: &Request<Incoming>) -> Result<Route, Fault> {
     } else {
         Route::Chat
     })
+}
+
+/// HTTP/1.1's parser stops at the bound by itself; HTTP/2's counts bytes only.
+fn check_fields(request: &Request<Incoming>) -> Result<(), Fault> {
+    if request.headers().len() <= HEADER_FIELDS_MAX {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Code::TooManyHeaderFields,
+        format!("the request has more than {HEADER_FIELDS_MAX} header fields"),
+    ))
 }
 
 /// The Host header must name this listener: a page that rebinds its name to our address gets nothing.

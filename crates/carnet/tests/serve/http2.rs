@@ -162,3 +162,36 @@ async fn header_lists_and_bodies_are_bounded_over_http2_too() {
     assert_eq!(answer.status, 431);
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn header_fields_are_counted_over_http2_too() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream.base_url()).start().await;
+    let h2 = gateway.h2(Box::new(gateway.connect().await)).await;
+    let with_fields = |count: usize, repeat: bool| {
+        let mut request = gateway.chat_request(chat_body(MODEL, false));
+        // The listener's name becomes part of the target, and the body's length a field.
+        for number in request.headers().len()..count {
+            let name = if repeat {
+                "x-same".to_owned()
+            } else {
+                format!("x-{number}")
+            };
+            let name = http::HeaderName::try_from(name).unwrap();
+            request
+                .headers_mut()
+                .append(name, http::HeaderValue::from_static("1"));
+        }
+        request
+    };
+    for repeat in [false, true] {
+        let passes = gateway.send_h2(&h2, with_fields(100, repeat));
+        let (answer, ()) = tokio::join!(passes, upstream.complete());
+        assert_eq!(answer.text().await, COMPLETION);
+        let answer = gateway.send_h2(&h2, with_fields(101, repeat)).await;
+        assert!(!answer.headers.contains_key("carnet-record"));
+        answer.error(431, "too_many_header_fields").await;
+    }
+    assert!(upstream.is_untouched());
+    gateway.finish().await;
+}
