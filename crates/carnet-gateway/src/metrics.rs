@@ -50,6 +50,8 @@ pub struct Metrics {
     pub(crate) denials: Counter,
     /// Requests without valid credentials.
     pub(crate) strangers: Counter,
+    /// Requests for a Host that is not served.
+    pub(crate) misdirected: Counter,
     /// Leaves handed to the log.
     pub(crate) records: Counter,
     /// Requests now running.
@@ -105,6 +107,7 @@ impl Default for Metrics {
                 .clone(),
             rules,
             strangers: Counter::default(),
+            misdirected: Counter::default(),
             records: Counter::default(),
             open: Gauge::default(),
             generation: Gauge::default(),
@@ -129,6 +132,11 @@ impl Metrics {
             "strangers_refused",
             "Requests without valid credentials",
             self.strangers.clone(),
+        );
+        registry.register(
+            "hosts_refused",
+            "Requests for a Host that the data listener does not serve",
+            self.misdirected.clone(),
         );
         registry.register("records", "Records handed to the log", self.records.clone());
         registry.register("open_requests", "Requests now running", self.open.clone());

@@ -50,6 +50,7 @@ pub(crate) async fn handle(
     }
     let generation = gateway.generation();
     if let Err(fault) = check_host(&generation, &request) {
+        gateway.metrics().misdirected.inc();
         return Stop::Fault(fault).response(None);
     }
     match request.uri().path() {

@@ -97,6 +97,7 @@ async fn only_the_listeners_own_names_are_served() {
         let (answer, ()) = tokio::join!(gateway.send(request), upstream.complete());
         assert_eq!(answer.text().await, COMPLETION, "{host}");
     }
+    assert_eq!(gateway.counter("carnet_hosts_refused_total").await, 0);
     for host in [
         "evil.example",
         "localhost.evil.example",
@@ -119,6 +120,8 @@ async fn only_the_listeners_own_names_are_served() {
     two.headers_mut()
         .append(HOST, HeaderValue::from_static("localhost"));
     gateway.send(two).await.error(421, "host_not_served").await;
+    assert_eq!(gateway.counter("carnet_hosts_refused_total").await, 11);
+    assert_eq!(gateway.counter("carnet_strangers_refused_total").await, 0);
     let mut raw = Raw::connect(&gateway).await;
     raw.write("GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n")
         .await;

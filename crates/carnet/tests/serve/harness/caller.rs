@@ -207,6 +207,25 @@ impl Gateway {
 
     /// Call the admin listener with its token: status and JSON.
     pub(crate) async fn admin(&self, method: Method, path: &str) -> (u16, Value) {
+        let (status, body) = self.admin_bytes(method, path).await;
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// The value of a counter without labels.
+    pub(crate) async fn counter(&self, name: &str) -> u64 {
+        let (status, body) = self.admin_bytes(Method::GET, "/metrics").await;
+        assert_eq!(status, 200);
+        let text = std::str::from_utf8(&body).unwrap();
+        let line = text.lines().find_map(|line| {
+            let (known, value) = line.split_once(' ')?;
+            (known == name).then_some(value)
+        });
+        line.unwrap_or_else(|| panic!("no {name} in {text}"))
+            .parse()
+            .unwrap()
+    }
+
+    async fn admin_bytes(&self, method: Method, path: &str) -> (u16, Bytes) {
         let token = std::fs::read_to_string(self.setup.path("state/admin.token")).unwrap();
         let request = Request::builder()
             .method(method)
@@ -221,10 +240,7 @@ impl Gateway {
         let answer = within(PATIENCE, "an admin answer", sender.send_request(request)).await;
         let (head, body) = answer.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        (
-            head.status.as_u16(),
-            serde_json::from_slice(&body).unwrap_or(Value::Null),
-        )
+        (head.status.as_u16(), body)
     }
 }
 
