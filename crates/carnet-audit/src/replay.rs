@@ -1,8 +1,8 @@
 //! Read the whole journal when a log is opened, and say where it goes on.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
@@ -74,7 +74,9 @@ impl Replay {
 /// passed over.
 pub(crate) fn replay(root: &Path, tree_size: u64, repair: bool) -> Result<Replay, OpenError> {
     let numbers = segments(root).map_err(OpenError::io(&root.join(JOURNAL)))?;
-    let used = used_segments(root, &numbers)?;
+    // One buffer for all of them: a segment is read whole, and the allocator keeps what is given back piecemeal.
+    let mut bytes = Vec::new();
+    let used = used_segments(root, &numbers, &mut bytes)?;
     let mut replay = Replay {
         start: Start {
             segment: 0,
@@ -115,7 +117,8 @@ pub(crate) fn replay(root: &Path, tree_size: u64, repair: bool) -> Result<Replay
         }
         expected = Some(number + 1);
         let last = used.last() == Some(number);
-        chain = replay.segment(&file, *number, chain, last, tree)?;
+        read(&file, &mut bytes)?;
+        chain = replay.segment(&file, &bytes, *number, chain, last, tree)?;
     }
     if let Some(chain) = chain {
         replay.start.before = chain.crc;
@@ -137,15 +140,15 @@ impl Replay {
     fn segment(
         &mut self,
         file: &Path,
+        bytes: &[u8],
         number: u64,
         before: Option<Chain>,
         last: bool,
         tree: Tree,
     ) -> Result<Option<Chain>, OpenError> {
-        let bytes = fs::read(file).map_err(OpenError::io(file))?;
         let start = &mut self.start;
         let (open, first_leaf, salvage) = (&mut self.open, &mut self.first_leaf, &mut self.salvage);
-        let found = scan(&bytes, number, before, tree.repair, |_, frame| {
+        let found = scan(bytes, number, before, tree.repair, |_, frame| {
             let head = &frame.head;
             start.slot = start.slot.max(head.slot + 1);
             start.batch = start.batch.max(head.batch + 1);
@@ -179,7 +182,7 @@ impl Replay {
             Ending::Damaged(reason) => return Err(damaged(file, offset, reason)),
             Ending::Torn if !last => return Err(damaged(file, offset, "a later segment follows")),
             Ending::Torn => {
-                let used = used_bytes(&bytes);
+                let used = used_bytes(bytes);
                 let bytes = (used as u64).saturating_sub(offset);
                 self.torn = Some(Loss {
                     file: file.to_owned(),
@@ -230,16 +233,24 @@ pub(crate) fn segments(root: &Path) -> io::Result<Vec<u64>> {
 }
 
 /// All segments but the unused ones at the end, which are removed.
-fn used_segments(root: &Path, numbers: &[u64]) -> Result<Vec<u64>, OpenError> {
+fn used_segments(root: &Path, numbers: &[u64], bytes: &mut Vec<u8>) -> Result<Vec<u64>, OpenError> {
     let mut used = numbers.to_vec();
     while let Some(last) = used.last() {
         let file = root.join(segment_name(*last));
-        let bytes = fs::read(&file).map_err(OpenError::io(&file))?;
-        if used_bytes(&bytes) > 0 {
+        read(&file, bytes)?;
+        if used_bytes(bytes) > 0 {
             break;
         }
         fs::remove_file(&file).map_err(OpenError::io(&file))?;
         used.pop();
     }
     Ok(used)
+}
+
+fn read(file: &Path, bytes: &mut Vec<u8>) -> Result<(), OpenError> {
+    bytes.clear();
+    File::open(file)
+        .and_then(|mut open| open.read_to_end(bytes))
+        .map(drop)
+        .map_err(OpenError::io(file))
 }
