@@ -8,9 +8,10 @@ use std::time::Duration;
 use carnet_policy::Workload;
 use http::Uri;
 use http::uri::Scheme;
-use toml_span::{Span, Spanned};
+use toml_span::Span;
 
 use crate::limits;
+use crate::section::{Field, Located};
 
 section! {
     /// The data listener.
@@ -161,6 +162,27 @@ section! {
     }
 }
 
+impl RawKeyRef {
+    /// The one reference, if it is one; a path is taken from `base`.
+    #[must_use]
+    pub fn reference(&self, base: &Path) -> Option<KeyRef> {
+        match (&self.env, &self.file, &self.credential) {
+            (Field::Given(env), Field::Absent, Field::Absent) => {
+                Some(KeyRef::Env(env.value.clone()))
+            }
+            (Field::Absent, Field::Given(file), Field::Absent) => {
+                Some(KeyRef::File(base.join(&file.value)))
+            }
+            (Field::Absent, Field::Absent, Field::Given(name))
+                if !name.value.contains(['/', '\\']) =>
+            {
+                Some(KeyRef::Credential(name.value.clone()))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The gateway's sections of the file.
 #[derive(Debug, Default)]
 pub struct RawConfig {
@@ -172,6 +194,8 @@ pub struct RawConfig {
     pub workloads: Vec<RawWorkload>,
     /// `[audit]`
     pub audit: Option<RawAudit>,
+    /// What was wrong with the file's form; while there is any, no settings come of it.
+    pub problems: Vec<ConfigProblem>,
 }
 
 /// A mistake in the configuration, at its place.
@@ -292,14 +316,14 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
 }
 
-/// Check the sections and join them; all mistakes at once. Relative paths are taken from `base`.
+/// Check the sections and join them. Relative paths are taken from `base`.
 ///
 /// # Errors
-/// Every mistake found, in the order of the file's sections.
+/// Every mistake found, those of the file's form among them, as they follow in the file.
 pub fn validate(raw: &RawConfig, base: &Path) -> Result<Config, Vec<ConfigProblem>> {
     let mut check = Check {
         base,
-        problems: Vec::new(),
+        problems: raw.problems.clone(),
     };
     let server = check.server(raw.server.as_ref());
     let upstreams = check.upstreams(&raw.upstreams);
@@ -313,6 +337,7 @@ pub fn validate(raw: &RawConfig, base: &Path) -> Result<Config, Vec<ConfigProble
             durability,
         })
     } else {
+        check.problems.sort_by_key(|problem| problem.span.start);
         Err(check.problems)
     }
 }
@@ -335,6 +360,13 @@ impl Check<'_> {
         self.base.join(text)
     }
 
+    fn tls_files(&self, cert: &Field<String>, key: &Field<String>) -> Option<TlsFiles> {
+        Some(TlsFiles {
+            cert: self.path(&cert.given()?.value),
+            key: self.path(&key.given()?.value),
+        })
+    }
+
     fn server(&mut self, raw: Option<&RawServer>) -> ServerConfig {
         let mut server = ServerConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 4390)),
@@ -349,7 +381,7 @@ impl Check<'_> {
             server.names = loopback_names();
             return server;
         };
-        if let Some(listen) = &raw.listen {
+        if let Some(listen) = raw.listen.given() {
             match listen.value.parse() {
                 Ok(address) => server.listen = address,
                 Err(_) => self.problem(
@@ -360,27 +392,28 @@ impl Check<'_> {
             }
         }
         match &raw.names {
-            Some(names) if !names.value.is_empty() => {
+            Field::Given(names) if !names.value.is_empty() => {
                 server.names = names
                     .value
                     .iter()
                     .map(|name| name.to_ascii_lowercase())
                     .collect();
             }
+            Field::Wrong => {}
             _ if server.listen.ip().is_loopback() => server.names = loopback_names(),
             _ => self.problem(
                 raw.listen
-                    .as_ref()
+                    .given()
                     .map_or(Span::default(), |listen| listen.span),
                 "the listener is reachable from outside, but no host name is given",
                 "add names = [\"carnet.example.org\"] with the names that callers use",
             ),
         }
-        server.tls = raw.tls.as_ref().map(|tls| TlsFiles {
-            cert: self.path(&tls.value.cert.value),
-            key: self.path(&tls.value.key.value),
-        });
-        if let Some(max) = &raw.body_bytes_max {
+        server.tls = raw
+            .tls
+            .given()
+            .and_then(|tls| self.tls_files(&tls.value.cert, &tls.value.key));
+        if let Some(max) = raw.body_bytes_max.given() {
             if max.value == 0 || max.value > limits::BODY_BYTES_CEILING {
                 self.problem(
                     max.span,
@@ -390,7 +423,7 @@ impl Check<'_> {
             }
             server.body_bytes_max = max.value;
         }
-        if let Some(max) = &raw.connections_max {
+        if let Some(max) = raw.connections_max.given() {
             match usize::try_from(max.value) {
                 Ok(value) if value > 0 && value <= tokio::sync::Semaphore::MAX_PERMITS => {
                     server.connections_max = value
@@ -402,7 +435,7 @@ impl Check<'_> {
                 ),
             }
         }
-        if let Some(word) = &raw.on_revoke {
+        if let Some(word) = raw.on_revoke.given() {
             match word.value.as_str() {
                 "cut" => server.on_revoke = OnRevoke::Cut,
                 "drain" => server.on_revoke = OnRevoke::Drain,
@@ -413,38 +446,98 @@ impl Check<'_> {
                 ),
             }
         }
-        if let Some(seconds) = &raw.drain_seconds {
+        if let Some(seconds) = raw.drain_seconds.given() {
             server.drain = Duration::from_secs(seconds.value.min(86_400));
         }
         server
     }
 
     fn upstreams(&mut self, raw: &[RawUpstream]) -> Vec<UpstreamConfig> {
-        let mut upstreams: Vec<UpstreamConfig> = Vec::with_capacity(raw.len());
-        for entry in raw {
-            let Some(upstream) = self.upstream(entry) else {
-                continue;
-            };
-            if upstreams.iter().any(|other| other.name == upstream.name) {
+        let mut names: Vec<&str> = Vec::with_capacity(raw.len());
+        for name in raw.iter().filter_map(|entry| entry.name.given()) {
+            if names.contains(&name.value.as_str()) {
                 self.problem(
-                    entry.name.span,
-                    format!("two upstreams are named `{}`", upstream.name),
+                    name.span,
+                    format!("two upstreams are named `{}`", name.value),
                     "give each entry a name of its own",
                 );
             }
-            upstreams.push(upstream);
+            names.push(&name.value);
         }
-        upstreams
+        raw.iter()
+            .filter_map(|entry| self.upstream(entry))
+            .collect()
     }
 
+    /// One upstream; none when something that it needs is wrong.
     fn upstream(&mut self, raw: &RawUpstream) -> Option<UpstreamConfig> {
-        let url = self.base_url(&raw.base_url);
-        let key = raw.key.as_ref().and_then(|key| self.key_ref(key));
-        let auth = match raw
-            .auth
-            .as_ref()
-            .map(|auth| (auth.value.as_str(), auth.span))
+        let name = raw.name.given().map(|name| self.upstream_name(name));
+        let url = raw.base_url.given().and_then(|url| self.base_url(url));
+        let models = raw.models.given().map(|models| self.models(models));
+        let key = raw.key.given().and_then(|key| self.key_ref(key));
+        let auth = self.auth(&raw.auth);
+        let proxy = raw.proxy.given().and_then(|proxy| self.proxy(proxy));
+        if let (Field::Given(one), Field::Absent) | (Field::Absent, Field::Given(one)) =
+            (&raw.client_cert, &raw.client_key)
         {
+            self.problem(
+                one.span,
+                "a client certificate needs both its chain and its key",
+                "give client_cert and client_key",
+            );
+        }
+        let (chat_url, origin) = url?;
+        let seconds = |value: &Field<u64>, default: Duration| {
+            value.given().map_or(default, |seconds| {
+                Duration::from_secs(seconds.value.clamp(1, 86_400))
+            })
+        };
+        let text = |value: &Field<String>| value.given().map(|text| text.value.clone());
+        Some(UpstreamConfig {
+            name: name?,
+            chat_url,
+            origin,
+            host: text(&raw.host),
+            platform: text(&raw.platform),
+            region: text(&raw.region),
+            key,
+            auth,
+            models: models?,
+            ca_file: raw.ca_file.given().map(|file| self.path(&file.value)),
+            client_cert: self.tls_files(&raw.client_cert, &raw.client_key),
+            proxy,
+            private_addresses: raw.private_addresses.given().is_some_and(|yes| yes.value),
+            connect_timeout: seconds(&raw.connect_seconds, limits::CONNECT_TIME_MAX),
+            first_byte_timeout: seconds(&raw.first_byte_seconds, limits::FIRST_BYTE_TIME_MAX),
+            idle_timeout: seconds(&raw.idle_seconds, limits::IDLE_TIME_MAX),
+        })
+    }
+
+    fn upstream_name(&mut self, name: &Located<String>) -> Arc<str> {
+        let blank = |c: char| c.is_whitespace() || c.is_control();
+        if name.value.is_empty() || name.value.contains(blank) {
+            self.problem(
+                name.span,
+                "an upstream needs a name without spaces",
+                "for example name = \"openai\"",
+            );
+        }
+        name.value.as_str().into()
+    }
+
+    fn models(&mut self, models: &Located<Vec<RawModel>>) -> Vec<(Arc<str>, Arc<str>)> {
+        if models.value.is_empty() {
+            self.problem(
+                models.span,
+                "an upstream without models can never be reached",
+                "add models = [{ name = \"…\" }]",
+            );
+        }
+        models.value.iter().filter_map(offered).collect()
+    }
+
+    fn auth(&mut self, word: &Field<String>) -> AuthStyle {
+        match word.given().map(|word| (word.value.as_str(), word.span)) {
             None | Some(("bearer", _)) => AuthStyle::Bearer,
             Some(("api-key", _)) => AuthStyle::ApiKey,
             Some((other, span)) => {
@@ -455,72 +548,11 @@ impl Check<'_> {
                 );
                 AuthStyle::Bearer
             }
-        };
-        if raw.name.value.is_empty()
-            || raw
-                .name
-                .value
-                .chars()
-                .any(|c| c.is_whitespace() || c.is_control())
-        {
-            self.problem(
-                raw.name.span,
-                "an upstream needs a name without spaces",
-                "for example name = \"openai\"",
-            );
         }
-        if raw.models.value.is_empty() {
-            self.problem(
-                raw.models.span,
-                "an upstream without models can never be reached",
-                "add models = [{ name = \"…\" }]",
-            );
-        }
-        let proxy = raw.proxy.as_ref().and_then(|proxy| self.proxy(proxy));
-        let client_cert = match (&raw.client_cert, &raw.client_key) {
-            (Some(cert), Some(key)) => Some(TlsFiles {
-                cert: self.path(&cert.value),
-                key: self.path(&key.value),
-            }),
-            (None, None) => None,
-            (Some(one), None) | (None, Some(one)) => {
-                self.problem(
-                    one.span,
-                    "a client certificate needs both its chain and its key",
-                    "give client_cert and client_key",
-                );
-                None
-            }
-        };
-        let (chat_url, origin) = url?;
-        let seconds = |value: &Option<Spanned<u64>>, default: Duration| {
-            value.as_ref().map_or(default, |seconds| {
-                Duration::from_secs(seconds.value.clamp(1, 86_400))
-            })
-        };
-        let text = |value: &Option<Spanned<String>>| value.as_ref().map(|text| text.value.clone());
-        Some(UpstreamConfig {
-            name: raw.name.value.as_str().into(),
-            chat_url,
-            origin,
-            host: text(&raw.host),
-            platform: text(&raw.platform),
-            region: text(&raw.region),
-            key,
-            auth,
-            models: raw.models.value.iter().map(offered).collect(),
-            ca_file: raw.ca_file.as_ref().map(|file| self.path(&file.value)),
-            client_cert,
-            proxy,
-            private_addresses: raw.private_addresses.as_ref().is_some_and(|yes| yes.value),
-            connect_timeout: seconds(&raw.connect_seconds, limits::CONNECT_TIME_MAX),
-            first_byte_timeout: seconds(&raw.first_byte_seconds, limits::FIRST_BYTE_TIME_MAX),
-            idle_timeout: seconds(&raw.idle_seconds, limits::IDLE_TIME_MAX),
-        })
     }
 
     /// The chat endpoint and the origin of a base address.
-    fn base_url(&mut self, raw: &Spanned<String>) -> Option<(Uri, Arc<str>)> {
+    fn base_url(&mut self, raw: &Located<String>) -> Option<(Uri, Arc<str>)> {
         const HELP: &str =
             "write it as \"https://api.example.com/v1\", without query, user name or password";
         let uri: Uri = match raw.value.parse() {
@@ -558,7 +590,7 @@ impl Check<'_> {
         }
     }
 
-    fn proxy(&mut self, raw: &Spanned<String>) -> Option<Uri> {
+    fn proxy(&mut self, raw: &Located<String>) -> Option<Uri> {
         let uri = raw
             .value
             .parse::<Uri>()
@@ -574,41 +606,30 @@ impl Check<'_> {
         uri
     }
 
-    fn key_ref(&mut self, raw: &Spanned<RawKeyRef>) -> Option<KeyRef> {
+    fn key_ref(&mut self, raw: &Located<RawKeyRef>) -> Option<KeyRef> {
+        let reference = raw.value.reference(self.base);
         let RawKeyRef {
             env,
             file,
             credential,
         } = &raw.value;
-        match (env, file, credential) {
-            (Some(env), None, None) => Some(KeyRef::Env(env.value.clone())),
-            (None, Some(file), None) => Some(KeyRef::File(self.path(&file.value))),
-            (None, None, Some(name)) if !name.value.contains(['/', '\\']) => {
-                Some(KeyRef::Credential(name.value.clone()))
-            }
-            _ => {
-                self.problem(
-                    raw.span,
-                    "a key needs exactly one reference",
-                    "write key = { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" }; the key itself never stands in this file",
-                );
-                None
-            }
+        let wrong = [env, file, credential]
+            .iter()
+            .any(|field| matches!(field, Field::Wrong));
+        if reference.is_none() && !wrong {
+            self.problem(
+                raw.span,
+                "a key needs exactly one reference",
+                "write key = { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" }; the key itself never stands in this file",
+            );
         }
+        reference
     }
 
     fn workloads(&mut self, raw: &[RawWorkload]) -> Vec<Workload> {
         let mut workloads: Vec<Workload> = Vec::with_capacity(raw.len());
         for entry in raw {
-            if entry.id.value.is_empty() || workloads.iter().any(|other| other.id == entry.id.value)
-            {
-                self.problem(
-                    entry.id.span,
-                    format!("`{}` is no id of its own", entry.id.value),
-                    "give each workload an id that no other has",
-                );
-            }
-            if let Some(country) = &entry.country
+            if let Some(country) = entry.country.given()
                 && !(country.value.len() == 2
                     && country.value.bytes().all(|b| b.is_ascii_uppercase()))
             {
@@ -618,14 +639,24 @@ impl Check<'_> {
                     "write two upper-case letters as in ISO 3166-1",
                 );
             }
-            workloads.push(workload(entry));
+            let Some(id) = entry.id.given() else {
+                continue;
+            };
+            if id.value.is_empty() || workloads.iter().any(|other| other.id == id.value) {
+                self.problem(
+                    id.span,
+                    format!("`{}` is no id of its own", id.value),
+                    "give each workload an id that no other has",
+                );
+            }
+            workloads.push(workload(&id.value, entry));
         }
         workloads
     }
 
     fn durability(&mut self, raw: Option<&RawAudit>) -> carnet_audit::Durability {
         match raw
-            .and_then(|audit| audit.durability.as_ref())
+            .and_then(|audit| audit.durability.given())
             .map(|word| (word.value.as_str(), word.span))
         {
             None | Some(("process", _)) => carnet_audit::Durability::Process,
@@ -642,33 +673,34 @@ impl Check<'_> {
     }
 }
 
-fn offered(raw: &RawModel) -> (Arc<str>, Arc<str>) {
-    let name: Arc<str> = raw.name.value.as_str().into();
+/// The name that callers use, and the upstream's own.
+fn offered(raw: &RawModel) -> Option<(Arc<str>, Arc<str>)> {
+    let name: Arc<str> = raw.name.given()?.value.as_str().into();
     let upstream = raw
         .upstream_model
-        .as_ref()
+        .given()
         .map_or_else(|| name.clone(), |model| model.value.as_str().into());
-    (name, upstream)
+    Some((name, upstream))
 }
 
-fn workload(raw: &RawWorkload) -> Workload {
-    let list = |value: &Option<Spanned<Vec<String>>>| {
+fn workload(id: &str, raw: &RawWorkload) -> Workload {
+    let list = |value: &Field<Vec<String>>| {
         value
-            .as_ref()
+            .given()
             .map_or_else(Vec::new, |list| list.value.clone())
     };
     // What the file does not say keeps the word for unknown.
     let unsaid = Workload::default();
-    let text = |value: &Option<Spanned<String>>| {
+    let text = |value: &Field<String>| {
         value
-            .as_ref()
+            .given()
             .map_or_else(|| unsaid.team.clone(), |text| text.value.clone())
     };
     Workload {
-        id: raw.id.value.clone(),
+        id: id.to_owned(),
         team: text(&raw.team),
         sector: text(&raw.sector),
-        country: raw.country.as_ref().map(|country| country.value.clone()),
+        country: raw.country.given().map(|country| country.value.clone()),
         nationality: text(&raw.nationality),
         device: text(&raw.device),
         purpose: text(&raw.purpose),

@@ -25,7 +25,7 @@
 
 // First, because its macro is used by the modules below.
 #[macro_use]
-mod section;
+pub mod section;
 
 mod admit;
 mod caller;

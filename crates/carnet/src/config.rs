@@ -7,10 +7,10 @@ use carnet_gateway::config::{
     self as gateway, ConfigProblem, RawAudit, RawServer, RawUpstream, RawWorkload,
 };
 use carnet_gateway::section;
+use carnet_gateway::section::{Field, Read};
 use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
-use toml_span::value::ValueInner;
-use toml_span::{DeserError, ErrorKind, Span, Value};
+use toml_span::{ErrorKind, Span};
 
 use crate::trouble::{Trouble, Troubles};
 use crate::world;
@@ -122,51 +122,36 @@ pub(crate) fn load(file: &Path) -> Result<Config, Troubles> {
 
 /// Check a text; all mistakes at once.
 pub(crate) fn parse(text: &str, base: &Path) -> Result<Config, Vec<ConfigProblem>> {
-    let (raw, mut found) = read(text)?;
-    let (admin, admin_names) = admin(raw.admin.as_ref().map(|admin| &admin.value), &mut found);
-    let packs = packs(raw.policy.as_ref().map(|policy| &policy.value), &mut found);
+    let value = toml_span::parse(text).map_err(|error| vec![syntax(&error)])?;
+    let mut found = Vec::new();
+    let raw = RawFile::read("the file", value, &mut found).unwrap_or_default();
+    let (admin, admin_names) = admin(&raw.admin.into_value().unwrap_or_default(), &mut found);
+    let packs = packs(raw.policy.into_value(), &mut found);
     let sections = gateway::RawConfig {
-        server: raw.server.map(|server| server.value),
-        upstreams: raw
-            .upstream
-            .map_or_else(Vec::new, |upstreams| upstreams.value),
-        workloads: raw
-            .workload
-            .map_or_else(Vec::new, |workloads| workloads.value),
-        audit: raw.audit.map(|audit| audit.value),
+        server: raw.server.into_value(),
+        upstreams: raw.upstream.into_value().unwrap_or_default(),
+        workloads: raw.workload.into_value().unwrap_or_default(),
+        audit: raw.audit.into_value(),
+        problems: found,
     };
-    let gateway = match gateway::validate(&sections, base) {
-        Ok(gateway) if found.is_empty() => gateway,
-        Ok(_) => return Err(in_order(found)),
-        Err(mut more) => {
-            found.append(&mut more);
-            return Err(in_order(found));
-        }
-    };
-    let registry = raw.registry.map(|registry| registry.value);
+    let gateway = gateway::validate(&sections, base)?;
+    let registry = raw.registry.into_value().unwrap_or_default();
     Ok(Config {
         gateway,
         admin,
         admin_names,
         packs,
         overlay: registry
-            .as_ref()
-            .and_then(|registry| registry.overlay.as_ref())
-            .map_or_else(Vec::new, |files| {
-                files.value.iter().map(|file| base.join(file)).collect()
-            }),
-        registry: registry
-            .and_then(|registry| registry.folder)
-            .map(|folder| base.join(folder.value)),
+            .overlay
+            .into_value()
+            .unwrap_or_default()
+            .iter()
+            .map(|file| base.join(file))
+            .collect(),
+        registry: registry.folder.into_value().map(|folder| base.join(folder)),
         base: base.to_path_buf(),
         version: format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes()))),
     })
-}
-
-/// Mistakes as they follow in the file.
-fn in_order(mut found: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
-    found.sort_by_key(|problem| problem.span.start);
-    found
 }
 
 /// The JSON schema, generated from the sections.
@@ -182,9 +167,9 @@ pub(crate) fn schema() -> String {
     serde_json::to_string_pretty(&schema).unwrap_or_default()
 }
 
-fn admin(raw: Option<&RawAdmin>, found: &mut Vec<ConfigProblem>) -> (SocketAddr, Vec<String>) {
+fn admin(raw: &RawAdmin, found: &mut Vec<ConfigProblem>) -> (SocketAddr, Vec<String>) {
     let mut address = SocketAddr::from(([127, 0, 0, 1], 4391));
-    if let Some(listen) = raw.and_then(|raw| raw.listen.as_ref()) {
+    if let Some(listen) = raw.listen.given() {
         match listen.value.parse() {
             Ok(given) => address = given,
             Err(_) => found.push(ConfigProblem {
@@ -194,14 +179,16 @@ fn admin(raw: Option<&RawAdmin>, found: &mut Vec<ConfigProblem>) -> (SocketAddr,
             }),
         }
     }
-    let names = raw
-        .and_then(|raw| raw.names.as_ref())
-        .map(|names| names.value.clone())
-        .unwrap_or_default();
-    if names.is_empty() && !address.ip().is_loopback() {
+    let names = match &raw.names {
+        Field::Given(names) if !names.value.is_empty() => return (address, names.value.clone()),
+        Field::Wrong => return (address, Vec::new()),
+        Field::Given(_) | Field::Absent => ["localhost", "127.0.0.1", "[::1]"],
+    };
+    if !address.ip().is_loopback() {
         found.push(ConfigProblem {
             span: raw
-                .and_then(|raw| raw.listen.as_ref())
+                .listen
+                .given()
                 .map_or(Span::default(), |listen| listen.span),
             message: "the admin listener is reachable from outside, but no host name is given"
                 .to_owned(),
@@ -210,91 +197,29 @@ fn admin(raw: Option<&RawAdmin>, found: &mut Vec<ConfigProblem>) -> (SocketAddr,
             ),
         });
     }
-    let names = if names.is_empty() {
-        ["localhost", "127.0.0.1", "[::1]"]
-            .map(String::from)
-            .to_vec()
-    } else {
-        names
-    };
-    (address, names)
+    (address, names.map(String::from).to_vec())
 }
 
-fn packs(raw: Option<&RawPolicy>, found: &mut Vec<ConfigProblem>) -> Vec<String> {
-    match raw {
-        None => vec!["default".to_owned()],
-        Some(policy) if policy.packs.value.is_empty() => {
+fn packs(raw: Option<RawPolicy>, found: &mut Vec<ConfigProblem>) -> Vec<String> {
+    let Some(policy) = raw else {
+        return vec!["default".to_owned()];
+    };
+    match policy.packs {
+        Field::Given(packs) if packs.value.is_empty() => {
             found.push(ConfigProblem {
-                span: policy.packs.span,
+                span: packs.span,
                 message: "without a pack nothing could be permitted".to_owned(),
                 help: Some("write packs = [\"default\"], or leave the section out".to_owned()),
             });
             Vec::new()
         }
-        Some(policy) => policy.packs.value.clone(),
+        packs => packs.into_value().unwrap_or_default(),
     }
 }
 
-/// Read the sections. Unknown keys are taken out and reported beside what the checks find; other
-/// mistakes of form leave nothing to check.
-fn read(text: &str) -> Result<(RawFile, Vec<ConfigProblem>), Vec<ConfigProblem>> {
-    let deserialize = |unknown: &[Span]| {
-        let mut value = toml_span::parse(text).map_err(|error| vec![problem(error)])?;
-        prune(&mut value, unknown);
-        <RawFile as toml_span::Deserialize>::deserialize(&mut value).map_err(problems)
-    };
-    let found = match deserialize(&[]) {
-        Ok(raw) => return Ok((raw, Vec::new())),
-        Err(found) => found,
-    };
-    let unknown: Vec<Span> = found.iter().map(|problem| problem.span).collect();
-    match deserialize(&unknown) {
-        Ok(raw) => Ok((raw, found)),
-        Err(_) => Err(in_order(found)),
-    }
-}
-
-/// Take out the keys that stand at these places.
-fn prune(value: &mut Value<'_>, unknown: &[Span]) {
-    let mut inner = value.take();
-    match &mut inner {
-        ValueInner::Table(table) => {
-            table.retain(|key, _| !unknown.contains(&key.span));
-            table.values_mut().for_each(|value| prune(value, unknown));
-        }
-        ValueInner::Array(array) => array.iter_mut().for_each(|value| prune(value, unknown)),
-        _ => {}
-    }
-    value.set(inner);
-}
-
-/// What the reader reports, with the closest known key as help.
-fn problems(error: DeserError) -> Vec<ConfigProblem> {
-    error
-        .errors
-        .into_iter()
-        .flat_map(|error| match error.kind {
-            ErrorKind::UnexpectedKeys { keys, expected } => keys
-                .into_iter()
-                .map(|(key, span)| ConfigProblem {
-                    span,
-                    message: format!("unknown key `{key}`"),
-                    help: Some(match closest(&key, &expected) {
-                        Some(known) => format!("did you mean `{known}`?"),
-                        None => format!("known here are {}", expected.join(", ")),
-                    }),
-                })
-                .collect(),
-            _ => vec![problem(error)],
-        })
-        .collect()
-}
-
-fn problem(error: toml_span::Error) -> ConfigProblem {
+/// A text that is no TOML; nothing of it can be checked.
+fn syntax(error: &toml_span::Error) -> ConfigProblem {
     let (message, help) = match &error.kind {
-        ErrorKind::MissingField(name) => {
-            (format!("`{name}` is missing"), format!("add `{name} = …`"))
-        }
         ErrorKind::Wanted { expected, .. } => (error.to_string(), format!("write {expected} here")),
         ErrorKind::DuplicateKey { .. } | ErrorKind::DuplicateTable { .. } => {
             (error.to_string(), "keep one of the two".to_owned())
@@ -313,34 +238,6 @@ fn problem(error: toml_span::Error) -> ConfigProblem {
         message,
         help: Some(help),
     }
-}
-
-/// The known key that is at most two edits away.
-fn closest<'a>(key: &str, known: &'a [String]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|known| (distance(key, known), known.as_str()))
-        .filter(|(d, _)| *d <= 2)
-        .min()
-        .map(|(_, known)| known)
-}
-
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (to, above) in b.iter().zip(row.iter().skip(1)) {
-            let cost = diagonal + usize::from(from != *to);
-            left = cost.min(left + 1).min(above + 1);
-            diagonal = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -381,12 +278,5 @@ mod tests {
                 "a key needs exactly one reference",
             ]
         );
-    }
-
-    #[test]
-    fn a_close_key_is_suggested_and_a_far_one_is_not() {
-        let known = ["listen".to_owned(), "names".to_owned()];
-        assert_eq!(closest("lisen", &known), Some("listen"));
-        assert_eq!(closest("workers", &known), None);
     }
 }

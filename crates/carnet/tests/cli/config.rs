@@ -62,9 +62,9 @@ fn text_that_is_no_toml_is_shown_where_it_breaks() {
         (
             "[server]\nlisten = 4390\n",
             &[
-                "expected a string, found integer",
+                "`listen` must be a text, not a number",
                 "--> carnet.toml:2:",
-                "help: write a string here",
+                "help: put it in quotes: \"…\"",
             ],
         ),
         (
@@ -139,22 +139,146 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
             "write key = { env = \"NAME\" }",
         ),
     ];
-    let lines: Vec<usize> = run
-        .err
-        .lines()
-        .filter_map(|line| {
-            line.strip_prefix("  --> carnet.toml:")?
-                .split(':')
-                .next()?
-                .parse()
-                .ok()
-        })
-        .collect();
-    let expected: Vec<usize> = mistakes.iter().map(|(line, ..)| *line).collect();
-    assert_eq!(lines, expected, "{run:?}");
-    for (_, reason, fix) in mistakes {
-        run.complains(&[reason, fix]);
+    told(&run, mistakes);
+}
+
+/// Exactly these mistakes of `carnet.toml` are told, in this order: line, reason, fix.
+fn told(run: &crate::sandbox::Run, mistakes: &[(usize, &str, &str)]) {
+    run.complains(&[]);
+    let shown: Vec<&str> = run.err.split("error: ").skip(1).collect();
+    assert_eq!(shown.len(), mistakes.len(), "{run:?}");
+    for (shown, (line, reason, fix)) in shown.iter().zip(mistakes) {
+        assert!(shown.starts_with(reason), "no `{reason}` first: {run:?}");
+        let place = format!("\n  --> carnet.toml:{line}:");
+        assert!(shown.contains(&place), "`{reason}` not at {line}: {run:?}");
+        let (_, help) = shown.split_once("\n  help: ").unwrap();
+        assert!(help.contains(fix), "no `{fix}` for `{reason}`: {run:?}");
     }
+}
+
+#[test]
+fn a_mistake_of_form_hides_no_other() {
+    let text = r#"[server]
+body_bytes_max = "big"
+on_revoke = "maybe"
+
+[admin]
+listen = 4391
+
+[[workload]]
+team = "platform"
+country = "de"
+
+[[workload]]
+id = "a"
+tags = ["x", 3]
+country = "fr"
+
+[[upstream]]
+name = "one"
+base_url = "ftp://x"
+models = [{ name = "m" }, { nam = "n" }, 3]
+regoin = "here"
+
+[[upstream]]
+base_url = "http://127.0.0.1:9"
+models = []
+private_addresses = "yes"
+key = { env = "A", file = "b" }
+
+[audit]
+durability = "none"
+"#;
+    let mistakes: &[(usize, &str, &str)] = &[
+        (
+            2,
+            "`body_bytes_max` must be a whole number from 0, not a text",
+            "write its digits",
+        ),
+        (3, "`maybe` is not a way to revoke", "write \"cut\""),
+        (6, "`listen` must be a text, not a number", "in quotes"),
+        (8, "`id` is missing", "add `id = …`"),
+        (10, "`de` is not a country code", "two upper-case letters"),
+        (
+            14,
+            "an entry of `tags` must be a text, not a number",
+            "in quotes",
+        ),
+        (15, "`fr` is not a country code", "two upper-case letters"),
+        (
+            19,
+            "`ftp://x` is not a plain http or https address",
+            "write it as \"https://",
+        ),
+        (20, "`name` is missing", "add `name = …`"),
+        (20, "unknown key `nam`", "did you mean `name`?"),
+        (
+            20,
+            "an entry of `models` must be a table, not a number",
+            "put its keys in braces",
+        ),
+        (21, "unknown key `regoin`", "did you mean `region`?"),
+        (23, "`name` is missing", "add `name = …`"),
+        (
+            25,
+            "an upstream without models can never be reached",
+            "add models = [",
+        ),
+        (
+            26,
+            "`private_addresses` must be true or false, not a text",
+            "without quotes",
+        ),
+        (
+            27,
+            "a key needs exactly one reference",
+            "write key = { env = \"NAME\" }",
+        ),
+        (30, "`none` is not a durability", "write \"process\""),
+    ];
+    told(&check(text).1, mistakes);
+}
+
+#[test]
+fn a_mistake_of_form_makes_no_other() {
+    let table = [
+        (
+            "[server]\nlisten = \"0.0.0.0:4390\"\nnames = \"carnet.example.org\"\n",
+            "`names` must be a list",
+        ),
+        (
+            "[admin]\nlisten = \"0.0.0.0:4391\"\nnames = [3]\n",
+            "an entry of `names` must be a text",
+        ),
+        ("[policy]\npacks = [3]\n", "an entry of `packs` must be"),
+        ("policy = \"default\"\n", "`policy` must be a table"),
+        ("[upstream]\nname = \"u\"\n", "`upstream` must be a list"),
+    ];
+    for (text, reason) in table {
+        let run = check(text).1;
+        run.complains(&[reason]);
+        assert_eq!(run.err.matches("error: ").count(), 1, "{run:?}");
+    }
+    let table = [
+        ("key = { env = 3 }", "`env` must be a text"),
+        ("key = \"sk-1\"", "`key` must be a table"),
+        (
+            "client_cert = 3\nclient_key = \"k.pem\"",
+            "`client_cert` must be a text",
+        ),
+        (
+            "connect_seconds = -1",
+            "`connect_seconds` must be a whole number from 0, not a negative number",
+        ),
+    ];
+    for (line, reason) in table {
+        let run = check(&upstream(line)).1;
+        run.complains(&[reason]);
+        assert_eq!(run.err.matches("error: ").count(), 1, "{run:?}");
+    }
+    let run = check(&upstream("").replace("{ name = \"m\" }", "3")).1;
+    run.complains(&["an entry of `models` must be a table"]);
+    assert_eq!(run.err.matches("error: ").count(), 1, "{run:?}");
 }
 
 /// An upstream that needs nothing but what `lines` say.
