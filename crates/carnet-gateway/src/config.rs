@@ -533,6 +533,17 @@ impl Check<'_> {
                 "add models = [{ name = \"…\" }]",
             );
         }
+        let mut names: Vec<&str> = Vec::with_capacity(models.value.len());
+        for name in models.value.iter().filter_map(|model| model.name.given()) {
+            if names.contains(&name.value.as_str()) {
+                self.problem(
+                    name.span,
+                    format!("the model `{}` is listed twice here", name.value),
+                    "take one of the two out, or give it another name and keep its `upstream_model`",
+                );
+            }
+            names.push(&name.value);
+        }
         models.value.iter().filter_map(offered).collect()
     }
 

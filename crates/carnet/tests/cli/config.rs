@@ -281,6 +281,30 @@ fn a_mistake_of_form_makes_no_other() {
     assert_eq!(run.err.matches("error: ").count(), 1, "{run:?}");
 }
 
+#[test]
+fn a_model_is_listed_once_in_an_upstream() {
+    let twice = |other: &str| {
+        format!(
+            "[[upstream]]\nname = \"u\"\nbase_url = \"http://127.0.0.1:9\"\nmodels = [\n{{ name = \"m\" }},\n{other},\n{{ name = \"m\", upstream_model = \"other\" }},\n]\n"
+        )
+    };
+    let mistake = (
+        7,
+        "the model `m` is listed twice here",
+        "take one of the two out",
+    );
+    told(&check(&twice("{ name = \"n\" }")).1, &[mistake]);
+    told(
+        &check(&twice("{ name = \"m\" }")).1,
+        &[(6, mistake.1, mistake.2), mistake],
+    );
+    // Another upstream may offer the same model: that is how one stands in for the other.
+    let (_sandbox, run) = check(
+        "[[upstream]]\nname = \"u\"\nbase_url = \"http://127.0.0.1:9\"\nmodels = [{ name = \"m\" }]\n\n[[upstream]]\nname = \"v\"\nbase_url = \"http://127.0.0.1:8\"\nmodels = [{ name = \"m\" }]\n",
+    );
+    run.exits(GOOD).quietly();
+}
+
 /// An upstream that needs nothing but what `lines` say.
 fn upstream(lines: &str) -> String {
     format!(
