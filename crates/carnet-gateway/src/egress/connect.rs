@@ -186,13 +186,7 @@ enum Io {
 
 impl Connection for UpstreamConnection {
     fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(self.facts.clone());
-        match &self.io {
-            Io::Tls(stream) if stream.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
-                connected.negotiated_h2()
-            }
-            _ => connected,
-        }
+        Connected::new().extra(self.facts.clone())
     }
 }
 

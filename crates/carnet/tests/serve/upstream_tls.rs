@@ -2,7 +2,7 @@
 
 use crate::harness::certificates::Authority;
 use crate::harness::proxy::Proxy;
-use crate::harness::upstream::COMPLETION;
+use crate::harness::upstream::{COMPLETION, DELTA, DONE, LAST_CHUNK};
 use crate::harness::{MODEL, PATIENCE, Setup, Upstream, chat_body, entry, within};
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_client_certificate_is_shown_where_it_is_configured() {
         if shown {
             let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), async {
                 let arrival = upstream.next().await;
-                assert!(arrival.certified);
+                assert!(arrival.tls.certified);
                 arrival.complete().await;
             });
             assert_eq!(answer.text().await, COMPLETION);
@@ -83,6 +83,68 @@ async fn a_client_certificate_is_shown_where_it_is_configured() {
         }
         gateway.finish().await;
     }
+}
+
+#[tokio::test]
+async fn an_upstream_that_prefers_http2_is_spoken_to_by_http1() {
+    let authority = Authority::new();
+    let identity = authority.identity("localhost");
+    let mut server = authority.server(&identity, false);
+    // The server's order decides: it would take h2 if that were offered.
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let mut upstream = Upstream::tls(server).await;
+    let base_url = format!("https://localhost:{}/v1", upstream.address.port());
+    let setup = Setup::with(&entry("local", &base_url, r#"ca_file = "ca.pem""#));
+    setup.write("ca.pem", &authority.pem());
+    let gateway = setup.start().await;
+    let streamed = gateway.chat(chat_body(MODEL, true));
+    let (mut streamed, mut arrival) = tokio::join!(streamed, async {
+        let mut arrival = upstream.next().await;
+        arrival.begin_stream().await;
+        arrival
+    });
+    let line = "POST /v1/chat/completions HTTP/1.1";
+    assert_eq!(arrival.line, line);
+    assert_eq!(arrival.tls.protocol.as_deref(), Some(&b"http/1.1"[..]));
+    assert_eq!(streamed.piece().await.unwrap(), DELTA);
+    // Meanwhile another request has a connection of its own.
+    let (plain, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), async {
+        let arrival = upstream.next().await;
+        assert_eq!(arrival.line, line);
+        arrival.complete().await;
+    });
+    assert_eq!(upstream.connections(), 2);
+    let id = plain.record();
+    assert_eq!(plain.text().await, COMPLETION);
+    let attempts = gateway.record(&id).await["attempts"].clone();
+    assert_eq!(attempts.as_array().unwrap().len(), 1, "{attempts:#}");
+    assert_eq!(attempts[0]["status"], 200);
+    assert_eq!(
+        attempts[0]["certificate_sha256"],
+        identity.fingerprint().as_str()
+    );
+    arrival.chunk(DONE).await;
+    arrival.write(LAST_CHUNK).await;
+    assert_eq!(streamed.text().await, DONE);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_speaks_http2_alone_is_unreachable() {
+    let authority = Authority::new();
+    let mut server = authority.server(&authority.identity("localhost"), false);
+    server.alpn_protocols = vec![b"h2".to_vec()];
+    let mut upstream = Upstream::tls(server).await;
+    let base_url = format!("https://localhost:{}/v1", upstream.address.port());
+    let setup = Setup::with(&entry("local", &base_url, r#"ca_file = "ca.pem""#));
+    setup.write("ca.pem", &authority.pem());
+    let gateway = setup.start().await;
+    let answer = gateway.chat(chat_body(MODEL, false)).await;
+    let error = answer.error(502, "upstream_unreachable").await;
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("NoApplicationProtocol"), "{message}");
+    assert!(upstream.is_untouched());
+    gateway.finish().await;
 }
 
 #[tokio::test]

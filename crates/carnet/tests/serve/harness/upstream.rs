@@ -42,10 +42,19 @@ pub(crate) struct Arrival {
     pub(crate) line: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// Whether the gateway showed a client certificate.
-    pub(crate) certified: bool,
+    /// What the TLS handshake agreed on.
+    pub(crate) tls: Tls,
     io: Box<dyn Io>,
     back: UnboundedSender<Arrival>,
+}
+
+/// What a TLS handshake agreed on; nothing without TLS.
+#[derive(Clone, Default)]
+pub(crate) struct Tls {
+    /// Whether the gateway showed a client certificate.
+    pub(crate) certified: bool,
+    /// The protocol chosen by ALPN.
+    pub(crate) protocol: Option<Vec<u8>>,
 }
 
 impl Upstream {
@@ -71,11 +80,15 @@ impl Upstream {
                 let (tls, back) = (tls.clone(), back.clone());
                 tokio::spawn(async move {
                     let Some(tls) = tls else {
-                        return read_request(Box::new(tcp), false, back).await;
+                        return read_request(Box::new(tcp), Tls::default(), back).await;
                     };
                     if let Ok(stream) = tls.accept(tcp).await {
-                        let certified = stream.get_ref().1.peer_certificates().is_some();
-                        read_request(Box::new(stream), certified, back).await;
+                        let session = stream.get_ref().1;
+                        let tls = Tls {
+                            certified: session.peer_certificates().is_some(),
+                            protocol: session.alpn_protocol().map(<[u8]>::to_vec),
+                        };
+                        read_request(Box::new(stream), tls, back).await;
                     }
                 });
             }
@@ -168,8 +181,7 @@ impl Arrival {
 
     /// Take further requests from this connection.
     pub(crate) fn keep(self) {
-        let (io, certified, back) = (self.io, self.certified, self.back);
-        tokio::spawn(read_request(io, certified, back));
+        tokio::spawn(read_request(self.io, self.tls, self.back));
     }
 
     /// Wait until the gateway has closed the connection.
@@ -189,7 +201,7 @@ pub(crate) fn whole(headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// Read one request and hand it over; a connection that ends before is let go.
-async fn read_request(mut io: Box<dyn Io>, certified: bool, back: UnboundedSender<Arrival>) {
+async fn read_request(mut io: Box<dyn Io>, tls: Tls, back: UnboundedSender<Arrival>) {
     let mut read = Vec::new();
     let head_end = loop {
         if let Some(at) = read.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -222,7 +234,7 @@ async fn read_request(mut io: Box<dyn Io>, certified: bool, back: UnboundedSende
         line,
         headers,
         body,
-        certified,
+        tls,
         io,
         back,
     });
