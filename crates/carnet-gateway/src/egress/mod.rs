@@ -3,6 +3,8 @@
 mod address;
 mod connect;
 mod secret;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -15,7 +17,9 @@ use http::uri::Scheme;
 use http::{Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::{CaptureConnection, HttpConnector, capture_connection};
+use hyper_util::client::legacy::connect::{
+    CaptureConnection, Connect, HttpConnector, capture_connection,
+};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::pem::PemObject;
@@ -106,19 +110,12 @@ impl Upstream {
             Some(scheme) if *scheme == Scheme::HTTPS => Some(tls(&config, files, &host)?),
             _ => None,
         };
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(POOL_IDLE_MAX)
-            .pool_idle_timeout(POOL_IDLE_TIME_MAX)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            // A silent second attempt would spend one permit twice.
-            .retry_canceled_requests(false)
-            .build(Connector::new(
-                tcp,
-                config.proxy.as_ref(),
-                tls,
-                config.connect_timeout,
-            ));
+        let client = client(Connector::new(
+            tcp,
+            config.proxy.as_ref(),
+            tls,
+            config.connect_timeout,
+        ));
         let auth = match &files.key {
             Some(key) => Some(
                 key.header(config.auth)
@@ -164,6 +161,17 @@ impl std::fmt::Debug for Upstream {
             .field("name", &self.config.name)
             .finish_non_exhaustive()
     }
+}
+
+fn client<C: Connect + Clone>(connector: C) -> Client<C, SegmentsBody> {
+    Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(POOL_IDLE_MAX)
+        .pool_idle_timeout(POOL_IDLE_TIME_MAX)
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        // A silent second attempt would spend one permit twice.
+        .retry_canceled_requests(false)
+        .build(connector)
 }
 
 fn tls(
@@ -352,12 +360,22 @@ fn explain(upstream: &Upstream, error: &legacy::Error) -> SendFailed {
             format!("upstream `{name}` cannot be reached: {why}"),
         ));
     }
-    let unsent = cause::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled);
     let fault = Fault::new(
         Code::UpstreamClosed,
         format!("upstream `{name}` closed the connection before it answered"),
     );
-    SendFailed { fault, unsent }
+    SendFailed {
+        fault,
+        unsent: unsent(error),
+    }
+}
+
+/// Whether the connection ended before a byte of the request was written.
+///
+/// INVARIANT: once a byte was written this is false, whatever came back: the upstream may have acted
+/// on the request, and only its caller can know whether to ask again.
+fn unsent(error: &legacy::Error) -> bool {
+    cause::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
 }
 
 fn cause<T: StdError + 'static>(error: &legacy::Error) -> Option<&T> {

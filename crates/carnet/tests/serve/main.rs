@@ -12,6 +12,7 @@ mod hangups;
 mod harness;
 mod heads;
 mod http2;
+mod kept;
 mod reload;
 mod revoke;
 mod routes;

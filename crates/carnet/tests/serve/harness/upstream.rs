@@ -184,6 +184,18 @@ impl Arrival {
         tokio::spawn(read_request(self.io, self.tls, self.back));
     }
 
+    /// Read so many bytes of a further request, and nothing of it after them.
+    pub(crate) async fn read(&mut self, bytes: usize) {
+        let mut read = vec![0; bytes];
+        let read = self.io.read_exact(&mut read);
+        within(PATIENCE, "a further request", read).await.unwrap();
+    }
+
+    /// Say that nothing more will come.
+    pub(crate) async fn end(&mut self) {
+        self.io.shutdown().await.unwrap();
+    }
+
     /// Wait until the gateway has closed the connection.
     pub(crate) async fn closed(&mut self) {
         let mut rest = [0; 1024];
