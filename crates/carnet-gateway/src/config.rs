@@ -85,7 +85,9 @@ section! {
         required {
             /// Name of this entry, in records and in the overlay.
             name: String,
-            /// Address up to and without `/chat/completions`, for example `https://api.example.com/v1`.
+            /// Address up to and without `/chat/completions`, for example `https://api.example.com/v1`; for a
+            /// server on a Unix socket `unix:/run/model.sock`, and `unix:/run/model.sock:/v1` where its paths
+            /// do not begin with `/v1`.
             base_url: String,
             /// The models that callers may ask for here.
             models: Vec<RawModel>,
@@ -286,7 +288,9 @@ pub struct UpstreamConfig {
     pub name: Arc<str>,
     /// Address of the chat endpoint.
     pub chat_url: Uri,
-    /// Scheme, host and port: all that a permit names as destination.
+    /// The Unix socket on which the server listens; then the address holds only its path.
+    pub socket: Option<PathBuf>,
+    /// Scheme, host and port, or the socket: all that a permit names as destination.
     pub origin: Arc<str>,
     /// Host id, when the file names one.
     pub host: Option<String>,
@@ -340,6 +344,13 @@ pub fn validate(raw: &RawConfig, base: &Path) -> Result<Config, Vec<ConfigProble
         check.problems.sort_by_key(|problem| problem.span.start);
         Err(check.problems)
     }
+}
+
+/// What a base address says.
+struct Address {
+    chat_url: Uri,
+    socket: Option<PathBuf>,
+    origin: Arc<str>,
 }
 
 struct Check<'a> {
@@ -486,7 +497,24 @@ impl Check<'_> {
                 "give client_cert and client_key",
             );
         }
-        let (chat_url, origin) = url?;
+        if let (
+            Some(Address {
+                socket: Some(_), ..
+            }),
+            Some(proxy),
+        ) = (&url, raw.proxy.given())
+        {
+            self.problem(
+                proxy.span,
+                "a Unix socket is not reached through a proxy",
+                "take `proxy` out",
+            );
+        }
+        let Address {
+            chat_url,
+            socket,
+            origin,
+        } = url?;
         let seconds = |value: &Field<u64>, default: Duration| {
             value.given().map_or(default, |seconds| {
                 Duration::from_secs(seconds.value.clamp(1, 86_400))
@@ -496,6 +524,7 @@ impl Check<'_> {
         Some(UpstreamConfig {
             name: name?,
             chat_url,
+            socket,
             origin,
             host: text(&raw.host),
             platform: text(&raw.platform),
@@ -562,8 +591,41 @@ impl Check<'_> {
         }
     }
 
-    /// The chat endpoint and the origin of a base address.
-    fn base_url(&mut self, raw: &Located<String>) -> Option<(Uri, Arc<str>)> {
+    fn base_url(&mut self, raw: &Located<String>) -> Option<Address> {
+        match raw.value.strip_prefix("unix:") {
+            Some(rest) => self.socket(raw.span, rest),
+            None => self.web_address(raw),
+        }
+    }
+
+    /// `PATH` or `PATH:/path/of/the/interface`, as nginx writes it.
+    fn socket(&mut self, span: Span, rest: &str) -> Option<Address> {
+        let (socket, path) = match rest.split_once(":/") {
+            Some((socket, path)) => (socket, path.trim_end_matches('/')),
+            None => (rest, "v1"),
+        };
+        let chat_url = format!("http://localhost/{path}/chat/completions").parse();
+        match chat_url {
+            Ok(chat_url) if !socket.is_empty() && !path.contains(['?', '#']) => {
+                let socket = self.path(socket);
+                Some(Address {
+                    origin: format!("unix:{}", socket.display()).into(),
+                    chat_url,
+                    socket: Some(socket),
+                })
+            }
+            _ => {
+                self.problem(
+                    span,
+                    format!("`unix:{rest}` is not the address of a Unix socket"),
+                    "write it as \"unix:/run/model.sock\" or \"unix:/run/model.sock:/v1\"",
+                );
+                None
+            }
+        }
+    }
+
+    fn web_address(&mut self, raw: &Located<String>) -> Option<Address> {
         const HELP: &str =
             "write it as \"https://api.example.com/v1\", without query, user name or password";
         let uri: Uri = match raw.value.parse() {
@@ -593,7 +655,11 @@ impl Check<'_> {
         let origin = format!("{scheme}://{authority}").to_ascii_lowercase();
         let path = uri.path().trim_end_matches('/');
         match format!("{origin}{path}/chat/completions").parse() {
-            Ok(chat_url) => Some((chat_url, origin.into())),
+            Ok(chat_url) => Some(Address {
+                chat_url,
+                socket: None,
+                origin: origin.into(),
+            }),
             Err(_) => {
                 self.problem(raw.span, format!("`{}` is not an address", raw.value), HELP);
                 None

@@ -370,9 +370,13 @@ fn start_of(date: Date) -> Option<Timestamp> {
         .map(|zoned| zoned.timestamp())
 }
 
-/// The host of an upstream: the one the operator named, else the one whose address it is.
+/// The host of an upstream: the one the operator named, else the one whose address it is. A socket's
+/// address names nobody.
 fn host_of(view: &View, config: &UpstreamConfig) -> Option<String> {
     config.host.clone().or_else(|| {
+        if config.socket.is_some() {
+            return None;
+        }
         let name = config.chat_url.host()?;
         view.host_for_origin(name).map(|host| host.to_string())
     })

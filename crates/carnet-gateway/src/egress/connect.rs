@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -27,7 +28,7 @@ use super::address::Resolver;
 /// What is known of a connection: the evidence of where a prompt went.
 #[derive(Debug)]
 pub(crate) struct ConnectionFacts {
-    /// The peer's address: the upstream's, or the proxy's.
+    /// The peer's address: the upstream's, the proxy's, or `unix:` with the socket's path.
     pub(crate) address: Option<Arc<str>>,
     /// The name that the certificate was checked against.
     pub(crate) server_name: Option<Arc<str>>,
@@ -55,16 +56,17 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// Opens connections to one origin, whatever address it is asked for.
 #[derive(Clone)]
 pub(crate) struct Connector {
-    tcp: Tcp,
+    way: Way,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     proxy: Option<Arc<str>>,
     limit: Duration,
 }
 
 #[derive(Clone)]
-enum Tcp {
+enum Way {
     Direct(HttpConnector<Resolver>),
     Proxied(Tunnel<HttpConnector<Resolver>>),
+    Socket(Arc<Path>),
 }
 
 impl Connector {
@@ -77,14 +79,24 @@ impl Connector {
         let name = proxy
             .and_then(|uri| uri.authority())
             .map(|authority| authority.as_str().into());
-        let tcp = match proxy {
-            Some(uri) => Tcp::Proxied(Tunnel::new(uri.clone(), tcp)),
-            None => Tcp::Direct(tcp),
+        let way = match proxy {
+            Some(uri) => Way::Proxied(Tunnel::new(uri.clone(), tcp)),
+            None => Way::Direct(tcp),
         };
         Self {
-            tcp,
+            way,
             tls,
             proxy: name,
+            limit,
+        }
+    }
+
+    /// To a server on this machine that listens on a Unix socket.
+    pub(crate) fn unix(socket: &Path, limit: Duration) -> Self {
+        Self {
+            way: Way::Socket(socket.into()),
+            tls: None,
+            proxy: None,
             limit,
         }
     }
@@ -96,9 +108,10 @@ impl Service<Uri> for Connector {
     type Future = Pin<Box<dyn Future<Output = Result<UpstreamConnection, Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        match &mut self.tcp {
-            Tcp::Direct(tcp) => tcp.poll_ready(cx).map_err(Into::into),
-            Tcp::Proxied(tunnel) => tunnel.poll_ready(cx).map_err(Into::into),
+        match &mut self.way {
+            Way::Direct(tcp) => tcp.poll_ready(cx).map_err(Into::into),
+            Way::Proxied(tunnel) => tunnel.poll_ready(cx).map_err(Into::into),
+            Way::Socket(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -125,9 +138,21 @@ fn with_port(uri: Uri) -> Result<Uri, InvalidUri> {
 
 impl Connector {
     async fn connect(mut self, uri: Uri) -> Result<UpstreamConnection, Error> {
-        let tcp = match &mut self.tcp {
-            Tcp::Direct(tcp) => tcp.call(uri).await?,
-            Tcp::Proxied(tunnel) => tunnel.call(with_port(uri)?).await?,
+        let tcp = match &mut self.way {
+            Way::Direct(tcp) => tcp.call(uri).await?,
+            Way::Proxied(tunnel) => tunnel.call(with_port(uri)?).await?,
+            Way::Socket(path) => {
+                let address = format!("unix:{}", path.display()).into();
+                return Ok(UpstreamConnection {
+                    io: Io::Unix(TokioIo::new(UnixStream::connect(path).await?)),
+                    facts: Arc::new(ConnectionFacts {
+                        address: Some(address),
+                        server_name: None,
+                        certificate_sha256: None,
+                        proxy: None,
+                    }),
+                });
+            }
         };
         self.finish(tcp.into_inner()).await
     }
@@ -182,6 +207,7 @@ pub(crate) struct UpstreamConnection {
 enum Io {
     Plain(TokioIo<TcpStream>),
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    Unix(TokioIo<UnixStream>),
 }
 
 impl Connection for UpstreamConnection {
@@ -199,6 +225,7 @@ impl Read for UpstreamConnection {
         match &mut self.io {
             Io::Plain(io) => Pin::new(io).poll_read(cx, buf),
             Io::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, buf),
+            Io::Unix(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
 }
@@ -212,6 +239,7 @@ impl Write for UpstreamConnection {
         match &mut self.io {
             Io::Plain(io) => Pin::new(io).poll_write(cx, buf),
             Io::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
+            Io::Unix(io) => Pin::new(io).poll_write(cx, buf),
         }
     }
 
@@ -219,6 +247,7 @@ impl Write for UpstreamConnection {
         match &mut self.io {
             Io::Plain(io) => Pin::new(io).poll_flush(cx),
             Io::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
+            Io::Unix(io) => Pin::new(io).poll_flush(cx),
         }
     }
 
@@ -226,6 +255,7 @@ impl Write for UpstreamConnection {
         match &mut self.io {
             Io::Plain(io) => Pin::new(io).poll_shutdown(cx),
             Io::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(cx),
+            Io::Unix(io) => Pin::new(io).poll_shutdown(cx),
         }
     }
 
@@ -233,6 +263,7 @@ impl Write for UpstreamConnection {
         match &self.io {
             Io::Plain(io) => io.is_write_vectored(),
             Io::Tls(io) => io.is_write_vectored(),
+            Io::Unix(io) => io.is_write_vectored(),
         }
     }
 
@@ -244,6 +275,7 @@ impl Write for UpstreamConnection {
         match &mut self.io {
             Io::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
             Io::Tls(io) => Pin::new(io.as_mut()).poll_write_vectored(cx, bufs),
+            Io::Unix(io) => Pin::new(io).poll_write_vectored(cx, bufs),
         }
     }
 }

@@ -95,27 +95,10 @@ impl Upstream {
         config: UpstreamConfig,
         files: &UpstreamFiles,
     ) -> Result<Self, UpstreamProblem> {
-        let host = config.chat_url.host().unwrap_or_default().to_owned();
-        let names_itself_local = host == "localhost" || host.ends_with(".localhost");
-        let mut tcp = HttpConnector::new_with_resolver(Resolver {
-            // A proxy is the operator's own and may well be private; behind it we resolve nothing.
-            private_addresses: config.private_addresses
-                || names_itself_local
-                || config.proxy.is_some(),
+        let client = client(match &config.socket {
+            Some(socket) => Connector::unix(socket, config.connect_timeout),
+            None => tcp(&config, files)?,
         });
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(config.connect_timeout));
-        let tls = match config.chat_url.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => Some(tls(&config, files, &host)?),
-            _ => None,
-        };
-        let client = client(Connector::new(
-            tcp,
-            config.proxy.as_ref(),
-            tls,
-            config.connect_timeout,
-        ));
         let auth = match &files.key {
             Some(key) => Some(
                 key.header(config.auth)
@@ -172,6 +155,29 @@ fn client<C: Connect + Clone>(connector: C) -> Client<C, SegmentsBody> {
         // A silent second attempt would spend one permit twice.
         .retry_canceled_requests(false)
         .build(connector)
+}
+
+/// The way to an upstream over the network.
+fn tcp(config: &UpstreamConfig, files: &UpstreamFiles) -> Result<Connector, UpstreamProblem> {
+    let host = config.chat_url.host().unwrap_or_default();
+    let names_itself_local = host == "localhost" || host.ends_with(".localhost");
+    let mut tcp = HttpConnector::new_with_resolver(Resolver {
+        // A proxy is the operator's own and may well be private; behind it we resolve nothing.
+        private_addresses: config.private_addresses || names_itself_local || config.proxy.is_some(),
+    });
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(config.connect_timeout));
+    let tls = match config.chat_url.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTPS => Some(tls(config, files, host)?),
+        _ => None,
+    };
+    Ok(Connector::new(
+        tcp,
+        config.proxy.as_ref(),
+        tls,
+        config.connect_timeout,
+    ))
 }
 
 fn tls(

@@ -593,3 +593,17 @@ fn a_claim_that_has_ended_does_not_stop_a_start() {
         .exits(1)
         .says(&["[default/unknown-host]"]);
 }
+
+#[test]
+fn the_address_of_a_unix_socket_is_checked() {
+    let (_sandbox, run) = check(
+        "[policy]\npacks = [\"default\"]\n\n[[upstream]]\nname = \"u\"\nbase_url = \"unix:\"\nmodels = [{ name = \"m\" }]\n\n[[upstream]]\nname = \"v\"\nbase_url = \"unix:/run/m.sock\"\nproxy = \"http://127.0.0.1:3128\"\nmodels = [{ name = \"n\" }]\n",
+    );
+    run.complains(&[
+        "carnet.toml:6:",
+        "`unix:` is not the address of a Unix socket",
+        "help: write it as \"unix:/run/model.sock\"",
+        "carnet.toml:12:",
+        "a Unix socket is not reached through a proxy",
+    ]);
+}

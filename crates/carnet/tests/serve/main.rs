@@ -16,5 +16,6 @@ mod kept;
 mod reload;
 mod revoke;
 mod routes;
+mod sockets;
 mod stop;
 mod upstream_tls;

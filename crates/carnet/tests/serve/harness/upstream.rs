@@ -1,12 +1,13 @@
 //! An upstream whose every answer a test writes byte by byte.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
@@ -127,6 +128,35 @@ impl Upstream {
     /// Connections made so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// A server on a Unix socket. It ends when dropped.
+pub(crate) struct SocketUpstream {
+    pub(crate) arrivals: UnboundedReceiver<Arrival>,
+    accepting: AbortHandle,
+}
+
+impl SocketUpstream {
+    pub(crate) fn start(path: &Path) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let (back, arrivals) = unbounded_channel();
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(read_request(Box::new(stream), Tls::default(), back.clone()));
+            }
+        })
+        .abort_handle();
+        Self {
+            arrivals,
+            accepting,
+        }
+    }
+}
+
+impl Drop for SocketUpstream {
+    fn drop(&mut self) {
+        self.accepting.abort();
     }
 }
 
