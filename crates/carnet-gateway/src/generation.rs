@@ -67,8 +67,13 @@ pub enum BuildFailed {
     #[error("{} rules do not fit the facts", .0.len())]
     Policy(Vec<PolicyProblem>),
     /// An upstream that cannot be set up.
-    #[error(transparent)]
-    Upstream(#[from] UpstreamProblem),
+    #[error("{problem}")]
+    Upstream {
+        /// Its name.
+        upstream: Arc<str>,
+        /// Why.
+        problem: UpstreamProblem,
+    },
     /// A routing field of the registry that cannot be watched.
     #[error("a routing field in the registry cannot be watched: {0}")]
     Watch(#[from] WatchError),
@@ -107,11 +112,12 @@ impl Generation {
     /// only when this generation is put in force.
     ///
     /// # Errors
-    /// What does not fit together.
-    pub fn build(parts: Parts, previous: Option<&Generation>) -> Result<Self, BuildFailed> {
+    /// All that does not fit together.
+    pub fn build(parts: Parts, previous: Option<&Generation>) -> Result<Self, Vec<BuildFailed>> {
         let revocations = revocations(&parts.keys, previous);
         let number = previous.map_or(1, |previous| previous.number.saturating_add(1));
-        let upstreams = upstreams(&parts, previous)?;
+        let mut failed = Vec::new();
+        let upstreams = upstreams(&parts, previous, &mut failed);
         let Parts {
             config,
             config_version,
@@ -126,14 +132,20 @@ impl Generation {
             policy: policies.version().into(),
             registry: view.version().into(),
         };
-        let decider = Decider::new(policies, view.clone(), DeciderOptions::default())
-            .map_err(BuildFailed::Policy)?;
+        let decider = match Decider::new(policies, view.clone(), DeciderOptions::default()) {
+            Ok(decider) if failed.is_empty() => decider,
+            Ok(_) => return Err(failed),
+            Err(problems) => {
+                failed.push(BuildFailed::Policy(problems));
+                return Err(failed);
+            }
+        };
         let principals = config
             .workloads
             .iter()
             .map(|workload| (workload.id.as_str().into(), decider.principal(workload)))
             .collect();
-        let (watch, fields) = field_rules(&view, &upstreams)?;
+        let (watch, fields) = field_rules(&view, &upstreams).map_err(|error| vec![error.into()])?;
         let mut rules = Rules {
             server: config.server,
             versions,
@@ -446,7 +458,8 @@ fn revocations(keys: &KeyRing, previous: Option<&Generation>) -> Revocations {
 fn upstreams(
     parts: &Parts,
     previous: Option<&Generation>,
-) -> Result<Vec<Arc<Upstream>>, UpstreamProblem> {
+    failed: &mut Vec<BuildFailed>,
+) -> Vec<Arc<Upstream>> {
     let none = UpstreamFiles::default();
     let kept = |config: &UpstreamConfig| {
         let previous = previous?;
@@ -462,13 +475,20 @@ fn upstreams(
         .config
         .upstreams
         .iter()
-        .map(|config| {
+        .filter_map(|config| {
             let files = parts.files.get(&config.name).unwrap_or(&none);
-            match kept(config) {
+            let upstream = match kept(config) {
                 Some(upstream) => upstream.with_key(files),
                 None => Upstream::new(config.clone(), files),
+            };
+            match upstream {
+                Ok(upstream) => Some(Arc::new(upstream)),
+                Err(problem) => {
+                    let upstream = config.name.clone();
+                    failed.push(BuildFailed::Upstream { upstream, problem });
+                    None
+                }
             }
-            .map(Arc::new)
         })
         .collect()
 }

@@ -231,16 +231,21 @@ impl<'a, 'f> Keys<'a, 'f> {
     }
 }
 
-/// The known name that was probably meant: at most two edits away, of a short one fewer.
+/// The known name that was probably meant: at most two edits away (of a short one fewer), or one of
+/// which this is a part.
 pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let edits_max = (name.chars().count() / 2).min(2);
+    let long = name.chars().count() >= PART_MIN;
     known
         .into_iter()
         .map(|known| (distance(name, known), known))
-        .filter(|(edits, _)| *edits <= edits_max)
+        .filter(|(edits, known)| *edits <= edits_max || (long && known.contains(name)))
         .min()
         .map(|(_, known)| known)
 }
+
+/// Shorter texts are parts of too many names.
+const PART_MIN: usize = 4;
 
 /// How many signs must be added, taken away or changed.
 fn distance(a: &str, b: &str) -> usize {
@@ -347,11 +352,13 @@ mod tests {
 
     #[test]
     fn a_close_name_is_suggested_and_a_far_one_is_not() {
-        let known = ["listen", "names", "env"];
+        let known = ["listen", "names", "env", "admin-listener"];
         let table = [
             ("lisen", Some("listen")),
             ("lsiten", Some("listen")),
             ("emv", Some("env")),
+            ("admin", Some("admin-listener")),
+            ("ame", None),
             ("workers", None),
             ("abc", None),
             ("", None),

@@ -1,4 +1,5 @@
-//! `carnet.toml`: reads the file, joins the sections that each crate owns, reports all mistakes.
+//! `carnet.toml`: reads the file, joins the sections that each crate owns, reports all mistakes of the
+//! file itself. Whether what it names is there is asked in `loaded`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use carnet_gateway::config::{
     self as gateway, ConfigProblem, RawAudit, RawServer, RawUpstream, RawWorkload,
 };
 use carnet_gateway::section;
-use carnet_gateway::section::{Field, Read};
+use carnet_gateway::section::{Field, Located, Read};
 use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
 use toml_span::{ErrorKind, Span};
@@ -36,7 +37,7 @@ section! {
     RawPolicy {
         required {
             /// Packs, each a built-in name or a folder. A request needs the permission of every one.
-            packs: Vec<String>,
+            packs: Vec<Located<String>>,
         }
         optional {}
     }
@@ -48,7 +49,7 @@ section! {
         required {}
         optional {
             /// Overlay files with your own facts: deployment names, private hosts and models.
-            overlay: Vec<String>,
+            overlay: Vec<Located<String>>,
             /// Registry folder to use instead of the built-in one.
             folder: String,
         }
@@ -99,59 +100,103 @@ pub(crate) struct Config {
     pub(crate) version: String,
 }
 
-/// Read and check a file.
-pub(crate) fn load(file: &Path) -> Result<Config, Troubles> {
-    let text = world::read_text(file).map_err(|mut troubles| {
-        if !file.exists() {
-            for trouble in &mut troubles {
-                trouble.help = Some("`carnet config init` writes a commented one".to_owned());
-            }
-        }
-        troubles
-    })?;
-    let base = file
-        .parent()
-        .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    parse(&text, &base).map_err(|problems| {
-        problems
-            .into_iter()
-            .map(|problem| Trouble::config(file, &text, problem))
-            .collect()
-    })
+/// The file as it is written, each value with its place, and the mistakes of its form.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// Folder from which relative paths are taken.
+    pub(crate) base: PathBuf,
+    /// The gateway's sections, with all mistakes of form.
+    pub(crate) sections: gateway::RawConfig,
+    /// Packs, built-in names or folders.
+    pub(crate) packs: Vec<Located<String>>,
+    /// Overlay files.
+    pub(crate) overlay: Vec<Located<String>>,
+    /// Registry folder.
+    pub(crate) registry: Option<Located<String>>,
+    admin: SocketAddr,
+    admin_names: Vec<String>,
+    file: PathBuf,
+    text: String,
 }
 
-/// Check a text; all mistakes at once.
-pub(crate) fn parse(text: &str, base: &Path) -> Result<Config, Vec<ConfigProblem>> {
-    let value = toml_span::parse(text).map_err(|error| vec![syntax(&error)])?;
-    let mut found = Vec::new();
-    let raw = RawFile::read("the file", value, &mut found).unwrap_or_default();
-    let (admin, admin_names) = admin(&raw.admin.into_value().unwrap_or_default(), &mut found);
-    let packs = packs(raw.policy.into_value(), &mut found);
-    let sections = gateway::RawConfig {
-        server: raw.server.into_value(),
-        upstreams: raw.upstream.into_value().unwrap_or_default(),
-        workloads: raw.workload.into_value().unwrap_or_default(),
-        audit: raw.audit.into_value(),
-        problems: found,
-    };
-    let gateway = gateway::validate(&sections, base)?;
-    let registry = raw.registry.into_value().unwrap_or_default();
-    Ok(Config {
-        gateway,
-        admin,
-        admin_names,
-        packs,
-        overlay: registry
-            .overlay
-            .into_value()
-            .unwrap_or_default()
-            .iter()
-            .map(|file| base.join(file))
-            .collect(),
-        registry: registry.folder.into_value().map(|folder| base.join(folder)),
-        base: base.to_path_buf(),
-        version: format!("sha256:{}", hex::encode(Sha256::digest(text.as_bytes()))),
-    })
+impl Draft {
+    /// Read a file. Only a text that is no TOML is refused at once: nothing of it could be checked.
+    pub(crate) fn open(file: &Path) -> Result<Self, Troubles> {
+        let text = world::read_text(file).map_err(|mut troubles| {
+            if !file.exists() {
+                for trouble in &mut troubles {
+                    trouble.help = Some("`carnet config init` writes a commented one".to_owned());
+                }
+            }
+            troubles
+        })?;
+        let base = file
+            .parent()
+            .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        Self::read(file, text, base)
+    }
+
+    /// Read a text; `file` names it in messages.
+    pub(crate) fn read(file: &Path, text: String, base: PathBuf) -> Result<Self, Troubles> {
+        let value = toml_span::parse(&text)
+            .map_err(|error| vec![Trouble::config(file, &text, syntax(&error))])?;
+        let mut found = Vec::new();
+        let raw = RawFile::read("the file", value, &mut found).unwrap_or_default();
+        let (admin, admin_names) = admin(&raw.admin.into_value().unwrap_or_default(), &mut found);
+        let packs = packs(raw.policy.into_value(), &mut found);
+        let registry = raw.registry.into_value().unwrap_or_default();
+        Ok(Self {
+            base,
+            sections: gateway::RawConfig {
+                server: raw.server.into_value(),
+                upstreams: raw.upstream.into_value().unwrap_or_default(),
+                workloads: raw.workload.into_value().unwrap_or_default(),
+                audit: raw.audit.into_value(),
+                problems: found,
+            },
+            packs,
+            overlay: registry.overlay.into_value().unwrap_or_default(),
+            registry: registry.folder.given().cloned(),
+            admin,
+            admin_names,
+            file: file.to_path_buf(),
+            text,
+        })
+    }
+
+    /// The settings, if the file has no mistake.
+    pub(crate) fn config(&self) -> Result<Config, Vec<ConfigProblem>> {
+        let gateway = gateway::validate(&self.sections, &self.base)?;
+        let path = |name: &Located<String>| self.base.join(&name.value);
+        Ok(Config {
+            gateway,
+            admin: self.admin,
+            admin_names: self.admin_names.clone(),
+            packs: self.packs.iter().map(|pack| pack.value.clone()).collect(),
+            overlay: self.overlay.iter().map(path).collect(),
+            registry: self.registry.as_ref().map(path),
+            base: self.base.clone(),
+            version: format!(
+                "sha256:{}",
+                hex::encode(Sha256::digest(self.text.as_bytes()))
+            ),
+        })
+    }
+
+    /// Mistakes as they follow in the file, each with its line.
+    pub(crate) fn troubles(&self, mut problems: Vec<ConfigProblem>) -> Troubles {
+        problems.sort_by_key(|problem| problem.span.start);
+        problems
+            .into_iter()
+            .map(|problem| Trouble::config(&self.file, &self.text, problem))
+            .collect()
+    }
+}
+
+/// Read and check a file alone.
+pub(crate) fn load(file: &Path) -> Result<Config, Troubles> {
+    let draft = Draft::open(file)?;
+    draft.config().map_err(|problems| draft.troubles(problems))
 }
 
 /// The JSON schema, generated from the sections.
@@ -200,9 +245,12 @@ fn admin(raw: &RawAdmin, found: &mut Vec<ConfigProblem>) -> (SocketAddr, Vec<Str
     (address, names.map(String::from).to_vec())
 }
 
-fn packs(raw: Option<RawPolicy>, found: &mut Vec<ConfigProblem>) -> Vec<String> {
+fn packs(raw: Option<RawPolicy>, found: &mut Vec<ConfigProblem>) -> Vec<Located<String>> {
     let Some(policy) = raw else {
-        return vec!["default".to_owned()];
+        return vec![Located {
+            value: "default".to_owned(),
+            span: Span::default(),
+        }];
     };
     match policy.packs {
         Field::Given(packs) if packs.value.is_empty() => {
@@ -244,15 +292,19 @@ fn syntax(error: &toml_span::Error) -> ConfigProblem {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<Config, Troubles> {
+        let draft = Draft::read(Path::new("carnet.toml"), text.to_owned(), PathBuf::new())?;
+        draft.config().map_err(|problems| draft.troubles(problems))
+    }
+
     #[test]
     fn the_template_is_valid_as_it_is_and_with_every_line_uncommented() {
-        let base = Path::new(".");
-        assert!(parse(TEMPLATE, base).is_ok());
+        assert!(parse(TEMPLATE).is_ok());
         let bare: String = TEMPLATE
             .lines()
             .map(|line| line.strip_prefix("#! ").unwrap_or(line))
             .fold(String::new(), |text, line| text + line + "\n");
-        let config = parse(&bare, base)
+        let config = parse(&bare)
             .map_err(|problems| format!("{problems:#?}"))
             .unwrap();
         assert_eq!(config.gateway.upstreams.len(), 4);
@@ -261,9 +313,9 @@ mod tests {
     #[test]
     fn all_mistakes_are_told_at_once_with_their_place() {
         let text = "[server]\nlisen = \"127.0.0.1:1\"\n\n[policy]\npacks = []\n\n[[upstream]]\nname = \"a\"\nbase_url = \"ftp://x\"\nmodels = []\nkey = { env = \"A\", file = \"b\" }\n";
-        let mistakes = parse(text, Path::new(".")).unwrap_err();
+        let mistakes = parse(text).unwrap_err();
         assert_eq!(mistakes[0].help.as_deref(), Some("did you mean `listen`?"));
-        assert_eq!(&text[mistakes[0].span.start..mistakes[0].span.end], "lisen");
+        assert_eq!((mistakes[0].line, mistakes[0].column), (Some(2), Some(1)));
         let messages: Vec<_> = mistakes
             .iter()
             .map(|mistake| mistake.message.as_str())

@@ -1,12 +1,12 @@
 //! The start without a configuration: a demonstration on this machine alone.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use carnet_admin::Store;
 use jiff::Timestamp;
 
-use crate::config::{self, Config};
+use crate::config::Draft;
 use crate::out;
 use crate::state::{State, write_secret};
 use crate::trouble::{Trouble, Troubles};
@@ -19,15 +19,10 @@ const OWN_CONFIG: &str = include_str!("../assets/demo-carnet.toml");
 const GREETING: &str = include_str!("../assets/demo.txt");
 const OWN_OVERLAY: &str = include_str!("../assets/demo-overlay.toml");
 
-/// The demonstration's configuration, checked like any other.
-pub(crate) fn config() -> Result<Config, Troubles> {
+/// The demonstration's configuration, to be checked like any other.
+pub(crate) fn draft() -> Result<Draft, Troubles> {
     let file = Path::new("(built-in demonstration)");
-    config::parse(CONFIG, Path::new("")).map_err(|problems| {
-        problems
-            .into_iter()
-            .map(|problem| Trouble::config(file, CONFIG, problem))
-            .collect()
-    })
+    Draft::read(file, CONFIG.to_owned(), PathBuf::new())
 }
 
 /// Make the demo workload's key once; its file is readable for the owner only.

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod embedded;
 mod exit;
+mod loaded;
 mod out;
 mod reload;
 mod state;

@@ -17,9 +17,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::serve;
-use crate::config::{self, Config};
+use crate::config::{Config, Draft};
 use crate::trouble::{Trouble, Troubles};
-use crate::{clock, demo, out};
+use crate::{clock, demo, loaded, out};
 
 /// A wait without an end, in practice.
 const FOREVER: Duration = Duration::from_secs(3_600);
@@ -78,17 +78,17 @@ impl Sources {
 
     /// Read and check everything; with the folders to watch from now on.
     fn build(&self, current: &Generation) -> Result<(Generation, Config), Troubles> {
-        let config = match &self.file {
-            Some(file) => config::load(file)?,
-            None => demo::config()?,
+        let draft = match &self.file {
+            Some(file) => Draft::open(file)?,
+            None => demo::draft()?,
         };
-        if Fixed::of(&config) != self.fixed {
+        let loaded = loaded::load(draft, clock::now())?;
+        if Fixed::of(&loaded.config) != self.fixed {
             out::note(
                 "warning: listeners, TLS files and durability are taken over at the next start only",
             );
         }
-        let parts = serve::parts(&config, serve::keys(&self.store)?, clock::now())?;
-        Ok((serve::build(parts, Some(current))?, config))
+        loaded.build(serve::keys(&self.store)?, Some(current))
     }
 }
 

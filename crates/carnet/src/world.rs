@@ -1,14 +1,14 @@
 //! Loads what a decision rests on: registry, overlay, policies, secrets. Nothing here is in force
 //! before all of it has been read and checked.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use carnet_gateway::config::{KeyRef, TlsFiles, UpstreamConfig};
-use carnet_gateway::{Secret, UpstreamFiles};
-use carnet_policy::{PackSource, Policies};
+use carnet_gateway::Secret;
+use carnet_gateway::config::KeyRef;
+use carnet_gateway::section::closest;
+use carnet_policy::{PackSource, Policies, PolicyProblem};
 use carnet_provenance::{Overlay, Registry, SourceFile, View};
 use jiff::civil::Date;
 
@@ -86,21 +86,34 @@ pub(crate) fn policies(names: &[String], base: &Path) -> Result<Arc<Policies>, T
     if !troubles.is_empty() {
         return Err(troubles);
     }
-    let policies = Policies::load(&sources).map_err(|problems| {
-        problems
-            .into_iter()
-            .map(|problem| match folder_of(&problem.pack, names, base) {
-                Some(folder) => {
-                    let file = folder.join(&problem.file).display().to_string();
-                    let mut trouble = Trouble::from(problem);
-                    trouble.file = Some(file);
-                    trouble
-                }
-                None => problem.into(),
-            })
-            .collect::<Troubles>()
-    })?;
-    Ok(Arc::new(policies))
+    compile(&sources, names, base)
+}
+
+/// Packs that were read under these names, checked.
+pub(crate) fn compile(
+    sources: &[PackSource],
+    names: &[String],
+    base: &Path,
+) -> Result<Arc<Policies>, Troubles> {
+    Policies::load(sources)
+        .map(Arc::new)
+        .map_err(|problems| in_packs(problems, names, base))
+}
+
+/// Mistakes of rules, each at its place in the folder from which its pack was read.
+pub(crate) fn in_packs(problems: Vec<PolicyProblem>, names: &[String], base: &Path) -> Troubles {
+    problems
+        .into_iter()
+        .map(|problem| match folder_of(&problem.pack, names, base) {
+            Some(folder) => {
+                let file = folder.join(&problem.file).display().to_string();
+                let mut trouble = Trouble::from(problem);
+                trouble.file = Some(file);
+                trouble
+            }
+            None => problem.into(),
+        })
+        .collect()
 }
 
 /// The folder from which a pack of this name was read; none for a built-in one.
@@ -120,9 +133,13 @@ pub(crate) fn pack(name: &str, base: &Path) -> Result<PackSource, Troubles> {
     let folder = base.join(name);
     if !folder.is_dir() {
         let built_in: Vec<&str> = embedded::pack_names().collect();
+        let list = format!("built in are {}", built_in.join(", "));
         return Err(vec![Trouble::new(
             format!("there is no pack `{name}`: it is neither built in nor a folder"),
-            format!("built in are {}", built_in.join(", ")),
+            match closest(name, built_in) {
+                Some(meant) => format!("did you mean `{meant}`?\n{list}"),
+                None => list,
+            },
         )]);
     }
     let mut files = Vec::new();
@@ -137,47 +154,8 @@ pub(crate) fn pack(name: &str, base: &Path) -> Result<PackSource, Troubles> {
     Ok(PackSource { name, files })
 }
 
-/// Everything that upstreams need from files and environment.
-pub(crate) fn upstream_files(
-    upstreams: &[UpstreamConfig],
-) -> Result<HashMap<Arc<str>, UpstreamFiles>, Troubles> {
-    let mut all = HashMap::new();
-    let mut troubles = Vec::new();
-    for upstream in upstreams {
-        let mut files = UpstreamFiles::default();
-        let mut keep = |result: Result<(), Troubles>| {
-            if let Err(more) = result {
-                troubles.extend(more.into_iter().map(|trouble| about(upstream, trouble)));
-            }
-        };
-        if let Some(reference) = &upstream.key {
-            keep(secret(reference).map(|secret| files.key = Some(secret)));
-        }
-        if let Some(file) = &upstream.ca_file {
-            keep(read_bytes(file).map(|pem| files.ca = Some(pem)));
-        }
-        if let Some(TlsFiles { cert, key }) = &upstream.client_cert {
-            keep(read_bytes(cert).and_then(|cert| {
-                files.client_cert = Some((cert, read_bytes(key)?));
-                Ok(())
-            }));
-        }
-        all.insert(upstream.name.clone(), files);
-    }
-    if troubles.is_empty() {
-        Ok(all)
-    } else {
-        Err(troubles)
-    }
-}
-
-/// Which upstream a file or secret was for.
-fn about(upstream: &UpstreamConfig, mut trouble: Trouble) -> Trouble {
-    trouble.message = format!("upstream `{}`: {}", upstream.name, trouble.message);
-    trouble
-}
-
-fn secret(reference: &KeyRef) -> Result<Secret, Troubles> {
+/// The secret that a reference names.
+pub(crate) fn secret(reference: &KeyRef) -> Result<Secret, Troubles> {
     let (text, place) = match reference {
         KeyRef::Env(name) => (
             std::env::var(name).unwrap_or_default(),
@@ -190,7 +168,7 @@ fn secret(reference: &KeyRef) -> Result<Secret, Troubles> {
         KeyRef::Credential(name) => {
             let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
                 return Err(vec![Trouble::new(
-                    format!("it wants the systemd credential `{name}`, but systemd gave none"),
+                    format!("the systemd credential `{name}` is wanted, but systemd gave none"),
                     format!(
                         "start Carnet as a systemd unit with `LoadCredential={name}:…`, or use key = {{ file = \"…\" }}"
                     ),
@@ -205,7 +183,7 @@ fn secret(reference: &KeyRef) -> Result<Secret, Troubles> {
     let secret = Secret::new(text);
     if secret.is_empty() {
         return Err(vec![Trouble::new(
-            format!("it has no key: {place} is empty or not set"),
+            format!("there is no key: {place} is empty or not set"),
             "set it, or take `key` out of this upstream if it needs none",
         )]);
     }

@@ -129,6 +129,16 @@ impl Overlay {
         registry: &Registry,
         today: Date,
     ) -> Result<Self, Vec<Problem>> {
+        match Self::read(files, registry, today) {
+            (overlay, problems) if problems.is_empty() => Ok(overlay),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// Read the files as far as they can be read. With any problem the result is fit for looking
+    /// for further mistakes, and for nothing else.
+    #[must_use]
+    pub fn read(files: &[SourceFile], registry: &Registry, today: Date) -> (Self, Vec<Problem>) {
         let problems = RefCell::new(Vec::new());
         let mut draft = draft::Draft::default();
         for file in files {
@@ -138,11 +148,7 @@ impl Overlay {
         problems.extend(draft.check(registry));
         let mut overlay = draft.finish(registry, today, &mut problems);
         overlay.digest = digest(files);
-        if problems.is_empty() {
-            Ok(overlay)
-        } else {
-            Err(sorted(problems))
-        }
+        (overlay, sorted(problems))
     }
 
     /// Whether the operator says nothing.

@@ -118,6 +118,27 @@ impl View {
         grammar::PLATFORMS.contains(&name.as_str()) || self.is_service(&name)
     }
 
+    /// All platforms whose ids are read here by more than their plain name.
+    pub fn platforms(&self) -> impl Iterator<Item = &str> {
+        let registry = &self.inner.registry;
+        let of_hosts = registry.hosts().filter_map(|host| host.platform.as_deref());
+        grammar::PLATFORMS.iter().copied().chain(of_hosts)
+    }
+
+    /// Ids of the regions of a host that registry or overlay describe. Whether an entry has ended is
+    /// not asked here.
+    #[must_use]
+    pub fn regions(&self, host: &str) -> Vec<&str> {
+        let registry = self.inner.registry.host(host);
+        let own = self.inner.overlay.hosts.get(host);
+        let of_registry = registry.into_iter().flat_map(|host| &host.regions);
+        let of_operator = own.into_iter().flat_map(|patch| &patch.says.regions);
+        of_registry
+            .map(|region| region.id.as_str())
+            .chain(of_operator.flatten().map(|(id, _)| id.as_str()))
+            .collect()
+    }
+
     /// The groups a country belongs to.
     #[must_use]
     pub fn groups_of(&self, country: Country) -> Vec<&str> {

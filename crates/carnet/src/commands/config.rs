@@ -4,11 +4,13 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
+use carnet_limits::KeyRing;
+
 use crate::cli::ConfigCommand;
-use crate::config::{self, TEMPLATE};
+use crate::config::{self, Draft, TEMPLATE};
 use crate::exit::Exit;
 use crate::trouble::{Trouble, Troubles};
-use crate::{clock, commands, out, world};
+use crate::{clock, commands, loaded, out};
 
 pub(crate) fn run(command: &ConfigCommand) -> Exit {
     match command {
@@ -61,10 +63,8 @@ fn check(file: &Path) -> Exit {
 }
 
 fn check_all(file: &Path) -> Result<String, Troubles> {
-    let config = config::load(file)?;
-    let now = clock::now();
-    let keys = carnet_limits::KeyRing::default();
-    let parts = commands::serve::parts(&config, keys, now)?;
+    let loaded = loaded::load_to_start(Draft::open(file)?, clock::now())?;
+    let (generation, config) = loaded.build(KeyRing::default(), None)?;
     let (upstreams, workloads) = (
         config.gateway.upstreams.len(),
         config.gateway.workloads.len(),
@@ -75,17 +75,13 @@ fn check_all(file: &Path) -> Result<String, Troubles> {
         .iter()
         .map(|upstream| upstream.models.len())
         .sum();
-    let policies = parts.policies.version().to_owned();
-    let generation = commands::serve::build(parts, None)?;
-    if let Some(tls) = &config.gateway.server.tls {
-        world::read_bytes(&tls.cert)?;
-        world::read_bytes(&tls.key)?;
-    }
+    let versions = generation.versions();
     Ok(format!(
-        "{} is good: {upstreams} upstreams with {models} models, {workloads} workloads, packs {}\n  configuration {}\n  policies      {policies}\n  registry      {}",
+        "{} is good: {upstreams} upstreams with {models} models, {workloads} workloads, packs {}\n  configuration {}\n  policies      {}\n  registry      {}",
         file.display(),
         config.packs.join(", "),
-        config.version,
-        generation.versions().registry,
+        versions.config,
+        versions.policy,
+        versions.registry,
     ))
 }

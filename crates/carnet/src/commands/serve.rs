@@ -6,20 +6,19 @@ use std::sync::Arc;
 
 use carnet_admin::{Access, Admin, AdminSocket, Store, reloads};
 use carnet_audit::{Log, Options, Signer};
-use carnet_gateway::{BuildFailed, Gateway, Generation, ListenFailed, Listener, Parts};
+use carnet_gateway::{Gateway, Generation, ListenFailed, Listener};
 use carnet_limits::KeyRing;
-use jiff::Timestamp;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ServeArgs;
-use crate::config::{self, Config};
+use crate::config::{Config, Draft};
 use crate::exit::Exit;
 use crate::reload::{Reloader, Sources};
 use crate::state::{State, write_secret};
 use crate::trouble::{Trouble, Troubles};
-use crate::{clock, commands, demo, out, world};
+use crate::{clock, commands, demo, loaded, out, world};
 
 /// The configuration that is looked for when none is named.
 const DEFAULT_CONFIG: &str = "carnet.toml";
@@ -73,10 +72,11 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
         .clone()
         .or_else(|| default.exists().then_some(default));
     let demo = file.is_none();
-    let config = match &file {
-        Some(file) => config::load(file)?,
-        None => demo::config()?,
+    let draft = match &file {
+        Some(file) => Draft::open(file)?,
+        None => demo::draft()?,
     };
+    let loaded = loaded::load_to_start(draft, now)?;
     // Takes the state for this process alone, before anything in it is read.
     let socket = AdminSocket::bind(&state.socket())
         .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])?;
@@ -84,8 +84,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     if demo {
         demo::prepare_key(&state, &store, now)?;
     }
-    let parts = parts(&config, keys(&store)?, now)?;
-    let generation = build(parts, None)?;
+    let (generation, config) = loaded.build(keys(&store)?, None)?;
     note_strange_keys(&generation);
     let (log, recovered) = open_log(&state, &config, args.repair_log)?;
     let (data, admin_socket) = listeners(&config)?;
@@ -142,81 +141,6 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
             format!("the log could not be closed: {error}"),
             "its records are in the journal; the next start takes them over",
         )]
-    })
-}
-
-/// Everything a generation is built from, read and checked.
-pub(crate) fn parts(config: &Config, keys: KeyRing, now: Timestamp) -> Result<Parts, Troubles> {
-    let registry = world::registry(config.registry.as_deref());
-    let policies = world::policies(&config.packs, &config.base);
-    let files = world::upstream_files(&config.gateway.upstreams);
-    let view = match &registry {
-        Ok(registry) => world::view(registry, &config.overlay, clock::day_of(now)),
-        Err(_) => Err(Vec::new()),
-    };
-    match (registry, view, policies, files) {
-        (Ok(_), Ok(view), Ok(policies), Ok(files)) => {
-            check_places(config, &view)?;
-            Ok(Parts {
-                config: config.gateway.clone(),
-                config_version: config.version.clone(),
-                policies,
-                view,
-                keys,
-                files,
-                now,
-            })
-        }
-        (registry, view, policies, files) => {
-            let all = [registry.err(), view.err(), policies.err(), files.err()];
-            Err(all.into_iter().flatten().flatten().collect())
-        }
-    }
-}
-
-/// A host and a platform that an upstream names must be ones that somebody told of.
-fn check_places(config: &Config, view: &carnet_provenance::View) -> Result<(), Troubles> {
-    let mut troubles: Troubles = config
-        .gateway
-        .upstreams
-        .iter()
-        .filter_map(|upstream| Some((upstream, upstream.host.as_deref()?)))
-        .filter(|(_, host)| view.host(host).is_none())
-        .map(|(upstream, host)| {
-            Trouble::new(
-                format!("upstream `{}` names the host `{host}`, which neither the registry nor an overlay knows", upstream.name),
-                format!("describe it in an overlay:\n[[host]]\nid = \"{host}\"\n…\nor take `host` out: then it is unknown"),
-            )
-        })
-        .collect();
-    for upstream in &config.gateway.upstreams {
-        if let Some(platform) = &upstream.platform
-            && !view.knows_platform(platform)
-        {
-            troubles.push(Trouble::new(
-                format!(
-                    "upstream `{}` names the platform `{platform}`, whose ids nobody has described",
-                    upstream.name
-                ),
-                "check the spelling, or take `platform` out: then it is the host's",
-            ));
-        }
-    }
-    if troubles.is_empty() {
-        Ok(())
-    } else {
-        Err(troubles)
-    }
-}
-
-/// Build a generation, with every reason why not.
-pub(crate) fn build(parts: Parts, previous: Option<&Generation>) -> Result<Generation, Troubles> {
-    Generation::build(parts, previous).map_err(|failed| match failed {
-        BuildFailed::Policy(problems) => problems.into_iter().map(Trouble::from).collect(),
-        other => vec![Trouble::new(
-            other.to_string(),
-            "correct the entry and check with `carnet config check`",
-        )],
     })
 }
 

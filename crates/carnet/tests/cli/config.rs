@@ -146,13 +146,17 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
 fn told(run: &crate::sandbox::Run, mistakes: &[(usize, &str, &str)]) {
     run.complains(&[]);
     let shown: Vec<&str> = run.err.split("error: ").skip(1).collect();
-    assert_eq!(shown.len(), mistakes.len(), "{run:?}");
+    shown_as(&shown, mistakes);
+}
+
+fn shown_as(shown: &[&str], mistakes: &[(usize, &str, &str)]) {
+    assert_eq!(shown.len(), mistakes.len(), "{shown:#?}");
     for (shown, (line, reason, fix)) in shown.iter().zip(mistakes) {
-        assert!(shown.starts_with(reason), "no `{reason}` first: {run:?}");
+        assert!(shown.starts_with(reason), "no `{reason}` first: {shown}");
         let place = format!("\n  --> carnet.toml:{line}:");
-        assert!(shown.contains(&place), "`{reason}` not at {line}: {run:?}");
+        assert!(shown.contains(&place), "not at line {line}: {shown}");
         let (_, help) = shown.split_once("\n  help: ").unwrap();
-        assert!(help.contains(fix), "no `{fix}` for `{reason}`: {run:?}");
+        assert!(help.contains(fix), "no `{fix}`: {shown}");
     }
 }
 
@@ -263,7 +267,7 @@ fn a_mistake_of_form_makes_no_other() {
         ("key = { env = 3 }", "`env` must be a text"),
         ("key = \"sk-1\"", "`key` must be a table"),
         (
-            "client_cert = 3\nclient_key = \"k.pem\"",
+            "client_cert = 3\nclient_key = \"carnet.toml\"",
             "`client_cert` must be a text",
         ),
         (
@@ -313,59 +317,89 @@ fn upstream(lines: &str) -> String {
 }
 
 #[test]
-fn a_missing_file_says_whose_it_is() {
-    let table = [
+fn what_is_not_there_is_told_where_it_is_named() {
+    let read = "cannot read it: No such file";
+    let table: &[(&str, usize, &str, &str)] = &[
         (
-            format!("[policy]\npacks = [\"nowhere\"]\n{}", upstream("")),
-            [
-                "there is no pack `nowhere`",
-                "help: built in are czech-nukib, default",
-            ],
+            "[policy]\npacks = [\n\"default\",\n\"defualt\",\n]",
+            4,
+            "there is no pack `defualt`: it is neither built in nor a folder",
+            "did you mean `default`?",
         ),
         (
-            format!("[registry]\noverlay = [\"nowhere.toml\"]\n{}", upstream("")),
-            ["--> nowhere.toml", "help: check the path"],
+            "[policy]\npacks = [\"nowhere\"]",
+            2,
+            "there is no pack `nowhere`: it is neither built in nor a folder",
+            "built in are czech-nukib, default",
         ),
         (
-            format!("[registry]\nfolder = \"nowhere\"\n{}", upstream("")),
-            ["--> nowhere", "help: check the path"],
+            "[registry]\noverlay = [\n\"nowhere.toml\"]",
+            3,
+            "`nowhere.toml`: ",
+            "check the path",
         ),
         (
-            upstream("key = { file = \"nowhere.key\" }"),
-            ["upstream `u`: cannot read it", "--> nowhere.key"],
+            "[registry]\nfolder = \"nowhere\"",
+            2,
+            "`nowhere`: cannot read the folder: No such file",
+            "check the path",
         ),
         (
-            upstream("key = { env = \"NOT_SET\" }"),
-            [
-                "upstream `u`: it has no key: the environment variable `NOT_SET` is empty or not set",
-                "help: set it",
-            ],
+            "[server]\ntls = { cert = \"nowhere.pem\", key = \"carnet.toml\" }",
+            2,
+            "`nowhere.pem`: ",
+            "check the path",
         ),
         (
-            upstream("key = { credential = \"api\" }"),
-            [
-                "upstream `u`: it wants the systemd credential `api`",
-                "help: start Carnet as a systemd unit with `LoadCredential=api:…`",
-            ],
-        ),
-        (
-            upstream("ca_file = \"nowhere.pem\""),
-            ["upstream `u`: cannot read it", "--> nowhere.pem"],
-        ),
-        (
-            upstream("client_cert = \"nowhere.pem\"\nclient_key = \"nowhere.key\""),
-            ["upstream `u`: cannot read it", "--> nowhere.pem"],
-        ),
-        (
-            format!(
-                "[server]\ntls = {{ cert = \"nowhere.pem\", key = \"nowhere.key\" }}\n{}",
-                upstream("")
-            ),
-            ["--> nowhere.pem", "help: check the path"],
+            "[server]\n[server.tls]\ncert = \"carnet.toml\"\nkey = \"nowhere.key\"",
+            4,
+            "`nowhere.key`: ",
+            "check the path",
         ),
     ];
-    for (text, texts) in table {
-        refuses(&text, &texts);
+    for (lines, line, reason, fix) in table {
+        let run = check(&format!("{lines}\n\n{}", upstream(""))).1;
+        told(&run, &[(*line, reason, fix)]);
+    }
+    // Line 8 is the first one that an upstream has of its own.
+    let table: &[(&str, usize, &str, &str)] = &[
+        (
+            "key = { file = \"nowhere.key\" }",
+            8,
+            "`nowhere.key`: ",
+            "check the path",
+        ),
+        (
+            "key = { env = \"NOT_SET\" }",
+            8,
+            "there is no key: the environment variable `NOT_SET` is empty or not set",
+            "set it",
+        ),
+        (
+            "key = { credential = \"api\" }",
+            8,
+            "the systemd credential `api` is wanted, but systemd gave none",
+            "start Carnet as a systemd unit with `LoadCredential=api:…`",
+        ),
+        (
+            "ca_file = \"nowhere.pem\"",
+            8,
+            "`nowhere.pem`: ",
+            "check the path",
+        ),
+        (
+            "client_cert = \"carnet.toml\"\nclient_key = \"nowhere.key\"",
+            9,
+            "`nowhere.key`: ",
+            "check the path",
+        ),
+    ];
+    for (lines, line, reason, fix) in table {
+        let run = check(&upstream(lines)).1;
+        told(&run, &[(*line, reason, fix)]);
+        if reason.starts_with("`nowhere") {
+            run.complains(&[read]);
+        }
     }
     Sandbox::new().run("config check").complains(&[
         "cannot read it",
@@ -378,17 +412,162 @@ fn a_missing_file_says_whose_it_is() {
 }
 
 #[test]
-fn what_is_missing_is_told_together() {
-    refuses(
-        &format!(
-            "[policy]\npacks = [\"nowhere\"]\n[registry]\noverlay = [\"nowhere.toml\"]\n{}",
-            upstream("key = { file = \"nowhere.key\" }\nca_file = \"nowhere.pem\"")
-        ),
+fn one_run_tells_everything() {
+    let sandbox = Sandbox::new();
+    sandbox.pack(
+        "own",
+        "@id(\"a\")\n@title(\"b\")\npermit (principal, action, resource in Country::\"US\");\n",
+    );
+    sandbox.write("own.toml", "[[host]]\nid = \"rack\"\ncomplete = true\n");
+    sandbox.write(
+        "carnet.toml",
+        r#"[server]
+body_bytes_max = "big"
+
+[policy]
+packs = ["default", "own", "czech-nukbi"]
+
+[registry]
+overlay = ["own.toml", "nowhere.toml"]
+
+[[upstream]]
+name = "one"
+base_url = "http://127.0.0.1:9"
+models = [{ name = "m" }, { name = "m" }]
+regoin = "here"
+
+[[upstream]]
+name = "two"
+models = [{ name = "m" }]
+host = "amazon-bedrok"
+platform = "olama"
+
+[[upstream]]
+name = "three"
+base_url = "http://127.0.0.1:9"
+models = [{ name = "m" }]
+host = "nowhere"
+key = { file = "nowhere.key" }
+
+[[upstream]]
+name = "four"
+base_url = "ftp://127.0.0.1:9"
+models = [{ name = "m" }]
+host = "azure"
+region = "swedencentrl"
+"#,
+    );
+    let run = sandbox.run("config check");
+    run.complains(&[
+        "the host `rack` loosens",
+        "--> own.toml:1:1",
+        "a permit may not rest on",
+        "--> own/rules.cedar:",
+    ]);
+    let (here, elsewhere): (Vec<&str>, Vec<&str>) = run
+        .err
+        .split("error: ")
+        .skip(1)
+        .partition(|shown| shown.contains("\n  --> carnet.toml:"));
+    assert_eq!(elsewhere.len(), 3, "{run:?}");
+    shown_as(
+        &here,
         &[
-            "there is no pack `nowhere`",
-            "--> nowhere.toml",
-            "--> nowhere.key",
-            "--> nowhere.pem",
+            (2, "`body_bytes_max` must be a whole number", "its digits"),
+            (
+                5,
+                "there is no pack `czech-nukbi`",
+                "did you mean `czech-nukib`?",
+            ),
+            (8, "`nowhere.toml`: cannot read it", "check the path"),
+            (13, "the model `m` is listed twice", "take one"),
+            (14, "unknown key `regoin`", "did you mean `region`?"),
+            (16, "`base_url` is missing", "add `base_url = …`"),
+            (
+                19,
+                "neither the registry nor an overlay knows the host `amazon-bedrok`",
+                "did you mean `amazon-bedrock`?",
+            ),
+            (
+                20,
+                "nobody has described the ids of the platform `olama`",
+                "did you mean `ollama`?",
+            ),
+            (
+                26,
+                "neither the registry nor an overlay knows the host `nowhere`",
+                "describe it in an overlay",
+            ),
+            (27, "`nowhere.key`: cannot read it", "check the path"),
+            (31, "`ftp://127.0.0.1:9` is", "write it as"),
+            (
+                34,
+                "the host `azure` has no region `swedencentrl`",
+                "did you mean `swedencentral`?",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_region_belongs_to_the_host_that_is_meant() {
+    let of = |address: &str, lines: &str| {
+        let text = upstream(lines).replace("http://127.0.0.1:9/v1", address);
+        check(&text).1
+    };
+    // The host is found by its address.
+    let bedrock = "https://bedrock-runtime.us-west-2.amazonaws.com/openai/v1";
+    of(bedrock, "region = \"us-west-2\"").exits(GOOD).quietly();
+    told(
+        &of(bedrock, "region = \"us-wset-2\""),
+        &[(
+            8,
+            "the host `amazon-bedrock` has no region `us-wset-2`",
+            "did you mean `us-west-2`?",
+        )],
+    );
+    // Nobody can say which regions an unknown host has.
+    of("http://127.0.0.1:9/v1", "region = \"here\"")
+        .exits(GOOD)
+        .quietly();
+    let sandbox = Sandbox::with_rack();
+    for (region, code) in [("us-1", GOOD), ("us-9", crate::sandbox::ERROR)] {
+        let lines = format!("host = \"rack\"\nregion = \"{region}\"");
+        let text = format!(
+            "[registry]\noverlay = [\"rack.toml\"]\n\n{}",
+            upstream(&lines)
+        );
+        sandbox.write("carnet.toml", text);
+        let run = sandbox.run("config check");
+        run.exits(code);
+        if code != GOOD {
+            let reason = "the host `rack` has no region `us-9`";
+            told(&run, &[(12, reason, "did you mean `us-1`?")]);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_told_where_it_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("bad.pem", "nothing\n");
+    sandbox.write("bad.key", "with\u{1}control\n");
+    let text = upstream("ca_file = \"bad.pem\"").replace("http://", "https://")
+        + "\n[[upstream]]\nname = \"v\"\nbase_url = \"http://127.0.0.1:9/v1\"\nmodels = [{ name = \"m\" }]\nkey = { file = \"bad.key\" }\n";
+    sandbox.write("carnet.toml", text);
+    told(
+        &sandbox.run("config check"),
+        &[
+            (
+                8,
+                "`bad.pem`: there is no certificate in it",
+                "correct the entry",
+            ),
+            (
+                14,
+                "the key of upstream `v` has characters",
+                "correct the entry",
+            ),
         ],
     );
 }
@@ -400,7 +579,8 @@ fn an_empty_key_is_no_key() {
     for empty in ["", "\n", "\nsecond line\n"] {
         sandbox.write("api.key", empty);
         sandbox.run("config check").complains(&[
-            "upstream `u`: it has no key: the file `api.key` is empty",
+            "there is no key: the file `api.key` is empty",
+            "--> carnet.toml:8:",
             "help: set it, or take `key` out",
         ]);
     }
@@ -413,11 +593,12 @@ fn an_empty_key_is_no_key() {
 #[test]
 fn a_host_that_nobody_described_is_refused() {
     refuses(
-        &upstream("host = \"nowhere\""),
+        &upstream("host = \"somebodys-rack\""),
         &[
-            "upstream `u` names the host `nowhere`, which neither the registry nor an overlay knows",
+            "neither the registry nor an overlay knows the host `somebodys-rack`",
+            "--> carnet.toml:8:",
             "help: describe it in an overlay:",
-            "id = \"nowhere\"",
+            "id = \"somebodys-rack\"",
             "or take `host` out",
         ],
     );

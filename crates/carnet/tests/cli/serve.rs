@@ -94,8 +94,9 @@ fn tls_files_that_cannot_be_used_stop_the_start() {
     let tls = "tls = { cert = \"server.pem\", key = \"server.key\" }";
     sandbox.write("carnet.toml", config(ANY, ANY, tls));
     sandbox.run("serve").complains(&[
-        "cannot read it",
-        "--> server.pem",
+        "`server.pem`: cannot read it",
+        "`server.key`: cannot read it",
+        "--> carnet.toml:",
         "help: check the path and its permissions",
     ]);
     sandbox

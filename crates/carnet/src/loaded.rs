@@ -1,0 +1,298 @@
+//! A configuration with all that it names, read and checked together, so that one run tells every
+//! mistake: of the file itself at its line, of rules and facts in theirs.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use carnet_gateway::config::{ConfigProblem, RawUpstream};
+use carnet_gateway::section::{Field, Located};
+use carnet_gateway::{
+    BuildFailed, Generation, Parts, UpstreamFiles, UpstreamProblem, unknown_names,
+};
+use carnet_limits::KeyRing;
+use carnet_policy::{Decider, DeciderOptions, Policies};
+use carnet_provenance::{Overlay, Registry, SourceFile, View};
+use jiff::Timestamp;
+use toml_span::Span;
+
+use crate::config::{Config, Draft};
+use crate::trouble::{Trouble, Troubles};
+use crate::{clock, world};
+
+/// See the module. Nothing of it is in force yet.
+pub(crate) struct Loaded {
+    /// The settings.
+    pub(crate) config: Config,
+    draft: Draft,
+    policies: Arc<Policies>,
+    view: Arc<View>,
+    files: HashMap<Arc<str>, UpstreamFiles>,
+    now: Timestamp,
+}
+
+/// Mistakes: those that have a line in the configuration, and those of other files.
+#[derive(Default)]
+struct Found {
+    here: Vec<ConfigProblem>,
+    elsewhere: Troubles,
+}
+
+/// Read everything that a running server takes over.
+pub(crate) fn load(draft: Draft, now: Timestamp) -> Result<Loaded, Troubles> {
+    read(draft, now, Found::default())
+}
+
+/// Read everything that a start needs.
+pub(crate) fn load_to_start(draft: Draft, now: Timestamp) -> Result<Loaded, Troubles> {
+    let mut found = Found::default();
+    let server = draft.sections.server.as_ref();
+    if let Some(tls) = server.and_then(|server| server.tls.given()) {
+        for field in [&tls.value.cert, &tls.value.key] {
+            found.file(&draft.base, field);
+        }
+    }
+    read(draft, now, found)
+}
+
+fn read(draft: Draft, now: Timestamp, mut found: Found) -> Result<Loaded, Troubles> {
+    let config = match draft.config() {
+        Ok(config) => Some(config),
+        Err(mut problems) => {
+            found.here.append(&mut problems);
+            None
+        }
+    };
+    let mut facts_and_rules = Found::default();
+    let policies = policies(&draft, &mut facts_and_rules);
+    let view = view(&draft, now, &mut facts_and_rules);
+    let sound = facts_and_rules.is_empty();
+    found.append(facts_and_rules);
+    if let Some(view) = &view {
+        let unknown = unknown_names(&draft.sections.upstreams, view);
+        found.here.extend(unknown);
+    }
+    let files = files(&draft, &mut found);
+    match (config, policies, view) {
+        (Some(config), Some(policies), Some(view)) if found.is_empty() => Ok(Loaded {
+            config,
+            draft,
+            policies,
+            view,
+            files,
+            now,
+        }),
+        (_, policies, view) => {
+            // With a file missing, its facts would be missed by rules that are right.
+            if let (Some(policies), Some(view), true) = (policies, view, sound)
+                && let Err(problems) = Decider::new(policies, view, DeciderOptions::default())
+            {
+                let of_packs = world::in_packs(problems, &names(&draft), &draft.base);
+                found.elsewhere.extend(of_packs);
+            }
+            Err(found.troubles(&draft))
+        }
+    }
+}
+
+impl Loaded {
+    /// Build a generation, with every reason why not.
+    pub(crate) fn build(
+        self,
+        keys: KeyRing,
+        previous: Option<&Generation>,
+    ) -> Result<(Generation, Config), Troubles> {
+        let parts = Parts {
+            config: self.config.gateway.clone(),
+            config_version: self.config.version.clone(),
+            policies: self.policies,
+            view: self.view,
+            keys,
+            files: self.files,
+            now: self.now,
+        };
+        match Generation::build(parts, previous) {
+            Ok(generation) => Ok((generation, self.config)),
+            Err(failed) => {
+                let mut found = Found::default();
+                for failed in failed {
+                    found.failed(failed, &self.draft);
+                }
+                Err(found.troubles(&self.draft))
+            }
+        }
+    }
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.here.is_empty() && self.elsewhere.is_empty()
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.here.append(&mut other.here);
+        self.elsewhere.append(&mut other.elsewhere);
+    }
+
+    /// What went wrong with something that the configuration names at this place.
+    fn at<T>(&mut self, span: Span, result: Result<T, Troubles>) -> Option<T> {
+        let troubles = match result {
+            Ok(value) => return Some(value),
+            Err(troubles) => troubles,
+        };
+        for trouble in troubles {
+            if trouble.line.is_some() {
+                self.elsewhere.push(trouble);
+                continue;
+            }
+            let message = match trouble.file {
+                Some(file) => format!("`{file}`: {}", trouble.message),
+                None => trouble.message,
+            };
+            self.here.push(ConfigProblem {
+                span,
+                message,
+                help: trouble.help,
+            });
+        }
+        None
+    }
+
+    /// The bytes of a file that the configuration names.
+    fn file(&mut self, base: &Path, field: &Field<String>) -> Option<Vec<u8>> {
+        let name = field.given()?;
+        self.at(name.span, world::read_bytes(&base.join(&name.value)))
+    }
+
+    fn failed(&mut self, failed: BuildFailed, draft: &Draft) {
+        match failed {
+            BuildFailed::Policy(problems) => {
+                let of_packs = world::in_packs(problems, &names(draft), &draft.base);
+                self.elsewhere.extend(of_packs);
+            }
+            BuildFailed::Upstream { upstream, problem } => {
+                let named = |entry: &&RawUpstream| {
+                    entry
+                        .name
+                        .given()
+                        .is_some_and(|name| *name.value == *upstream)
+                };
+                let entry = draft.sections.upstreams.iter().find(named);
+                self.here.push(ConfigProblem {
+                    span: entry.map_or(Span::default(), |entry| blamed(entry, &problem)),
+                    message: problem.to_string(),
+                    help: Some("correct the entry, or the file that it names".to_owned()),
+                });
+            }
+            BuildFailed::Watch(error) => self.elsewhere.push(Trouble::new(
+                BuildFailed::Watch(error).to_string(),
+                "correct the registry, and check it with `carnet registry validate`",
+            )),
+        }
+    }
+
+    fn troubles(self, draft: &Draft) -> Troubles {
+        let mut troubles = draft.troubles(self.here);
+        troubles.extend(self.elsewhere);
+        troubles
+    }
+}
+
+/// The place in an upstream's entry that a problem is about.
+fn blamed(entry: &RawUpstream, problem: &UpstreamProblem) -> Span {
+    let key = || entry.key.given().map(|key| key.span);
+    let text = |field: &Field<String>| field.given().map(|text| text.span);
+    let about = match problem {
+        UpstreamProblem::Key(_) => key(),
+        UpstreamProblem::Pem { file, .. } => {
+            [&entry.ca_file, &entry.client_cert, &entry.client_key]
+                .into_iter()
+                .filter_map(Field::given)
+                .find(|text| Path::new(file).ends_with(&text.value))
+                .map(|text| text.span)
+        }
+        UpstreamProblem::ServerName(_) => text(&entry.base_url),
+        UpstreamProblem::Tls { .. } => text(&entry.client_cert).or_else(|| text(&entry.ca_file)),
+    };
+    about.or_else(|| text(&entry.name)).unwrap_or_default()
+}
+
+/// The packs that are there, checked; none when none is.
+fn policies(draft: &Draft, found: &mut Found) -> Option<Arc<Policies>> {
+    let mut sources = Vec::new();
+    for pack in &draft.packs {
+        sources.extend(found.at(pack.span, world::pack(&pack.value, &draft.base)));
+    }
+    if sources.is_empty() {
+        return None;
+    }
+    match world::compile(&sources, &names(draft), &draft.base) {
+        Ok(policies) => Some(policies),
+        Err(mut troubles) => {
+            found.elsewhere.append(&mut troubles);
+            None
+        }
+    }
+}
+
+fn names(draft: &Draft) -> Vec<String> {
+    draft.packs.iter().map(|pack| pack.value.clone()).collect()
+}
+
+/// Registry and overlay, as far as they can be read.
+fn view(draft: &Draft, now: Timestamp, found: &mut Found) -> Option<Arc<View>> {
+    let registry = registry(draft, found)?;
+    let mut files = Vec::new();
+    for name in &draft.overlay {
+        let file = draft.base.join(&name.value);
+        files.extend(
+            found
+                .at(name.span, world::read_text(&file))
+                .map(|text| SourceFile {
+                    path: file.display().to_string(),
+                    text,
+                }),
+        );
+    }
+    let (overlay, problems) = Overlay::read(&files, &registry, clock::day_of(now));
+    found
+        .elsewhere
+        .extend(problems.into_iter().map(Trouble::from));
+    Some(Arc::new(View::new(registry, overlay)))
+}
+
+fn registry(draft: &Draft, found: &mut Found) -> Option<Arc<Registry>> {
+    let folder = draft
+        .registry
+        .as_ref()
+        .map(|folder| draft.base.join(&folder.value));
+    let span = draft
+        .registry
+        .as_ref()
+        .map_or(Span::default(), |folder| folder.span);
+    found.at(span, world::registry(folder.as_deref()))
+}
+
+/// Keys and certificates of all upstreams.
+fn files(draft: &Draft, found: &mut Found) -> HashMap<Arc<str>, UpstreamFiles> {
+    let mut all = HashMap::new();
+    for upstream in &draft.sections.upstreams {
+        let key = upstream
+            .key
+            .given()
+            .and_then(|key| Some((key.span, key.value.reference(&draft.base)?)));
+        let files = UpstreamFiles {
+            key: key.and_then(|(span, reference)| found.at(span, world::secret(&reference))),
+            ca: found.file(&draft.base, &upstream.ca_file),
+            client_cert: {
+                let chain = found.file(&draft.base, &upstream.client_cert);
+                let key = found.file(&draft.base, &upstream.client_key);
+                chain.zip(key)
+            },
+        };
+        if let Some(Located { value, .. }) = upstream.name.given() {
+            all.insert(value.as_str().into(), files);
+        }
+    }
+    all
+}
