@@ -17,13 +17,15 @@ use jiff::Timestamp;
 use toml_span::Span;
 
 use crate::config::{Config, Draft};
-use crate::trouble::{Trouble, Troubles};
+use crate::trouble::{Trouble, Troubles, Warning};
 use crate::{clock, world};
 
 /// See the module. Nothing of it is in force yet.
 pub(crate) struct Loaded {
     /// The settings.
     pub(crate) config: Config,
+    /// Entries of overlays that have ended.
+    pub(crate) warnings: Vec<Warning>,
     draft: Draft,
     policies: Arc<Policies>,
     view: Arc<View>,
@@ -65,7 +67,8 @@ fn read(draft: Draft, now: Timestamp, mut found: Found) -> Result<Loaded, Troubl
     };
     let mut facts_and_rules = Found::default();
     let policies = policies(&draft, &mut facts_and_rules);
-    let view = view(&draft, now, &mut facts_and_rules);
+    let mut warnings = Vec::new();
+    let view = view(&draft, now, &mut facts_and_rules, &mut warnings);
     let sound = facts_and_rules.is_empty();
     found.append(facts_and_rules);
     if let Some(view) = &view {
@@ -76,6 +79,7 @@ fn read(draft: Draft, now: Timestamp, mut found: Found) -> Result<Loaded, Troubl
     match (config, policies, view) {
         (Some(config), Some(policies), Some(view)) if found.is_empty() => Ok(Loaded {
             config,
+            warnings,
             draft,
             policies,
             view,
@@ -240,7 +244,12 @@ fn names(draft: &Draft) -> Vec<String> {
 }
 
 /// Registry and overlay, as far as they can be read.
-fn view(draft: &Draft, now: Timestamp, found: &mut Found) -> Option<Arc<View>> {
+fn view(
+    draft: &Draft,
+    now: Timestamp,
+    found: &mut Found,
+    warnings: &mut Vec<Warning>,
+) -> Option<Arc<View>> {
     let registry = registry(draft, found)?;
     let mut files = Vec::new();
     for name in &draft.overlay {
@@ -258,6 +267,8 @@ fn view(draft: &Draft, now: Timestamp, found: &mut Found) -> Option<Arc<View>> {
     found
         .elsewhere
         .extend(problems.into_iter().map(Trouble::from));
+    let ended = overlay.ended().iter().cloned();
+    warnings.extend(ended.map(|problem| Warning(problem.into())));
     Some(Arc::new(View::new(registry, overlay)))
 }
 

@@ -119,9 +119,25 @@ impl From<PolicyProblem> for Trouble {
     }
 }
 
+/// Something worth a look that stops nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Warning(pub(crate) Trouble);
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.show("warning", f)
+    }
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        self.show("error", f)
+    }
+}
+
+impl Trouble {
+    fn show(&self, severity: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{severity}: {}", self.message)?;
         match (&self.file, self.line, self.column) {
             (Some(file), Some(line), Some(column)) => write!(f, "\n  --> {file}:{line}:{column}")?,
             (Some(file), _, _) => write!(f, "\n  --> {file}")?,

@@ -12,7 +12,7 @@ use crate::overlay::{
     ABOUT_OTHERS, ABOUT_OWN, Deployment, HostPatch, ModelPatch, OPERATOR, Origin, Overlay, Patch,
     ProducerPatch, loosening,
 };
-use crate::problem::{Place, Problem};
+use crate::problem::{Place, Problem, sorted};
 use crate::registry::{Edge, Registry, cycles};
 
 /// How far ahead the end lies that is offered for an entry without one: a quarter of a year is a
@@ -120,6 +120,33 @@ impl Draft {
         edges
     }
 
+    /// Entries whose last day is over.
+    fn ended(&self, today: Date) -> Vec<Problem> {
+        let deployments = self
+            .deployments
+            .iter()
+            .filter_map(|entry| entry.ended("deployment", &entry.says.id, today));
+        let models = self
+            .models
+            .iter()
+            .filter_map(|entry| entry.ended("model", entry.says.0.as_str(), today));
+        let hosts = self
+            .hosts
+            .iter()
+            .filter_map(|entry| entry.ended("host", entry.says.0.as_str(), today));
+        let producers = self
+            .producers
+            .iter()
+            .filter_map(|entry| entry.ended("producer", entry.says.0.as_str(), today));
+        sorted(
+            deployments
+                .chain(models)
+                .chain(hosts)
+                .chain(producers)
+                .collect(),
+        )
+    }
+
     /// Turn entries into patches; what loosens without saying why is a mistake.
     pub(super) fn finish(
         self,
@@ -127,7 +154,10 @@ impl Draft {
         today: Date,
         problems: &mut Vec<Problem>,
     ) -> Overlay {
-        let mut overlay = Overlay::default();
+        let mut overlay = Overlay {
+            ended: self.ended(today),
+            ..Overlay::default()
+        };
         for entry in self.deployments {
             let says = &entry.says;
             let twice = overlay
@@ -236,6 +266,14 @@ fn keep<K: Ord + std::fmt::Display, T>(
 }
 
 impl<T> Entry<T> {
+    fn ended(&self, kind: &str, id: &str, today: Date) -> Option<Problem> {
+        let until = self.until.filter(|until| *until < today)?;
+        let problem = self.place.problem(format!(
+            "the {kind} `{id}` counted until {until} and counts no more"
+        ));
+        Some(problem.help("take the entry out, or give it a later `until` after a new look"))
+    }
+
     fn patch(
         self,
         what: &str,

@@ -55,6 +55,8 @@ pub struct Overlay {
     pub(crate) models: BTreeMap<ModelId, Patch<ModelPatch>>,
     pub(crate) hosts: BTreeMap<HostId, Patch<HostPatch>>,
     pub(crate) producers: BTreeMap<ProducerId, Patch<ProducerPatch>>,
+    /// Entries whose last day is over; they count no more.
+    ended: Vec<Problem>,
     digest: Option<String>,
 }
 
@@ -158,6 +160,13 @@ impl Overlay {
             && self.models.is_empty()
             && self.hosts.is_empty()
             && self.producers.is_empty()
+    }
+
+    /// Entries that had ended on the day of reading, each with its place. They are no mistakes: an end
+    /// is what the operator asked for.
+    #[must_use]
+    pub fn ended(&self) -> &[Problem] {
+        &self.ended
     }
 
     /// The digest of the files, if there are any.

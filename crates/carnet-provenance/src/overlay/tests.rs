@@ -394,3 +394,40 @@ fn a_mistake_of_form_has_its_place_and_the_fix() {
         assert!(told, "{text}: {problems:?}");
     }
 }
+
+#[test]
+fn an_entry_is_over_on_the_day_after_its_last() {
+    let file = |until: &str| SourceFile {
+        path: "o.toml".to_owned(),
+        text: ["deployment", "model", "host", "producer"]
+            .map(|kind| {
+                let more = match kind {
+                    "deployment" => "model = \"alder-r1\"\n",
+                    _ => "",
+                };
+                format!("[[{kind}]]\nid = \"a\"\n{more}{until}\n")
+            })
+            .concat(),
+    };
+    let ended = |until: &str| {
+        Overlay::parse(&[file(until)], &registry(), day("2026-03-02"))
+            .unwrap()
+            .ended()
+            .iter()
+            .map(|problem| (problem.line, problem.message.clone()))
+            .collect::<Vec<_>>()
+    };
+    for standing in ["", "until = \"2026-03-02\"", "until = \"2026-03-03\""] {
+        assert_eq!(ended(standing), [], "{standing}");
+    }
+    let over = |kind: &str| format!("the {kind} `a` counted until 2026-03-01 and counts no more");
+    assert_eq!(
+        ended("until = \"2026-03-01\""),
+        [
+            (1, over("deployment")),
+            (5, over("model")),
+            (8, over("host")),
+            (11, over("producer"))
+        ]
+    );
+}

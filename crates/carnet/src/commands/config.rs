@@ -64,6 +64,9 @@ fn check(file: &Path) -> Exit {
 
 fn check_all(file: &Path) -> Result<String, Troubles> {
     let loaded = loaded::load_to_start(Draft::open(file)?, clock::now())?;
+    for warning in &loaded.warnings {
+        out::note(warning);
+    }
     let (generation, config) = loaded.build(KeyRing::default(), None)?;
     let (upstreams, workloads) = (
         config.gateway.upstreams.len(),

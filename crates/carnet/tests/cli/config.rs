@@ -755,6 +755,34 @@ fn definition<'a>(schema: &'a Value, property: &'a Value) -> Option<&'a Value> {
 }
 
 #[test]
+fn an_entry_that_has_ended_is_warned_of_and_stops_nothing() {
+    let sandbox = Sandbox::new();
+    let ended = crate::facts::RACK.replace("2099-12-31", "2020-01-31");
+    let deployment = "\n[[deployment]]\nid = \"own\"\nmodel = \"gpt-4o\"\nuntil = \"2020-02-01\"\n";
+    let standing = ended
+        .replace("\"rack\"", "\"other\"")
+        .replace("2020-01-31", "2099-12-31");
+    sandbox.write("etc/own.toml", format!("{ended}{deployment}{standing}"));
+    sandbox.write(
+        "etc/carnet.toml",
+        format!(
+            "[registry]\noverlay = [\"own.toml\"]\n{}",
+            upstream("host = \"rack\"")
+        ),
+    );
+    let run = sandbox.run("config check etc/carnet.toml");
+    run.exits(GOOD).says(&["etc/carnet.toml is good: "]);
+    let help = "help: take the entry out, or give it a later `until` after a new look\n";
+    assert_eq!(
+        run.err,
+        format!(
+            "warning: the host `rack` counted until 2020-01-31 and counts no more\n  --> etc/own.toml:2:1\n  {help}\
+             warning: the deployment `own` counted until 2020-02-01 and counts no more\n  --> etc/own.toml:14:1\n  {help}"
+        )
+    );
+}
+
+#[test]
 fn a_claim_that_has_ended_does_not_stop_a_start() {
     let sandbox = Sandbox::new();
     sandbox.write(
