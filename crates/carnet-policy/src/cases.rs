@@ -16,10 +16,10 @@
 
 use jiff::civil::Date;
 use toml_span::de_helpers::TableHelper;
-use toml_span::{DeserError, Deserialize, ErrorKind, Value};
+use toml_span::{DeserError, Deserialize, Value};
 
 use crate::codes::Code;
-use crate::pack::date;
+use crate::pack::{date, word};
 use crate::problem::{Place, PolicyProblem};
 use crate::verdict::Effect;
 use crate::workload::Workload;
@@ -157,7 +157,13 @@ fn read_block(place: &Place<'_>, block: &Block<'_>) -> Result<Question, Vec<Poli
     Question::deserialize(&mut value).map_err(|errors| {
         let whole = errors.errors.is_empty();
         if whole {
-            return vec![place.problem(block.fence, Code::BadCase, "the case cannot be read")];
+            let message = "the case cannot be read";
+            let help = "give it an `id` and what to `expect`";
+            return vec![
+                place
+                    .problem(block.fence, Code::BadCase, message)
+                    .help(help),
+            ];
         }
         place.toml(&errors.errors, block.start, Code::BadCase)
     })
@@ -172,20 +178,13 @@ impl<'de> Deserialize<'de> for Question {
         let (upstream, overlay) = (text("upstream"), text("overlay"));
         let as_of = date(&mut table, "as_of");
         let workload = table.optional::<Workload>("workload").unwrap_or_default();
-        let expect = table.required_s::<String>("expect");
-        let expected = match &expect {
-            Ok(word) if word.value == "permit" => Effect::Permit,
-            Ok(word) => {
-                if word.value != "deny" {
-                    let message = format!("`{}` is neither `permit` nor `deny`", word.value);
-                    table
-                        .errors
-                        .push((ErrorKind::Custom(message.into()), word.span).into());
-                }
-                Effect::Deny
-            }
-            Err(_) => Effect::Deny,
-        };
+        let found = table.required_s::<String>("expect").ok();
+        let expect = word(
+            &mut table,
+            found,
+            &["permit", "deny"],
+            &[Effect::Permit, Effect::Deny],
+        );
         let reasons = table.optional::<Vec<String>>("reasons").unwrap_or_default();
         let facts = table.optional::<Vec<String>>("facts").unwrap_or_default();
         table.finalize(None)?;
@@ -198,7 +197,7 @@ impl<'de> Deserialize<'de> for Question {
             as_of,
             overlay,
             workload,
-            expect: expected,
+            expect: expect.unwrap_or(Effect::Deny),
             reasons,
             facts,
         })
@@ -227,8 +226,117 @@ mod tests {
         assert_eq!(cases[0].question.expect, Effect::Deny);
     }
 
+    /// What stands in the block, the problem and the fix.
+    const BROKEN: &[(&str, &str, &str)] = &[
+        (
+            "id = 3\nexpect = \"deny\"",
+            "3:6: expected a string, found integer",
+            "write a text in quotes: `\"…\"`",
+        ),
+        (
+            "id = \"m\"\nexpect = true",
+            "4:10: expected a string, found boolean",
+            "write a text in quotes: `\"…\"`",
+        ),
+        (
+            "id = \"m\"\nexpect = \"deny\"\nreasons = \"r\"",
+            "5:12: expected an array, found string",
+            "write a list: `[\"…\"]`",
+        ),
+        (
+            "id = \"m\"\nexpect = \"deny\"\nfacts = [3]",
+            "5:10: expected a string, found integer",
+            "write a text in quotes: `\"…\"`",
+        ),
+        (
+            "id = \"m\"\nexpect = \"deny\"\nworkload = \"desk\"",
+            "5:13: expected a table, found string",
+            "write a table: `{ key = \"…\" }`",
+        ),
+        (
+            "id = \"m\"\nexpect = \"deny\"\nworkload = { tags = \"x\" }",
+            "5:22: expected an array, found string",
+            "write a list: `[\"…\"]`",
+        ),
+        (
+            "id = \"m\"\nexpect = \"maybe\"",
+            "4:11: `maybe` is neither `permit` nor `deny`",
+            "write `\"permit\"` or `\"deny\"`",
+        ),
+        (
+            "id = \"m\"",
+            "3:1: `expect` is missing",
+            "add `expect = \"…\"`",
+        ),
+        (
+            "id = \"m\"\nexpect = \"deny\"\nreason = []",
+            "5:1: unknown key `reason`",
+            "known keys: id, ",
+        ),
+        (
+            "id = \"m\"\nexpect = \"deny\"\nas_of = \"soon\"",
+            "5:10: `soon` is not a date",
+            "write a date such as \"2026-01-31\"",
+        ),
+        (
+            "id = \"m\"\nexpect = \"deny\"\nas_of = 2026-01-31",
+            "5:9: invalid number",
+            "put a text or a date in quotes",
+        ),
+        (
+            "id = m\nexpect = \"deny\"",
+            "3:6: this is no value",
+            "put a text in quotes",
+        ),
+        (
+            "id = \"m\nexpect = \"deny\"",
+            "3:8: invalid character in string",
+            "close the text with a quote",
+        ),
+        (
+            "id = \"\\q\"\nexpect = \"deny\"",
+            "3:8: invalid escape character",
+            "write `\\\\` for a backslash",
+        ),
+        (
+            "id = \"m\"\nid = \"n\"",
+            "4:1: duplicate key: `id`",
+            "keep one of the two",
+        ),
+        (
+            "id \"m\"",
+            "3:4: expected an equals",
+            "write `=` between a key and its value",
+        ),
+        (
+            "id = \"m\"\nexpect = \"deny\"\n[workload",
+            "5:10: expected a right bracket",
+            "close it with `]`",
+        ),
+        ("= 3", "3:1: expected a table key", "write a table key here"),
+        ("id = \"m\"\n[a]\n[a]", "5:", "keep one of the two"),
+    ];
+
     #[test]
-    fn broken_cases_are_told_with_their_place() {
+    fn broken_blocks_are_told_with_place_and_fix() {
+        for (block, expected, fix) in BROKEN {
+            let text = format!("## A\n```toml\n{block}\n```\n");
+            let problems = parse(&place(&text)).unwrap_err();
+            let problem = problems.iter().find(|problem| {
+                problem
+                    .to_string()
+                    .starts_with(&format!("p/cases/a.md:{expected}"))
+            });
+            let help = problem.and_then(|problem| problem.help.as_deref());
+            assert!(
+                help.is_some_and(|help| help.contains(fix)),
+                "{text}\n{problems:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn broken_cases_are_told_with_place_and_fix() {
         let table = [
             ("## A\n", "cases/a.md:1:1: the case `A` has 0 toml blocks"),
             (
@@ -239,22 +347,6 @@ mod tests {
                 "## A\n```toml\nid = \"m\"\n",
                 "cases/a.md:2:1: the block is not closed",
             ),
-            (
-                "## A\n```toml\nid = 3\nexpect = \"deny\"\n```\n",
-                "cases/a.md:3:6: expected a string, found integer",
-            ),
-            (
-                "## A\n```toml\nid = \"m\"\nexpect = \"maybe\"\n```\n",
-                "cases/a.md:4:11: `maybe` is neither",
-            ),
-            (
-                "## A\n```toml\nid = \"m\"\nexpect = \"deny\"\nreason = []\n```\n",
-                "cases/a.md:5:1: unknown key `reason`",
-            ),
-            (
-                "## A\n```toml\nid = \"m\"\nexpect = \"deny\"\nas_of = \"soon\"\n```\n",
-                "cases/a.md:5:10: `soon` is not a date",
-            ),
         ];
         for (text, expected) in table {
             let problems = parse(&place(text)).unwrap_err();
@@ -263,6 +355,7 @@ mod tests {
                 shown.iter().any(|line| line.contains(expected)),
                 "{text}\n{shown:?}"
             );
+            assert!(problems.iter().all(|problem| problem.help.is_some()));
         }
     }
 }

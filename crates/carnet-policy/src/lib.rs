@@ -54,6 +54,7 @@ mod explain;
 mod facts;
 #[cfg(test)]
 mod fixture;
+mod help;
 pub mod limits;
 mod load;
 mod names;

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use toml_span::de_helpers::TableHelper;
-use toml_span::{DeserError, Deserialize, ErrorKind, Value};
+use toml_span::{DeserError, Deserialize, ErrorKind, Spanned, Value};
 
 use crate::cases::Case;
 use crate::codes::Code;
@@ -169,15 +169,19 @@ impl<'de> Deserialize<'de> for Manifest {
         let name = table.required::<String>("name");
         let title = table.required::<String>("title");
         let description = table.optional::<String>("description").unwrap_or_default();
+        let found = table.optional_s::<String>("mode");
         let mode = word(
             &mut table,
-            "mode",
-            &[("enforce", Mode::Enforce), ("report", Mode::Report)],
+            found,
+            &["enforce", "report"],
+            &[Mode::Enforce, Mode::Report],
         );
+        let found = table.optional_s::<String>("trust");
         let trust = word(
             &mut table,
-            "trust",
-            &[("overlay", Trust::Overlay), ("registry", Trust::Registry)],
+            found,
+            &["overlay", "registry"],
+            &[Trust::Overlay, Trust::Registry],
         );
         let source = table.optional::<String>("source");
         let as_read = date(&mut table, "as_read");
@@ -195,35 +199,35 @@ impl<'de> Deserialize<'de> for Manifest {
 }
 
 /// One of a few words, or a problem in the table's list.
-fn word<T: Copy>(table: &mut TableHelper<'_>, key: &'static str, known: &[(&str, T)]) -> Option<T> {
-    let found = table.optional_s::<String>(key)?;
-    let value = known
-        .iter()
-        .find(|(word, _)| *word == found.value)
-        .map(|(_, value)| *value);
+pub(crate) fn word<T: Copy>(
+    table: &mut TableHelper<'_>,
+    found: Option<Spanned<String>>,
+    known: &'static [&'static str],
+    values: &[T],
+) -> Option<T> {
+    let found = found?;
+    let mut pairs = known.iter().zip(values);
+    let value = pairs.find(|(word, _)| **word == found.value);
     if value.is_none() {
-        let words: Vec<String> = known.iter().map(|(word, _)| format!("`{word}`")).collect();
-        let message = format!("`{}` is not one of {}", found.value, words.join(", "));
-        table
-            .errors
-            .push((ErrorKind::Custom(message.into()), found.span).into());
+        refuse(table, known, found);
     }
-    value
+    value.map(|(_, value)| *value)
 }
 
-/// A quoted date, or a problem in the table's list.
+/// A date, or a problem in the table's list.
 pub(crate) fn date(table: &mut TableHelper<'_>, key: &'static str) -> Option<Date> {
     let found = table.optional_s::<String>(key)?;
-    match found.value.parse() {
-        Ok(date) => Some(date),
-        Err(_) => {
-            let message = format!("`{}` is not a date such as \"2026-01-31\"", found.value);
-            table
-                .errors
-                .push((ErrorKind::Custom(message.into()), found.span).into());
-            None
-        }
+    let date = found.value.parse().ok();
+    if date.is_none() {
+        refuse(table, &["a date such as \"2026-01-31\""], found);
     }
+    date
+}
+
+fn refuse(table: &mut TableHelper<'_>, expected: &'static [&'static str], found: Spanned<String>) {
+    let value = Some(found.value);
+    let kind = ErrorKind::UnexpectedValue { expected, value };
+    table.errors.push((kind, found.span).into());
 }
 
 impl fmt::Display for Mode {

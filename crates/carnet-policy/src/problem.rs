@@ -5,6 +5,7 @@ use std::fmt;
 use miette::Diagnostic;
 
 use crate::codes::Code;
+use crate::help;
 
 /// One mistake in a policy pack. Loading reports all of them at once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,16 +73,20 @@ impl Place<'_> {
         let label = found.labels().and_then(|mut labels| labels.next());
         let offset = label.as_ref().map_or(fallback, |label| label.offset());
         let mut message = found.to_string();
-        if let Some(detail) = label
+        let detail = label
             .as_ref()
             .and_then(|label| label.label())
-            .filter(|text| !message.contains(text))
-        {
+            .filter(|text| !message.contains(text));
+        let expected = detail.and_then(|text| text.strip_prefix("expected "));
+        let help = match found.help() {
+            Some(help) => help.to_string(),
+            None => help::cedar(&message, expected),
+        };
+        // What Cedar expected is the way to put it right, so it stands in the help alone.
+        if let (Some(detail), None) = (detail, expected) {
             message = format!("{message}: {detail}");
         }
-        let mut problem = self.problem(offset, Code::BadCedar, message);
-        problem.help = found.help().map(|help| help.to_string());
-        problem
+        self.problem(offset, Code::BadCedar, message).help(help)
     }
 
     /// The problems that the TOML reader reports. `base` is where its text begins in the file.
@@ -99,25 +104,14 @@ impl Place<'_> {
 
     fn toml_error(&self, error: &toml_span::Error, base: usize, code: Code) -> PolicyProblem {
         let mut offset = error.span.start;
-        let mut help = None;
-        let message = match &error.kind {
-            toml_span::ErrorKind::UnexpectedKeys { keys, expected } => {
-                if let Some((_, span)) = keys.first() {
-                    offset = span.start;
-                }
-                let names: Vec<String> = keys.iter().map(|(name, _)| format!("`{name}`")).collect();
-                help = Some(format!("known keys: {}", expected.join(", ")));
-                format!("unknown key {}", names.join(", "))
-            }
-            toml_span::ErrorKind::MissingField(name) => {
-                help = Some(format!("add `{name} = \"…\"`"));
-                format!("`{name}` is missing")
-            }
-            _ => error.to_string(),
-        };
-        let mut problem = self.problem(base.saturating_add(offset), code, message);
-        problem.help = help;
-        problem
+        if let toml_span::ErrorKind::UnexpectedKeys { keys, .. } = &error.kind
+            && let Some((_, span)) = keys.first()
+        {
+            offset = span.start;
+        }
+        let (message, help) = help::toml(error);
+        self.problem(base.saturating_add(offset), code, message)
+            .help(help)
     }
 }
 

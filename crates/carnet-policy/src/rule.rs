@@ -8,6 +8,7 @@ use cedar_policy::{Policy, PolicyId};
 
 use crate::codes::Code;
 use crate::facts;
+use crate::help;
 use crate::outcome::Obligation;
 use crate::problem::{Place, PolicyProblem};
 use crate::syntax::{self, Condition};
@@ -67,11 +68,10 @@ impl Rule {
         let body = match policy.to_pst() {
             Ok(parsed) => parsed.body().clone(),
             Err(error) => {
-                return Err(vec![place.problem(
-                    offset,
-                    Code::BadCedar,
-                    error.to_string(),
-                )]);
+                let message = error.to_string();
+                let help = help::cedar(&message, None);
+                let problem = place.problem(offset, Code::BadCedar, message);
+                return Err(vec![problem.help(help)]);
             }
         };
         let mut problems = Vec::new();
@@ -124,10 +124,16 @@ fn check_annotations(
         problems.push(place.problem(offset, code, message).help(help));
     };
     let id = policy.annotation("id").unwrap_or_default();
+    // A rule without a name is called by none: its place tells which one is meant.
+    let rule = if id.is_empty() {
+        "the rule".to_owned()
+    } else {
+        format!("rule `{id}`")
+    };
     if id.is_empty() {
         refuse(
             Code::RuleWithoutName,
-            "the rule has no name".to_owned(),
+            "the rule has no `@id`".to_owned(),
             "add `@id(\"…\")` above it".to_owned(),
         );
     } else if !is_kebab(id) || Code::ALL.iter().any(|code| code.as_str() == id) {
@@ -143,7 +149,7 @@ fn check_annotations(
         let help = "add `@title(\"…\")`: what the refused or permitted caller is told".to_owned();
         refuse(
             Code::RuleWithoutName,
-            format!("rule `{id}` has no title"),
+            format!("{rule} has no `@title`"),
             help,
         );
     }
@@ -152,11 +158,11 @@ fn check_annotations(
             let help = format!("known annotations: @{}", ANNOTATIONS.join(", @"));
             refuse(
                 Code::UnknownAnnotation,
-                format!("rule `{id}` carries the unknown annotation `@{key}`"),
+                format!("{rule} carries the unknown annotation `@{key}`"),
                 help,
             );
         } else if key == "obligation" && body.effect == Effect::Forbid {
-            let message = format!("rule `{id}` is a forbid and carries an obligation");
+            let message = format!("{rule} is a forbid and carries an obligation");
             refuse(
                 Code::ForbidWithObligation,
                 message,
@@ -164,7 +170,7 @@ fn check_annotations(
             );
         } else if key == "obligation" {
             let message =
-                format!("rule `{id}` carries the obligation `{value}`, which Carnet cannot meet");
+                format!("{rule} carries the obligation `{value}`, which Carnet cannot meet");
             refuse(
                 Code::UnknownObligation,
                 message,

@@ -68,6 +68,111 @@ fn rules_that_load() {
     }
 }
 
+/// What Cedar refuses, and the fix that the operator is told.
+const MENDED: &[(&str, &str)] = &[
+    ("permit;", "write `(` here"),
+    (
+        "permit (principal, action, resource) when { resource.identified && };",
+        "write one of these here: `!`, `(`,",
+    ),
+    (
+        "permit (principal, action, resource) when { resource.identified }",
+        "end the rule as in `permit (principal, action, resource) when { … };`",
+    ),
+    (
+        "permit (principal, action, resource) when { resource.identified and true };",
+        "write `&&`",
+    ),
+    (
+        "permit (principal, action, resource) when { resource.identified or true };",
+        "write `||`",
+    ),
+    (
+        "# a note\npermit (principal, action, resource);",
+        "comments begin with `//`",
+    ),
+    (
+        "permit (principal, action, resource) when { \"abc };",
+        "try checking that all strings are closed properly",
+    ),
+    (
+        r#"@id("r") @title("R") permit (principal, action, resource) when { resource.relations.containsAl(["x"]) };"#,
+        "a set has `contains`, `containsAll`, `containsAny` and `isEmpty`",
+    ),
+    (
+        r#"@id("r") @title("R") permit (principal, action, resource) when { [].contains(resource.weights) };"#,
+        "name at least one member",
+    ),
+    (
+        r#"@id("r") @title("R") permit (principal, action, resource) when { "a" == "b" };"#,
+        "no request can meet the rule",
+    ),
+    (
+        r#"@id("r") @title("R") permit (principal, action == Action::"read", resource);"#,
+        "the only action is `Action::\"use\"`",
+    ),
+    (
+        r#"@id("r") @title("R") permit (principal, action, resource) when { resource.weights };"#,
+        "the guide \"Write and test rules\"",
+    ),
+    (
+        r#"@id("r") @title("R") forbid (principal, action, resource) when { resource in Land::"AA" };"#,
+        "did you mean",
+    ),
+];
+
+#[test]
+fn what_cedar_refuses_comes_with_its_fix() {
+    for (text, fix) in MENDED {
+        let problems = rules(&format!("{BASE}{text}")).unwrap_err();
+        assert!(
+            shown(&problems).contains(fix),
+            "{text}\n{}",
+            shown(&problems)
+        );
+        for problem in &problems {
+            let help = problem.help.as_deref().unwrap_or_default();
+            assert!(!help.is_empty(), "no help: {text}\n{problem}");
+        }
+    }
+}
+
+/// The help of a mistake points to the guide, so it must have every word of the schema.
+#[test]
+fn the_guide_lists_every_word() {
+    let guide = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/src/guides/policy.md"
+    );
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let table = guide.split("## What a rule may ask").nth(1).unwrap();
+    let table = table.split("## Cases").next().unwrap();
+    let words: Vec<&str> = SCHEMA
+        .lines()
+        .filter_map(|line| line.trim().split_once(": "))
+        .filter(|(_, kind)| ["String,", "Bool,", "Set<String>,"].contains(kind))
+        .map(|(word, _)| word)
+        .collect();
+    assert!(words.len() > 40, "{words:?}");
+    for word in words {
+        assert!(table.contains(&format!("`{word}`")), "{word}");
+    }
+}
+
+#[test]
+fn a_rule_without_any_name_is_told_by_its_place() {
+    let text = format!("{BASE}\n  permit (principal, action, resource);");
+    let problems = rules(&text).unwrap_err();
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "p/rules.cedar:5:3: the rule has no `@id`",
+            "p/rules.cedar:5:3: the rule has no `@title`",
+        ]
+    );
+}
+
 #[test]
 fn rules_that_do_not_load() {
     let table = [
@@ -97,11 +202,11 @@ fn rules_that_do_not_load() {
         ),
         (
             r#"@title("R") permit (principal, action, resource);"#,
-            "the rule has no name",
+            "the rule has no `@id`",
         ),
         (
             r#"@id("r") permit (principal, action, resource);"#,
-            "rule `r` has no title",
+            "rule `r` has no `@title`",
         ),
         (
             r#"@id("R r") @title("R") permit (principal, action, resource);"#,
@@ -132,6 +237,11 @@ fn rules_that_do_not_load() {
         let problems = rules(&format!("{BASE}{text}")).unwrap_err();
         assert!(
             shown(&problems).contains(expected),
+            "{text}\n{}",
+            shown(&problems)
+        );
+        assert!(
+            problems.iter().all(|problem| problem.help.is_some()),
             "{text}\n{}",
             shown(&problems)
         );
@@ -276,7 +386,7 @@ fn packs_that_do_not_load() {
                 (MANIFEST, "name = \"p\"\ntitle = \"P\"\nmode = \"x\"\n"),
                 good,
             ],
-            "p/pack.toml:3:9: `x` is not one of",
+            "p/pack.toml:3:9: `x` is neither `enforce` nor `report`",
         ),
         (
             &[

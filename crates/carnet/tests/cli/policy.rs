@@ -76,7 +76,11 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
     (
         "syntax",
         "@id(\"a\")\n@title(\"b\")\npermit (principal, action, resource)\nwhen { resource.identified && };\n",
-        &["unexpected token `}`", "--> syntax/rules.cedar:4:31"],
+        &[
+            "unexpected token `}`",
+            "--> syntax/rules.cedar:4:31",
+            "help: write one of these here: `!`",
+        ],
     ),
     (
         "attribute",
@@ -118,10 +122,7 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         "nameless",
         "permit (principal, action, resource)\nwhen { resource.identified };\n",
         &[
-            "has no title",
-            "the rule has no name",
-            "--> nameless/rules.cedar:1:1",
-            "help: add `@id(\"…\")`",
+            "error: the rule has no `@id`\n  --> nameless/rules.cedar:1:1\n  help: add `@id(\"…\")` above it\nerror: the rule has no `@title`\n  --> nameless/rules.cedar:1:1\n  help: add `@title(\"…\")`",
         ],
     ),
     (
@@ -190,6 +191,19 @@ fn settings_and_cases_of_a_folder_are_checked() {
         "unknown key `expct`",
         "--> own/cases/one.md:7:1",
     ]);
+    sandbox.pack("own", IDENTIFIED);
+    sandbox.write(
+        "own/cases/one.md",
+        "# Cases\n\n## One\n\n```toml\nid = 3\nexpect = \"maybe\"\nreasons = \"a\"\n```\n",
+    );
+    for command in ["validate", "test"] {
+        let run = sandbox.run(&format!("policy {command} own"));
+        run.exits(ERROR).warns(&[
+            "error: expected a string, found integer\n  --> own/cases/one.md:6:6\n  help: write a text in quotes: `\"…\"`\n",
+            "error: `maybe` is neither `permit` nor `deny`\n  --> own/cases/one.md:7:11\n  help: write `\"permit\"` or `\"deny\"`\n",
+            "error: expected an array, found string\n  --> own/cases/one.md:8:12\n  help: write a list: `[\"…\"]`\n",
+        ]);
+    }
 }
 
 #[test]
