@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use carnet_gateway::facts_of;
 use carnet_policy::{Api, Ask, Decider, DeciderOptions, Effect, TargetSpec, Verdict, Workload};
-use carnet_provenance::{Query, Resolution, View};
+use carnet_provenance::{Query, Resolution, View, suggest_overlay};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -16,13 +16,21 @@ use crate::exit::Exit;
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, commands, out, world};
 
+/// An answer, and the lines for an overlay that would tell what it lacks.
+struct Answer {
+    verdict: Arc<Verdict>,
+    overlay: Option<String>,
+}
+
 pub(crate) fn run(args: &CheckArgs) -> Exit {
     match decide(args) {
-        Ok(verdict) => {
+        Ok(Answer { verdict, overlay }) => {
             if args.json {
                 out::answer(verdict.json());
             } else {
-                out::answer(out::plain(&describe(&args.id, &verdict)));
+                let overlay = overlay.filter(|_| verdict.effect() == Effect::Deny);
+                let text = describe(&args.id, &verdict, overlay.as_deref());
+                out::answer(out::plain(&text));
             }
             if verdict.effect() == Effect::Permit {
                 Exit::Good
@@ -34,7 +42,7 @@ pub(crate) fn run(args: &CheckArgs) -> Exit {
     }
 }
 
-fn decide(args: &CheckArgs) -> Result<Arc<Verdict>, Troubles> {
+fn decide(args: &CheckArgs) -> Result<Answer, Troubles> {
     let config = configuration(args)?;
     let workload = workload(args, config.as_ref())?;
     let instant = instant(args)?;
@@ -80,6 +88,10 @@ fn decide(args: &CheckArgs) -> Result<Arc<Verdict>, Troubles> {
     } else {
         None
     };
+    let mut suggestion = asked.and_then(|at| {
+        let (_, spec, resolution) = others.get(at)?;
+        suggest_overlay(resolution, &spec.upstream)
+    });
     let mut targets: Vec<_> = others
         .into_iter()
         .map(|(_, spec, resolution)| decider.target(spec, resolution, as_of))
@@ -100,6 +112,11 @@ fn decide(args: &CheckArgs) -> Result<Arc<Verdict>, Troubles> {
                 region: args.region.as_deref(),
                 as_of,
             });
+            // Where no host was named there is nothing yet that an overlay could describe.
+            suggestion = args
+                .host
+                .as_deref()
+                .and_then(|host| suggest_overlay(&resolution, host));
             let spec = TargetSpec {
                 name: args.id.as_str().into(),
                 upstream: args.host.as_deref().unwrap_or("unknown").into(),
@@ -117,10 +134,14 @@ fn decide(args: &CheckArgs) -> Result<Arc<Verdict>, Troubles> {
         api: Api::ChatCompletions,
         stream: false,
     };
-    Ok(decider
+    let verdict = decider
         .decide(&principal, &target, &ask, &targets, instant)
         .verdict()
-        .clone())
+        .clone();
+    Ok(Answer {
+        verdict,
+        overlay: suggestion,
+    })
 }
 
 /// The configuration that was named, or the one that lies here; a workload needs one.
@@ -244,7 +265,7 @@ fn set(workload: &mut Workload, name: &str, value: &str) -> Result<(), Trouble> 
 }
 
 /// The decision for people.
-fn describe(id: &str, verdict: &Verdict) -> String {
+fn describe(id: &str, verdict: &Verdict, overlay: Option<&str>) -> String {
     let word = if verdict.effect() == Effect::Permit {
         "PERMIT"
     } else {
@@ -285,6 +306,10 @@ fn describe(id: &str, verdict: &Verdict) -> String {
             other.change,
             other.decision.as_str()
         ));
+    }
+    if let Some(overlay) = overlay {
+        lines.push("  to settle what is unknown, say in an overlay (fill in the dots):".to_owned());
+        lines.extend(overlay.lines().map(|line| format!("    {line}")));
     }
     lines.join("\n")
 }

@@ -195,6 +195,26 @@ fn a_denial_names_what_is_configured_and_permitted() {
 }
 
 #[test]
+fn a_denial_shows_what_an_overlay_would_have_to_say() {
+    let sandbox = Sandbox::with_rack();
+    let heading = "to settle what is unknown, say in an overlay";
+    let run = sandbox.run("check gpt-4o --host azure");
+    run.exits(BAD).says(&[
+        heading,
+        "[[deployment]]\n    id = \"gpt-4o\"\n    upstream = \"azure\"",
+        "[[host]]\n    id = \"azure\"",
+    ]);
+    // A permit needs nothing, and of a place that was not named nothing can be said.
+    for question in [
+        "check us.amazon.nova-pro-v1:0 --host amazon-bedrock",
+        "check nonsense-9",
+    ] {
+        let run = sandbox.run(question);
+        assert!(!run.out.contains(heading), "{}", run.out);
+    }
+}
+
+#[test]
 fn a_wrong_question_is_an_error() {
     let sandbox = Sandbox::with_rack();
     let no_file = [
