@@ -1,6 +1,12 @@
 //! `cargo test` for the workspace, doc-tests included, and its totals.
+//!
+//! Some tests read data that lie beside the repository. Where these are absent a test has nothing to
+//! judge, and says so by a file of its name in the folder `CARNET_NOT_RUN`: then it has not passed.
 
-use anyhow::Result;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 
 use crate::console;
 use crate::exec;
@@ -12,6 +18,12 @@ pub(crate) fn run(repo: &Repo) -> Result<Totals> {
         repo.root(),
         &["test", "--locked", "--workspace", "--no-fail-fast"],
     );
+    let folder = repo.root().join("target/not-run");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    command.env("CARNET_NOT_RUN", &folder);
     let mut totals = Totals::default();
     let good = exec::lines(&mut command, |line| {
         if let Some(name) = line
@@ -35,7 +47,26 @@ pub(crate) fn run(repo: &Repo) -> Result<Totals> {
             Err("it failed before it could count; its own words stand above".to_owned()),
         );
     }
+    let absent = not_run(&folder)?;
+    totals.passed = totals.passed.saturating_sub(absent.len());
+    totals.skipped.extend(absent);
     Ok(totals)
+}
+
+/// What tests said of themselves in this folder: each file's name is the test's, its text the reason.
+fn not_run(folder: &Path) -> Result<Vec<String>> {
+    let mut said = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let reason = fs::read_to_string(entry.path())
+            .with_context(|| format!("cannot read `{}`", entry.path().display()))?;
+        said.push(format!(
+            "cargo test: {}: {reason}",
+            entry.file_name().to_string_lossy()
+        ));
+    }
+    said.sort();
+    Ok(said)
 }
 
 /// Everything but the tests that passed and the runs of nothing.
