@@ -30,6 +30,8 @@ macro_rules! codes {
 codes! {
     /// The file states an architecture that this engine does not compute.
     ArchitectureUnsupported = "architecture_unsupported";
+    /// As many requests wait for the model as may.
+    Busy = "engine_busy";
     /// The model's configuration is missing, malformed or contradicts itself.
     ConfigInvalid = "model_config_invalid";
     /// The computation failed or gave numbers that are not finite.
@@ -48,6 +50,8 @@ codes! {
     PromptTooLong = "prompt_too_long";
     /// A setting of the request is outside what it can be.
     SettingInvalid = "generation_setting_invalid";
+    /// The engine ends before it could answer.
+    Stopping = "engine_stopping";
     /// The chat template is broken, or does not render a plain conversation.
     TemplateInvalid = "template_invalid";
     /// The model has no chat template.

@@ -127,6 +127,12 @@ impl Engine {
         self.context
     }
 
+    /// How tokens are picked where a request says nothing.
+    #[must_use]
+    pub fn sampling(&self) -> Sampling {
+        self.sampling
+    }
+
     /// Bytes that the weights take in memory.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {

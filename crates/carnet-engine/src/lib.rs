@@ -28,8 +28,8 @@
 //! ```
 //!
 //! It refuses to run code from a model's files, to guess a variant of the architecture that it does not
-//! compute, and to let the text of a message pass for one of the tokens that separate messages. It opens
-//! no sockets, starts no processes and has no clock: the instant a template may ask for is handed in.
+//! compute, and to let the text of a message pass for one of the tokens that separate messages. It starts
+//! no processes, opens no connections, and listens only on the socket that [`serve`] is given.
 
 mod architecture;
 mod chat;
@@ -44,6 +44,7 @@ mod model;
 mod refusal;
 mod safetensors;
 mod sample;
+mod server;
 mod shield;
 mod stop;
 mod store;
@@ -59,6 +60,7 @@ pub use generation::{Finish, Generation, Usage};
 pub use load::LoadOptions;
 pub use refusal::Refusal;
 pub use sample::Sampling;
+pub use server::{Serving, serve};
 pub use think::Piece;
 
 #[cfg(test)]

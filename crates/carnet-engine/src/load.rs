@@ -12,10 +12,11 @@ use crate::engine::{Engine, Format};
 use crate::files;
 use crate::gguf::{Gguf, GgufNames};
 use crate::limits::{JSON_BYTES_MAX, TEMPLATE_BYTES_MAX};
-use crate::model::Model;
+use crate::model::{Model, Naming};
 use crate::refusal::Refusal;
 use crate::safetensors::{HubNames, Shards};
 use crate::sample::Sampling;
+use crate::store::Store;
 use crate::template::Template;
 use crate::think::{CLOSE, OPEN};
 use crate::tokens::Tokens;
@@ -23,8 +24,9 @@ use crate::tokens::Tokens;
 /// How much a model may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Bytes of all files with weights. In memory, weights stored as F16 or BF16 take twice as much.
-    pub bytes_max: u64,
+    /// Bytes in memory for the weights and one answer as long as the context. Weights stored as F16 or
+    /// BF16 take twice as much there as in their file. Files with more bytes are not read.
+    pub memory_max: u64,
     /// Tokens of prompt and answer together; less if the model was made for less.
     pub context_tokens_max: usize,
 }
@@ -33,7 +35,7 @@ impl Default for LoadOptions {
     /// 4 GiB and 8,192 tokens.
     fn default() -> LoadOptions {
         LoadOptions {
-            bytes_max: 4 << 30,
+            memory_max: 4 << 30,
             context_tokens_max: 8_192,
         }
     }
@@ -46,7 +48,7 @@ pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Engine, Refusal
     } else {
         from_gguf(path, options)?
     };
-    parts.engine(options)
+    parts.engine()
 }
 
 /// What the formats have in common.
@@ -148,7 +150,7 @@ fn from_folder(folder: &Path, options: &LoadOptions) -> Result<Parts, Refusal> {
     let ends = stated.into_iter().flatten().flat_map(Ids::into_vec);
     // The small files are judged before the large ones are read.
     let (ends, tokens) = fitting(ends.collect(), tokens, &sizes)?;
-    let mut shards = Shards::open(folder, options.bytes_max)?;
+    let mut shards = Shards::open(folder, options.memory_max)?;
     Ok(Parts {
         format: Format::Safetensors,
         template: template_of(folder, &tokenizer)?,
@@ -165,7 +167,7 @@ fn from_folder(folder: &Path, options: &LoadOptions) -> Result<Parts, Refusal> {
         sampling,
         ends,
         tokens,
-        model: Model::load(sizes, &HubNames, &mut shards)?,
+        model: load_within(options, sizes, &HubNames, &mut shards)?,
     })
 }
 
@@ -197,7 +199,7 @@ fn template_of(
 }
 
 fn from_gguf(path: &Path, options: &LoadOptions) -> Result<Parts, Refusal> {
-    let mut gguf = Gguf::open(path, options.bytes_max)?;
+    let mut gguf = Gguf::open(path, options.memory_max)?;
     let sizes = gguf.sizes()?;
     let beside = path.with_file_name("tokenizer.json");
     let tokens = if beside.exists() {
@@ -226,8 +228,47 @@ fn from_gguf(path: &Path, options: &LoadOptions) -> Result<Parts, Refusal> {
         sampling: Sampling::default(),
         ends,
         tokens,
-        model: Model::load(sizes, &GgufNames, &mut gguf)?,
+        model: load_within(options, sizes, &GgufNames, &mut gguf)?,
     })
+}
+
+/// Reads the weights, if they and one answer have room in memory.
+fn load_within(
+    options: &LoadOptions,
+    sizes: Sizes,
+    naming: &dyn Naming,
+    store: &mut dyn Store,
+) -> Result<Model, Refusal> {
+    let sizes = Sizes {
+        context: sizes.context.min(options.context_tokens_max),
+        ..sizes
+    };
+    // A tensor that cannot be counted is refused by name when it is read.
+    let weights: u64 = store
+        .names()
+        .iter()
+        .filter_map(|name| store.find(name)?.ok()?.memory_bytes())
+        .fold(0, |sum, bytes| sum.saturating_add(bytes as u64));
+    // A cache that grows is copied from one of at least half its size.
+    let answer = (sizes.cache_bytes_a_token() as u64)
+        .saturating_mul(sizes.context as u64)
+        .saturating_mul(3)
+        / 2;
+    if weights.saturating_add(answer) > options.memory_max {
+        return Err(Refusal::new(
+            Code::FileTooLarge,
+            "memory",
+            format!(
+                "the weights take {} MB and an answer of {} tokens takes {} MB; {} MB are allowed",
+                weights >> 20,
+                sizes.context,
+                answer >> 20,
+                options.memory_max >> 20
+            ),
+            "allow more memory or fewer tokens of context, or take a file that is packed more tightly",
+        ));
+    }
+    Model::load(sizes, naming, store)
 }
 
 /// Refuses a tokenizer, or an end of answers, that the embedding has no row for.
@@ -252,7 +293,7 @@ fn fitting(ends: Vec<u32>, tokens: Tokens, sizes: &Sizes) -> Result<(Vec<u32>, T
 }
 
 impl Parts {
-    fn engine(self, options: &LoadOptions) -> Result<Engine, Refusal> {
+    fn engine(self) -> Result<Engine, Refusal> {
         let tokens = self.tokens;
         let mut ends: BTreeSet<u32> = self.ends.into_iter().collect();
         ends.extend(
@@ -273,7 +314,7 @@ impl Parts {
         if let Some(template) = &template {
             probe(template, &self.named, &tokens)?;
         }
-        let context = self.model.sizes.context.min(options.context_tokens_max);
+        let context = self.model.sizes.context;
         Ok(Engine {
             format: self.format,
             model: self.model,

@@ -79,13 +79,14 @@ impl Cache {
         self.len
     }
 
-    /// Makes room for further tokens, at most doubling so that growing costs little in all.
+    /// Makes room for further tokens, doubling up to the context so that growing costs little in all.
     fn reserve(&mut self, more: usize, sizes: &Sizes) -> candle_core::Result<()> {
         let needed = self.len + more;
         if needed <= self.room {
             return Ok(());
         }
-        let room = needed.max(self.room * 2).max(PROMPT_STEP);
+        let most = sizes.context.max(needed);
+        let room = needed.max(self.room * 2).max(PROMPT_STEP).min(most);
         let fresh = || {
             let dims = (sizes.heads_kv, room, sizes.head);
             Tensor::zeros(dims, candle_core::DType::F32, &Device::Cpu)

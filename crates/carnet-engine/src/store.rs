@@ -20,6 +20,17 @@ pub(crate) struct Stored {
     pub(crate) dims: Vec<usize>,
 }
 
+impl Stored {
+    /// Bytes in memory: packed weights stay as they are, others become F32.
+    pub(crate) fn memory_bytes(&self) -> Option<usize> {
+        let kind = match self.kind {
+            Kind::Bf16 | Kind::F16 | Kind::F32 => Kind::F32,
+            packed @ (Kind::Q4 | Kind::Q8) => packed,
+        };
+        kind.bytes(&self.dims)
+    }
+}
+
 /// A place that tensors are read from.
 pub(crate) trait Store {
     /// All names, in a fixed order.

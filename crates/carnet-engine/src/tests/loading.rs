@@ -88,13 +88,33 @@ fn models_of_all_forms_load() {
 fn a_model_that_is_too_large_is_not_read() {
     for name in ["plain", "tied", "q4_0.gguf"] {
         let options = LoadOptions {
-            bytes_max: 10_000,
+            memory_max: 10_000,
             ..LoadOptions::default()
         };
         let refusal = Engine::load(&fixtures().join(name), &options)
             .map(drop)
             .unwrap_err();
         assert_eq!(refusal.code, Code::FileTooLarge, "{refusal}");
+    }
+}
+
+#[test]
+fn a_model_that_would_not_fit_into_memory_is_not_read() {
+    // Stored as BF16, and packed in 4 bits.
+    for name in ["tied", "q4_0.gguf"] {
+        let whole = Engine::load(&fixtures().join(name), &LoadOptions::default()).unwrap();
+        let weights = whole.weight_bytes() as u64;
+        let answer = (whole.bytes_a_token() * whole.context_tokens()) as u64;
+        for (memory_max, fits) in [(weights + answer * 2, true), (weights + answer, false)] {
+            let options = LoadOptions {
+                memory_max,
+                ..LoadOptions::default()
+            };
+            let loaded = Engine::load(&fixtures().join(name), &options).map(drop);
+            let code = loaded.as_ref().map_err(|refusal| refusal.code);
+            assert_eq!(code.is_ok(), fits, "{name}: {loaded:?}");
+            assert!(fits || code == Err(Code::FileTooLarge));
+        }
     }
 }
 
