@@ -1,8 +1,10 @@
 //! Lines for the overlay that would complete what an answer does not know.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::resolution::Resolution;
+use crate::ids::ProducerId;
+use crate::resolution::{Candidate, Resolution};
 
 /// The entries to paste, with what is known filled in; none when nothing is missing.
 #[must_use]
@@ -11,7 +13,7 @@ pub fn suggest_overlay(resolution: &Resolution, upstream: &str) -> Option<String
     if !resolution.is_identified() {
         deployment(&mut text, resolution, upstream);
     } else if !resolution.weights_complete {
-        model(&mut text, resolution);
+        weights(&mut text, resolution);
     }
     if !resolution
         .hosting
@@ -35,12 +37,26 @@ fn deployment(text: &mut String, resolution: &Resolution, upstream: &str) {
     pair(text, "model", guess);
 }
 
-fn model(text: &mut String, resolution: &Resolution) {
-    let models = resolution
-        .candidates
-        .iter()
-        .filter(|candidate| !candidate.weights_complete);
-    for model in models.filter_map(|candidate| candidate.model.as_ref()) {
+/// The countries of makers that are not known, and models of which it is not told what they come from.
+fn weights(text: &mut String, resolution: &Resolution) {
+    let open = || {
+        let candidates = resolution.candidates.iter();
+        candidates.filter(|candidate| !candidate.weights_complete)
+    };
+    let makers: BTreeSet<&ProducerId> = open().flat_map(nowhere).collect();
+    for maker in &makers {
+        line(text, "[[producer]]");
+        pair(text, "id", maker.as_str());
+        pair(text, "country", "…");
+        explained(text);
+    }
+    for candidate in open() {
+        let Some(model) = &candidate.model else {
+            continue;
+        };
+        if candidate.lineage_status.names_whole_line() && nowhere(candidate).next().is_some() {
+            continue;
+        }
         line(text, "[[model]]");
         pair(text, "id", model.as_str());
         line(
@@ -50,6 +66,16 @@ fn model(text: &mut String, resolution: &Resolution) {
         line(text, "complete = true");
         explained(text);
     }
+}
+
+/// Makers of a candidate and of its ancestors whose country is not known.
+fn nowhere(candidate: &Candidate) -> impl Iterator<Item = &ProducerId> {
+    let own = candidate.producer.iter();
+    let own = own.filter(|party| party.country.is_none());
+    let line = candidate.lineage.iter();
+    let line = line.filter(|ancestor| ancestor.country.is_none());
+    own.filter_map(|party| party.id.as_ref())
+        .chain(line.filter_map(|ancestor| ancestor.producer_id.as_ref()))
 }
 
 fn host(text: &mut String, resolution: &Resolution, upstream: &str) {

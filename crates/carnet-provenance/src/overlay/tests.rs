@@ -347,6 +347,24 @@ fn the_lines_offered_are_lines_that_work() {
 }
 
 #[test]
+fn a_maker_without_a_country_is_what_the_offered_lines_ask_for() {
+    let host = Query {
+        host: Some("cloud"),
+        region: Some("eu-central-1"),
+        ..asking("nomad-grandchild")
+    };
+    let text = suggest_overlay(&view().resolve(&host), "eu").unwrap();
+    assert!(text.starts_with("[[producer]]\nid = \"nomad\"\n"), "{text}");
+    assert!(!text.contains("[[model]]"), "{text}");
+    let filled = text
+        .replace("country = \"…\"", "country = \"QY\"")
+        .replace('…', "x")
+        .replace("YYYY-MM-DD", "2026-02-01");
+    let answer = view_with(&filled).resolve(&host);
+    assert!(answer.weights_complete, "{text}");
+}
+
+#[test]
 fn a_removed_teacher_leaves_a_trace() {
     let view = view_with(&entry(
         "[[model]]\nid = \"alder-r1-distill-birch-70b\"\nteachers = []",
