@@ -5,6 +5,10 @@
 //! passes when the request is then surely denied, or the permit surely does not apply. It is a
 //! check on the text, so it is strict: a rule that is safe for a reason it cannot see is refused
 //! with the line to add.
+//!
+//! One model on one host, both named (`resource.model == "…" && resource.host == "…"`), may be made an
+//! exception of other rules: its writer knows what is unknown of it. So these are checked for all other
+//! targets, for which such a condition is false. A rule that itself names its target is checked for that.
 
 use std::collections::BTreeSet;
 
@@ -209,9 +213,24 @@ pub(crate) fn gaps<'a>(rules: &[&'a Rule]) -> Vec<Gap<'a>> {
     found
 }
 
+/// What is supposed while a rule is checked.
+struct World<'w> {
+    /// The family that is unknown.
+    family: &'w Family,
+    /// What else the rule needs, which is given.
+    assumed: &'w [&'w Condition],
+    /// Whether it is any target but those of which rules make an exception.
+    others: bool,
+}
+
 /// With this family unknown, and everything else that the rule needs given: is the answer no?
 fn answered(rule: &Rule, family: &Family, assumed: &[&Condition], rules: &[&Rule]) -> bool {
-    let applies = |other: &Rule| applies(other, family, assumed);
+    let world = World {
+        family,
+        assumed,
+        others: !names_one_target(needed(rule)),
+    };
+    let applies = |other: &Rule| applies(other, &world);
     if rule.effect == Effect::Permit && applies(rule) == FALSE {
         return true;
     }
@@ -224,10 +243,19 @@ fn answered(rule: &Rule, family: &Family, assumed: &[&Condition], rules: &[&Rule
             .all(|other| other.effect == Effect::Forbid || applies(other) == FALSE)
 }
 
-fn applies(rule: &Rule, family: &Family, assumed: &[&Condition]) -> Value<'static> {
+/// What must be true for a rule to apply.
+fn needed(rule: &Rule) -> impl Iterator<Item = &Expr> {
+    let needed = rule.conditions.iter().filter(|condition| condition.holds);
+    needed.map(|condition| condition.expr.as_ref())
+}
+
+fn applies(rule: &Rule, world: &World<'_>) -> Value<'static> {
+    if world.others && names_one_target(needed(rule)) {
+        return FALSE;
+    }
     let mut open = false;
     for condition in &rule.conditions {
-        match eval(&condition.expr, family, assumed) {
+        match eval(&condition.expr, world) {
             Value::Bool(value) if value == condition.holds => {}
             Value::Bool(_) => return FALSE,
             Value::Text(_) | Value::Open => open = true,
@@ -236,21 +264,26 @@ fn applies(rule: &Rule, family: &Family, assumed: &[&Condition]) -> Value<'stati
     if open { Value::Open } else { Value::Bool(true) }
 }
 
-fn eval<'a>(expr: &'a Expr, family: &Family, assumed: &[&Condition]) -> Value<'a> {
-    if let Some(condition) = assumed
+fn eval<'a>(expr: &'a Expr, world: &World<'_>) -> Value<'a> {
+    if let Some(condition) = world
+        .assumed
         .iter()
         .find(|condition| condition.expr.as_ref() == expr)
     {
         return Value::Bool(condition.holds);
     }
     if let Some(path) = resource_path(expr) {
-        return family
+        return world
+            .family
             .fixed
             .iter()
             .find(|(known, _)| *known == path)
             .map_or(Value::Open, |(_, value)| *value);
     }
-    let part = |expr: &'a Expr| eval(expr, family, assumed);
+    if world.others && names_one_target(conjuncts(expr)) {
+        return FALSE;
+    }
+    let part = |expr: &'a Expr| eval(expr, world);
     match expr {
         Expr::Literal(Literal::Bool(value)) => Value::Bool(*value),
         Expr::Literal(Literal::String(text)) => Value::Text(text),
@@ -270,6 +303,47 @@ fn eval<'a>(expr: &'a Expr, family: &Family, assumed: &[&Condition]) -> Value<'a
             _ => Value::Open,
         },
         _ => Value::Open,
+    }
+}
+
+/// Whether these conditions together name one model and one host.
+fn names_one_target<'a>(conditions: impl IntoIterator<Item = &'a Expr>) -> bool {
+    let (mut model, mut host) = (false, false);
+    for condition in conditions {
+        let Expr::BinaryOp {
+            op: BinaryOp::Eq,
+            left,
+            right,
+        } = condition
+        else {
+            continue;
+        };
+        let (path, text) = match (left.as_ref(), right.as_ref()) {
+            (path, Expr::Literal(Literal::String(text)))
+            | (Expr::Literal(Literal::String(text)), path) => (resource_path(path), text),
+            _ => continue,
+        };
+        // The word for unknown names nothing.
+        let named = text.as_str() != crate::facts::UNKNOWN;
+        model |= named && path.as_deref() == Some("model");
+        host |= named && path.as_deref() == Some("host");
+    }
+    model && host
+}
+
+/// The parts of a conjunction; of anything else itself.
+fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::BinaryOp {
+            op: BinaryOp::And,
+            left,
+            right,
+        } => {
+            let mut parts = conjuncts(left);
+            parts.append(&mut conjuncts(right));
+            parts
+        }
+        other => vec![other],
     }
 }
 

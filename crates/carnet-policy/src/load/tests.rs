@@ -347,6 +347,58 @@ fn what_can_be_unknown_needs_a_rule_for_it() {
 }
 
 #[test]
+fn one_model_on_one_host_may_be_an_exception_and_nothing_wider() {
+    let pack = |exception: &str| {
+        format!(
+            r#"
+@id("known") @title("K") permit (principal, action, resource) when {{ resource.identified && resource.producer.known }};
+@id("named") @title("N") permit (principal, action, resource) when {{ {exception} }};
+@id("model") @title("M") forbid (principal, action, resource) unless {{ resource.identified }};
+@id("host") @title("H") forbid (principal, action, resource) when {{ resource.host == "unknown" }};
+@id("producer") @title("P") forbid (principal, action, resource)
+when {{ resource.identified }} unless {{ resource.producer.known || ({exception}) }};
+@id("weights") @title("W") forbid (principal, action, resource)
+when {{ resource.producer.known }} unless {{ resource.weights_complete }};
+"#
+        )
+    };
+    let narrow = [
+        r#"resource.model == "m" && resource.host == "h""#,
+        r#"resource.host == "h" && context.stream && "m" == resource.model"#,
+    ];
+    for exception in narrow {
+        if let Err(problems) = rules(&pack(exception)) {
+            panic!("{exception}\n{}", shown(&problems));
+        }
+    }
+    let wide = [
+        r#"resource.model == "m""#,
+        r#"resource.host == "h""#,
+        r#"resource.model == "m" || resource.host == "h""#,
+        r#"resource.model == "m" && resource.host == "unknown""#,
+        r#"resource.model == "m" && resource.host != "h""#,
+    ];
+    for exception in wide {
+        let problems = rules(&pack(exception)).unwrap_err();
+        let found = problems.iter().any(|p| p.code == Code::UnknownNotRuled);
+        assert!(found, "{exception}\n{}", shown(&problems));
+    }
+    // A rule that names its target and reads what may be unknown of it is asked like any other.
+    let careless = r#"
+@id("named") @title("N") permit (principal, action, resource)
+when { resource.model == "m" && resource.host == "h" } unless { resource.weights_countries.contains("AA") };
+@id("model") @title("M") forbid (principal, action, resource) unless { resource.identified };
+@id("host") @title("H") forbid (principal, action, resource) when { resource.host == "unknown" };
+"#;
+    let problems = rules(careless).unwrap_err();
+    assert!(
+        shown(&problems).contains("unknown-not-ruled"),
+        "{}",
+        shown(&problems)
+    );
+}
+
+#[test]
 fn the_remedy_that_is_offered_is_one() {
     let text = r#"
 @id("all") @title("A") permit (principal, action, resource);
