@@ -7,15 +7,16 @@
 //! with the line to add.
 //!
 //! One model on one host, both named (`resource.model == "…" && resource.host == "…"`), may be made an
-//! exception of other rules: its writer knows what is unknown of it. So these are checked for all other
-//! targets, for which such a condition is false. A rule that itself names its target is checked for that.
+//! exception of a rule: its writer knows what is unknown of it. Such a rule, and one that asks only
+//! whether something is known, is checked for all other targets, for which such a condition is false. A
+//! rule that judges by facts which can be partial is checked for that target too.
 
 use std::collections::BTreeSet;
 
 use cedar_policy::pst::{BinaryOp, Effect, Expr, Literal, UnaryOp};
 
 use crate::rule::Rule;
-use crate::syntax::{ANCESTRY, Condition, reads, resource_path};
+use crate::syntax::{ANCESTRY, Condition, children, reads, resource_path};
 
 /// A family of facts that are known or unknown together.
 pub(crate) struct Family {
@@ -225,10 +226,11 @@ struct World<'w> {
 
 /// With this family unknown, and everything else that the rule needs given: is the answer no?
 fn answered(rule: &Rule, family: &Family, assumed: &[&Condition], rules: &[&Rule]) -> bool {
+    let judges = family.partial.iter().any(|path| rule.reads.contains(*path));
     let world = World {
         family,
         assumed,
-        others: !names_one_target(needed(rule)),
+        others: !names_one_target(needed(rule)) && (!judges || makes_exception(rule)),
     };
     let applies = |other: &Rule| applies(other, &world);
     if rule.effect == Effect::Permit && applies(rule) == FALSE {
@@ -241,6 +243,16 @@ fn answered(rule: &Rule, family: &Family, assumed: &[&Condition], rules: &[&Rule
         || rules
             .iter()
             .all(|other| other.effect == Effect::Forbid || applies(other) == FALSE)
+}
+
+/// Whether a rule makes an exception of one model on one host.
+fn makes_exception(rule: &Rule) -> bool {
+    fn within(expr: &Expr) -> bool {
+        names_one_target(conjuncts(expr)) || children(expr).into_iter().any(within)
+    }
+    rule.conditions
+        .iter()
+        .any(|condition| within(&condition.expr))
 }
 
 /// What must be true for a rule to apply.

@@ -390,12 +390,28 @@ when { resource.model == "m" && resource.host == "h" } unless { resource.weights
 @id("model") @title("M") forbid (principal, action, resource) unless { resource.identified };
 @id("host") @title("H") forbid (principal, action, resource) when { resource.host == "unknown" };
 "#;
-    let problems = rules(careless).unwrap_err();
-    assert!(
-        shown(&problems).contains("unknown-not-ruled"),
-        "{}",
-        shown(&problems)
-    );
+    // So is a rule beside it that judges by what may be partial, and does not speak of that target.
+    let beside = r#"
+@id("named") @title("N") permit (principal, action, resource)
+when { resource.model == "m" && resource.host == "h" };
+@id("from") @title("F") forbid (principal, action, resource) when { resource.weights_countries.contains("AA") };
+@id("model") @title("M") forbid (principal, action, resource) unless { resource.identified };
+@id("host") @title("H") forbid (principal, action, resource) when { resource.host == "unknown" };
+"#;
+    // And a permit that the exception of another rule would free.
+    let freed = r#"
+@id("from") @title("F") permit (principal, action, resource)
+when { resource.identified && ["AA"].containsAll(resource.weights_countries) };
+@id("model") @title("M") forbid (principal, action, resource) unless { resource.identified };
+@id("host") @title("H") forbid (principal, action, resource) when { resource.host == "unknown" };
+@id("weights") @title("W") forbid (principal, action, resource)
+unless { resource.weights_complete || (resource.model == "m" && resource.host == "h") };
+"#;
+    for pack in [careless, beside, freed] {
+        let problems = rules(pack).unwrap_err();
+        let shown = shown(&problems);
+        assert!(shown.contains("unknown-not-ruled"), "{pack}\n{shown}");
+    }
 }
 
 #[test]
