@@ -6,7 +6,7 @@ use minijinja::Value;
 use minijinja::value::ValueKind;
 
 use crate::codes::Code;
-use crate::limits::{MESSAGES_MAX, PROMPT_BYTES_MAX};
+use crate::limits::{MESSAGES_MAX, PROMPT_BYTES_MAX, VALUES_BYTES_MAX};
 use crate::refusal::Refusal;
 use crate::shield::Shield;
 use crate::template::Template;
@@ -133,7 +133,7 @@ enum Part<'a> {
 
 impl Chat {
     /// Refuses more than a conversation has.
-    fn bounded(&self) -> Result<(), Refusal> {
+    pub(crate) fn bounded(&self) -> Result<(), Refusal> {
         let wrong =
             |reason: String, fix: &str| Refusal::new(Code::SettingInvalid, "messages", reason, fix);
         let count = self.messages.len();
@@ -141,19 +141,30 @@ impl Chat {
             let reason = format!("has {count} messages; it can have 1 to {MESSAGES_MAX}");
             return Err(wrong(reason, "send part of the conversation"));
         }
-        let fields = self.messages.iter().flat_map(|message| {
-            let fields = message.fields.iter().flat_map(|(name, json)| [name, json]);
-            [&message.role, &message.content].into_iter().chain(fields)
-        });
-        let variables = self.variables.iter().flat_map(|(name, json)| [name, json]);
-        let all = fields.chain(&self.tools).chain(variables);
-        let bytes = all.fold(0usize, |sum, text| sum.saturating_add(text.len()));
-        if bytes > PROMPT_BYTES_MAX {
-            let reason = format!("has {bytes} bytes; it can have {PROMPT_BYTES_MAX}");
+        let texts = self.messages.iter();
+        let texts = texts.flat_map(|message| [&message.role, &message.content]);
+        let fields = self.messages.iter().flat_map(|message| &message.fields);
+        let values = fields
+            .chain(&self.variables)
+            .flat_map(|(name, json)| [name, json]);
+        let values = bytes(values.chain(&self.tools));
+        let all = bytes(texts).saturating_add(values);
+        if all > PROMPT_BYTES_MAX {
+            let reason = format!("has {all} bytes; it can have {PROMPT_BYTES_MAX}");
             return Err(wrong(reason, "send less text"));
+        }
+        if values > VALUES_BYTES_MAX {
+            let reason = format!(
+                "has {values} bytes of fields beside role and content; it can have {VALUES_BYTES_MAX}"
+            );
+            return Err(wrong(reason, "send fewer or shorter fields"));
         }
         Ok(())
     }
+}
+
+fn bytes<'a>(texts: impl Iterator<Item = &'a String>) -> usize {
+    texts.fold(0, |sum, text| sum.saturating_add(text.len()))
 }
 
 /// Values for a template, and what it made of them.

@@ -50,6 +50,10 @@ pub(crate) const TEMPLATE_DEPTH_MAX: usize = 64;
 /// A rendered prompt. A token has 4 bytes or so, so this is a context of a million tokens.
 pub(crate) const PROMPT_BYTES_MAX: usize = 4 << 20;
 
+/// Values that a template gets beside texts, as JSON: tool calls, tools, variables. In memory a value takes
+/// up to a hundred times its text.
+pub(crate) const VALUES_BYTES_MAX: usize = 1 << 20;
+
 /// Messages of a conversation.
 pub(crate) const MESSAGES_MAX: usize = 4_096;
 

@@ -11,7 +11,7 @@ use crate::codes::Code;
 use crate::engine::{Engine, Format};
 use crate::files;
 use crate::gguf::{Gguf, GgufNames};
-use crate::limits::{JSON_BYTES_MAX, TEMPLATE_BYTES_MAX};
+use crate::limits::{JSON_BYTES_MAX, PROMPT_STEP, TEMPLATE_BYTES_MAX};
 use crate::model::{Model, Naming};
 use crate::refusal::Refusal;
 use crate::safetensors::{HubNames, Shards};
@@ -249,11 +249,11 @@ fn load_within(
         .iter()
         .filter_map(|name| store.find(name)?.ok()?.memory_bytes())
         .fold(0, |sum, bytes| sum.saturating_add(bytes as u64));
-    // A cache that grows is copied from one of at least half its size.
-    let answer = (sizes.cache_bytes_a_token() as u64)
-        .saturating_mul(sizes.context as u64)
-        .saturating_mul(3)
-        / 2;
+    // A cache that grows is copied from one that may be nearly as large; and of attention's scores,
+    // one for each head, token of a step and token of the context, up to four copies are alive.
+    let scores = sizes.heads.saturating_mul(PROMPT_STEP) * 4 * size_of::<f32>();
+    let token = 2 * sizes.cache_bytes_a_token() + scores;
+    let answer = (token as u64).saturating_mul(sizes.context as u64);
     if weights.saturating_add(answer) > options.memory_max {
         return Err(Refusal::new(
             Code::FileTooLarge,

@@ -30,21 +30,21 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Semaphore, watch};
 
 use self::answer::{Choice, Head};
 use self::error::Problem;
-use self::queue::{Event, Queue};
+use self::queue::{Coming, Event, Queue};
 use crate::engine::Engine;
 use crate::generation::Usage;
 
 /// Largest body of a request: a prompt of the largest size, with room for JSON's escapes.
-const BODY_BYTES_MAX: usize = 16 << 20;
+const BODY_BYTES_MAX: usize = 8 << 20;
 /// Connections at once. Only the gateway connects, and it keeps few.
-const CONNECTIONS_MAX: usize = 256;
-/// How long the head of a request may take to come.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+const CONNECTIONS_MAX: u32 = 256;
+/// How long the next request's head may take to come on a kept connection: longer than the gateway
+/// keeps one, so that none is closed under a request.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(300);
 /// After a failed `accept`, as for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -63,7 +63,7 @@ struct Server {
     model: String,
 }
 
-/// Answers requests until `stop` is ready. Answers that run then are cut.
+/// Answers requests until `stop` is ready, and then those that it has to their end.
 ///
 /// # Errors
 /// When the thread that makes answers cannot be started.
@@ -78,37 +78,54 @@ pub async fn serve(
         engine,
         model: serving.model,
     });
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    let (close, closing) = watch::channel(false);
     tokio::pin!(stop);
     loop {
-        let accepted = tokio::select! {
-            () = &mut stop => return Ok(()),
-            accepted = listener.accept() => accepted,
+        let next = async {
+            let place = room.clone().acquire_owned().await;
+            (place, listener.accept().await)
         };
-        let (Ok((stream, _)), Ok(place)) = (accepted, room.clone().acquire_owned().await) else {
+        let next = tokio::select! {
+            () = &mut stop => break,
+            next = next => next,
+        };
+        let (Ok(place), Ok((stream, _))) = next else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let server = server.clone();
+        let connection = server.clone().connection(stream, closing.clone());
         tokio::spawn(async move {
-            server.connection(stream).await;
+            connection.await;
             drop(place);
         });
     }
+    drop(listener);
+    close.send_replace(true);
+    // All places are free when no connection is left. The semaphore is never closed.
+    let _ = room.acquire_many(CONNECTIONS_MAX).await;
+    Ok(())
 }
 
 impl Server {
-    async fn connection(self: Arc<Self>, stream: UnixStream) {
+    async fn connection(self: Arc<Self>, stream: UnixStream, mut closing: watch::Receiver<bool>) {
         let service = service_fn(move |request| {
             let server = self.clone();
             async move { Ok::<_, Infallible>(server.respond(request).await) }
         });
-        // What breaks a connection is the caller's to see; there is nobody else to tell.
-        let _ = hyper::server::conn::http1::Builder::new()
+        let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME_MAX)
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        // What breaks a connection is the caller's to see; there is nobody else to tell.
+        tokio::select! {
+            _ = &mut connection => {}
+            _ = closing.changed() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+        }
     }
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Answer> {
@@ -180,10 +197,7 @@ impl Server {
 }
 
 /// All events of an answer as one.
-async fn collect(
-    first: Event,
-    events: &mut UnboundedReceiver<Event>,
-) -> Result<(Vec<Choice>, Usage), Problem> {
+async fn collect(first: Event, events: &mut Coming) -> Result<(Vec<Choice>, Usage), Problem> {
     let mut choices: Vec<Choice> = Vec::new();
     let mut next = Some(first);
     while let Some(event) = next {
@@ -260,7 +274,7 @@ enum Answer {
 struct Stream {
     head: Head,
     first: Option<Event>,
-    events: UnboundedReceiver<Event>,
+    events: Coming,
     include_usage: bool,
     state: State,
 }

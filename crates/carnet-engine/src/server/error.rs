@@ -89,7 +89,12 @@ impl From<&Refusal> for Problem {
                 "invalid_request_error",
                 "context_length_exceeded",
             ),
-            Code::SettingInvalid | Code::TemplateRefused | Code::TemplateMissing => (
+            // The template was good when the model was loaded, so these messages are the reason.
+            Code::SettingInvalid
+            | Code::TemplateInvalid
+            | Code::TemplateMissing
+            | Code::TemplateOverLimit
+            | Code::TemplateRefused => (
                 StatusCode::BAD_REQUEST,
                 "invalid_request_error",
                 refusal.code.as_str(),

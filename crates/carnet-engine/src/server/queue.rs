@@ -1,8 +1,9 @@
-//! The line before the model: one answer is made at a time, a bounded number wait.
+//! The line before the model: one answer is made at a time, a bounded number of requests wait. Who hangs
+//! up leaves the line at once.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -32,6 +33,7 @@ pub(super) enum Event {
 /// A request that waits for its turn.
 #[derive(Debug)]
 pub(super) struct Job {
+    number: u64,
     request: Request,
     choices: u64,
     // Without a bound, since the context bounds an answer: a caller who reads slowly must not hold
@@ -39,54 +41,152 @@ pub(super) struct Job {
     pub(super) events: UnboundedSender<Event>,
 }
 
+#[cfg(test)]
+impl Job {
+    pub(super) fn seed(&self) -> u64 {
+        self.request.seed
+    }
+}
+
 /// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Queue(Arc<Line>);
+
 #[derive(Debug)]
-pub(super) struct Queue {
-    jobs: SyncSender<Job>,
+struct Line {
+    waiting: Mutex<Waiting>,
+    longer: Condvar,
     waiting_max: usize,
 }
 
+#[derive(Debug, Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    /// The number of the next one.
+    next: u64,
+}
+
+/// The events of an answer as they come. Dropped, it ends the answer within one token, or takes the
+/// request out of the line.
+#[derive(Debug)]
+pub(super) struct Coming {
+    events: UnboundedReceiver<Event>,
+    number: u64,
+    queue: Queue,
+}
+
 impl Queue {
-    /// Starts the thread that makes answers. It ends when the queue is dropped.
+    pub(super) fn new(waiting_max: usize) -> Self {
+        Self(Arc::new(Line {
+            waiting: Mutex::default(),
+            longer: Condvar::new(),
+            waiting_max,
+        }))
+    }
+
+    /// Starts the thread that makes answers, which ends with the process.
     pub(super) fn start(engine: Arc<Engine>, waiting_max: usize) -> std::io::Result<Self> {
-        let (queue, todo) = Self::new(waiting_max);
+        let queue = Self::new(waiting_max);
+        let line = queue.clone();
         thread::Builder::new()
             .name("engine".to_owned())
-            .spawn(move || work(&engine, &todo))?;
+            .spawn(move || {
+                let _alone = AbortOnPanic;
+                loop {
+                    work(&engine, line.next());
+                }
+            })?;
         Ok(queue)
     }
 
-    /// A queue and the end at which it is worked off.
-    pub(super) fn new(waiting_max: usize) -> (Self, Receiver<Job>) {
-        let (jobs, todo) = sync_channel(waiting_max);
-        (Self { jobs, waiting_max }, todo)
-    }
-
-    /// Lines a request up. Dropping what is returned ends its answer within one token.
-    pub(super) fn push(&self, ask: Ask) -> Result<UnboundedReceiver<Event>, Problem> {
+    /// Lines a request up.
+    pub(super) fn push(&self, ask: Ask) -> Result<Coming, Problem> {
         let (events, coming) = unbounded_channel();
-        let job = Job {
+        let mut waiting = self.lock();
+        if waiting.jobs.len() >= self.0.waiting_max {
+            return Err(Problem::busy(self.0.waiting_max));
+        }
+        let number = waiting.next;
+        waiting.next += 1;
+        waiting.jobs.push_back(Job {
+            number,
             request: ask.request,
             choices: ask.choices,
             events,
-        };
-        match self.jobs.try_send(job) {
-            Ok(()) => Ok(coming),
-            Err(TrySendError::Full(_)) => Err(Problem::busy(self.waiting_max)),
-            Err(TrySendError::Disconnected(_)) => Err(Problem::stopped()),
+        });
+        drop(waiting);
+        self.0.longer.notify_one();
+        Ok(Coming {
+            events: coming,
+            number,
+            queue: self.clone(),
+        })
+    }
+
+    /// The first in the line, as soon as there is one.
+    pub(super) fn next(&self) -> Job {
+        let mut waiting = self.lock();
+        loop {
+            if let Some(job) = waiting.jobs.pop_front() {
+                return job;
+            }
+            waiting = self
+                .0
+                .longer
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Each change of the line is one call, so it is whole even after a panic.
+        self.0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Coming {
+    pub(super) async fn recv(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    pub(super) fn poll_recv(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Event>> {
+        self.events.poll_recv(cx)
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.queue
+            .lock()
+            .jobs
+            .retain(|job| job.number != self.number);
+    }
+}
+
+/// A process whose thread for answers is gone would only ever fail; one that has ended is started anew.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            std::process::abort();
         }
     }
 }
 
-fn work(engine: &Engine, todo: &Receiver<Job>) {
-    while let Ok(job) = todo.recv() {
-        // A caller who has gone is told nothing.
-        let _ = match answer(engine, job.request, job.choices, &job.events) {
-            Ok(Some(usage)) => job.events.send(Event::Done(usage)),
-            Ok(None) => Ok(()),
-            Err(refusal) => job.events.send(Event::Failed(refusal)),
-        };
-    }
+fn work(engine: &Engine, job: Job) {
+    // A caller who has gone is told nothing.
+    let _ = match answer(engine, job.request, job.choices, &job.events) {
+        Ok(Some(usage)) => job.events.send(Event::Done(usage)),
+        Ok(None) => Ok(()),
+        Err(refusal) => job.events.send(Event::Failed(refusal)),
+    };
 }
 
 /// All choices of one request, one after the other; none when the caller has gone.

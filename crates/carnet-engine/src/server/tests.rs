@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,21 +44,22 @@ fn start(model: &str) -> TempDir {
 }
 
 /// A server whose requests nobody answers but the test.
-fn start_by_hand(waiting_max: usize) -> (TempDir, Receiver<Job>) {
-    let (queue, jobs) = Queue::new(waiting_max);
+fn start_by_hand(waiting_max: usize) -> (TempDir, Queue) {
+    let queue = Queue::new(waiting_max);
     let server = Arc::new(Server {
         engine: engine("tied"),
-        queue,
+        queue: queue.clone(),
         model: "tiny".to_owned(),
     });
     let folder = tempfile::tempdir().unwrap();
     let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
     tokio::spawn(async move {
+        let (_open, closing) = tokio::sync::watch::channel(false);
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(server.clone().connection(stream));
+            tokio::spawn(server.clone().connection(stream, closing.clone()));
         }
     });
-    (folder, jobs)
+    (folder, queue)
 }
 
 async fn connect(folder: &TempDir) -> SendRequest<Full<Bytes>> {
@@ -281,9 +281,16 @@ async fn paths_methods_and_bodies_are_bounded() {
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
+/// The first in the line.
+async fn first(queue: &Queue) -> Job {
+    let queue = queue.clone();
+    let next = tokio::task::spawn_blocking(move || queue.next());
+    tokio::time::timeout(PATIENCE, next).await.unwrap().unwrap()
+}
+
 #[tokio::test]
 async fn more_than_may_wait_are_told_to_come_back() {
-    let (folder, jobs) = start_by_hand(2);
+    let (folder, queue) = start_by_hand(2);
     let mut waiting = Vec::new();
     for _ in 0..2 {
         let mut sender = connect(&folder).await;
@@ -291,17 +298,22 @@ async fn more_than_may_wait_are_told_to_come_back() {
             sender.send_request(chat(&question(&json!({})))).await
         }));
     }
-    // The third comes only once both are in the queue.
+    // Those before one that is refused have their places.
     let refused = loop {
-        let response = send(&folder, chat(&question(&json!({})))).await;
-        if response.status() == StatusCode::TOO_MANY_REQUESTS {
-            break response;
+        let mut sender = connect(&folder).await;
+        let asked = sender.send_request(chat(&question(&json!({}))));
+        match tokio::time::timeout(Duration::from_millis(100), asked).await {
+            Ok(response) => break response.unwrap(),
+            Err(_) => continue,
         }
     };
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(refused.headers()["retry-after"], "1");
     let error: Value = serde_json::from_str(&text(refused).await).unwrap();
     assert_eq!(error["error"]["code"], "engine_busy");
-    drop(jobs);
+    for _ in 0..2 {
+        drop(first(&queue).await);
+    }
     for answer in waiting {
         let response = answer.await.unwrap().unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -312,19 +324,14 @@ async fn more_than_may_wait_are_told_to_come_back() {
 
 #[tokio::test]
 async fn a_caller_who_hangs_up_leaves_no_work_behind() {
-    let (folder, jobs) = start_by_hand(4);
+    let (folder, queue) = start_by_hand(4);
     for stream in [false, true] {
         let mut sender = connect(&folder).await;
         let asked = tokio::spawn(async move {
             let body = question(&json!({"stream": stream}));
             sender.send_request(chat(&body)).await
         });
-        let job = loop {
-            match jobs.try_recv() {
-                Ok(job) => break job,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        };
+        let job = first(&queue).await;
         job.events.send(Event::Begin(0)).unwrap();
         assert!(!job.events.is_closed());
         asked.abort();
@@ -333,6 +340,92 @@ async fn a_caller_who_hangs_up_leaves_no_work_behind() {
             .await
             .unwrap();
     }
+}
+
+#[test]
+fn who_hangs_up_while_waiting_leaves_the_line() {
+    let engine = engine("tied");
+    let queue = Queue::new(2);
+    let push = |seed: u64| {
+        let body = question(&json!({"seed": seed})).to_string();
+        queue.push(ask::read(body.as_bytes(), &engine, "tiny", 1).unwrap())
+    };
+    for _ in 0..100 {
+        drop(push(1).unwrap());
+    }
+    let (gone, _stays) = (push(2).unwrap(), push(3).unwrap());
+    assert!(push(4).is_err());
+    drop(gone);
+    let _last = push(5).unwrap();
+    assert!(push(6).is_err());
+    let seeds = [queue.next(), queue.next()].map(|job| job.seed());
+    assert_eq!(seeds, [3, 5]);
+}
+
+#[tokio::test]
+async fn a_stop_lets_running_answers_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
+    let serving = Serving {
+        model: "tiny".to_owned(),
+        waiting_max: 4,
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(engine("tied"), listener, serving, async {
+        let _ = stopped.await;
+    }));
+    let body = question(&json!({"stream": true, "n": 8, "max_tokens": 100}));
+    let running = send(&folder, chat(&body)).await;
+    let mut idle = connect(&folder).await;
+    let models = idle.send_request(request("GET", "/v1/models", "")).await;
+    drop(text(models.unwrap()).await);
+    stop.send(()).unwrap();
+    let events = events(&text(running).await);
+    assert_eq!(joined(&events, 7, "role"), "assistant");
+    let ended = tokio::time::timeout(PATIENCE, serving).await;
+    ended.unwrap().unwrap().unwrap();
+    assert!(
+        UnixStream::connect(folder.path().join("socket"))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn values_that_would_fill_memory_are_refused_before_they_wait() {
+    let (folder, _queue) = start_by_hand(4);
+    let many = format!("[{}0]", "{\"\":0},".repeat(200_000));
+    let ask = |field: &str, message: &str| {
+        let body = format!(
+            r#"{{"model":"tiny","messages":[{{"role":"user","content":"hi"{message}}}]{field}}}"#
+        );
+        request("POST", "/v1/chat/completions", body)
+    };
+    let table = [
+        (
+            ask("", &format!(",\"tool_calls\":{many}")),
+            "generation_setting_invalid",
+        ),
+        (
+            ask(&format!(",\"chat_template_kwargs\":{{\"a\":{many}}}"), ""),
+            "generation_setting_invalid",
+        ),
+        (
+            ask(&format!(",\"tools\":{many}"), ""),
+            "unsupported_parameter",
+        ),
+    ];
+    for (request, code) in table {
+        let (status, error) = told(&folder, request).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(error["error"]["code"], code, "{error}");
+    }
+    let long = ask(
+        "",
+        &format!(",\"name\":\"x\",\"content\":\"{}\"", "x".repeat(5 << 20)),
+    );
+    let (status, _) = told(&folder, long).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
 }
 
 #[test]
