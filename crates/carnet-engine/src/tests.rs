@@ -4,6 +4,7 @@ mod answers;
 mod chats;
 mod loading;
 mod numbers;
+mod shipped;
 
 use std::path::{Path, PathBuf};
 
