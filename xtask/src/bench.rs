@@ -7,13 +7,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::clients::{self, Served};
+use crate::clients::{self, Running, Served};
 use crate::console;
 use crate::exec;
 use crate::repo::Repo;
@@ -26,6 +27,13 @@ const RATIO_MAX: f64 = 4.0;
 const COUNTED: usize = 10_000;
 /// Clients at once in that run.
 const CLIENTS: usize = 8;
+/// CPU time a request may cost while an engine is at work, in multiples of that while it rests.
+const ENGINE_LOAD_MAX: f64 = 1.10;
+/// How often either is measured, in turn, and the requests of each time.
+const ENGINE_LOAD_ROUNDS: usize = 5;
+const ENGINE_LOAD_REQUESTS: usize = 8_000;
+/// The configuration's engine, where there is to be one.
+const ENGINE: &str = "[[engine]]\nname = \"sums\"";
 /// The product's port; the benchmark's own peers have those from 9000 to 9009.
 const PORT: u16 = 9010;
 
@@ -55,7 +63,8 @@ pub(crate) fn run(repo: &Repo) -> Result<Totals> {
     lay(&source, &folder)?;
     build(&folder, repo)?;
 
-    let served = clients::serve_for_benchmark(repo, &repo.target().join("release/carnet"), PORT)?;
+    let carnet = repo.target().join("release/carnet");
+    let served = clients::serve_for_benchmark(repo, &carnet, PORT, "")?;
     let targets = folder.join("targets/carnet.toml");
     fs::write(
         &targets,
@@ -81,7 +90,12 @@ pub(crate) fn run(repo: &Repo) -> Result<Totals> {
     totals.case("the product costs no more than its bar", ratios(&rows));
     totals.case(
         "requests sent, decisions and records are the same number",
-        count(&served, &folder).map_err(|e| format!("{e:#}")),
+        with_upstream(&folder, || count(&served)).map_err(|e| format!("{e:#}")),
+    );
+    let served = clients::serve_for_benchmark(repo, &carnet, PORT, ENGINE)?;
+    totals.case(
+        "an engine at work makes other requests hardly dearer",
+        with_upstream(&folder, || engine_load(&served)).map_err(|e| format!("{e:#}")),
     );
     Ok(totals)
 }
@@ -219,33 +233,91 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Sends a counted number of requests and asks the product what it made of them.
-fn count(served: &Served, folder: &Path) -> Result<()> {
+/// Does something while the benchmark's upstream answers.
+fn with_upstream(folder: &Path, work: impl FnOnce() -> Result<()>) -> Result<()> {
     let mut upstream = Command::new(folder.join("target/release/mock-upstream"));
     let mut upstream = upstream
         .arg("127.0.0.1:9000")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()?;
-    let counted = count_with_upstream(served);
+    let done = work();
     upstream.kill()?;
     upstream.wait()?;
-    counted
+    done
 }
 
-fn count_with_upstream(served: &Served) -> Result<()> {
-    let running = served.run()?;
+/// Sends so many requests by several clients; how many were answered.
+fn send(running: &Running<'_>, requests: usize) -> usize {
     let body = json!({"model": "mock-model", "messages": [{"role": "user", "content": "hello"}]})
         .to_string();
-    let answered: usize = thread::scope(|scope| {
+    thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
-            .map(|_| scope.spawn(|| running.answered(&body, COUNTED / CLIENTS)))
+            .map(|_| scope.spawn(|| running.answered(&body, requests / CLIENTS)))
             .collect();
         clients
             .into_iter()
             .map(|client| client.join().unwrap_or(0))
             .sum()
-    });
+    })
+}
+
+/// Measures what a request to the upstream costs the gateway while its engine rests and while it works.
+fn engine_load(served: &Served) -> Result<()> {
+    let running = served.run()?;
+    let long = json!({
+        "model": "carnet-sums",
+        "n": 8,
+        "temperature": 1,
+        "messages": [{"role": "user", "content": "Sort 47, 85, 12, 63, 9, 700"}],
+    })
+    .to_string();
+    let one = || -> Result<f64> {
+        let before = running.cpu_us()?;
+        let answered = send(&running, ENGINE_LOAD_REQUESTS);
+        ensure!(
+            answered == ENGINE_LOAD_REQUESTS,
+            "{answered} of {ENGINE_LOAD_REQUESTS} requests were answered"
+        );
+        Ok((running.cpu_us()? - before) / ENGINE_LOAD_REQUESTS as f64)
+    };
+    one()?;
+    let (mut resting, mut working) = (Vec::new(), Vec::new());
+    for _ in 0..ENGINE_LOAD_ROUNDS {
+        resting.push(one()?);
+        let over = AtomicBool::new(false);
+        let (cost, answers) = thread::scope(|scope| {
+            let loader = scope.spawn(|| {
+                let mut answers = 0;
+                while !over.load(Ordering::Relaxed) {
+                    answers += running.answered(&long, 1);
+                }
+                answers
+            });
+            let cost = one();
+            over.store(true, Ordering::Relaxed);
+            (cost, loader.join().unwrap_or(0))
+        });
+        working.push(cost?);
+        ensure!(answers > 0, "the engine did not answer");
+    }
+    running.stop()?;
+    let (resting, working) = (median(resting), median(working));
+    let ratio = working / resting;
+    console::say(format_args!(
+        "engine at rest {resting:.1} us a request, at work {working:.1} us: {ratio:.2} times"
+    ));
+    ensure!(
+        ratio <= ENGINE_LOAD_MAX,
+        "the bar is {ENGINE_LOAD_MAX:.2} times"
+    );
+    Ok(())
+}
+
+/// Sends a counted number of requests and asks the product what it made of them.
+fn count(served: &Served) -> Result<()> {
+    let running = served.run()?;
+    let answered = send(&running, COUNTED);
     let (decisions, records) = (
         running.metric("carnet_decisions_total")?,
         running.metric("carnet_records_total")?,

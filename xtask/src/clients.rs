@@ -94,9 +94,15 @@ pub(crate) struct Served {
 }
 
 /// Prepares configuration, policy and key of the benchmark for this build of the product.
-pub(crate) fn serve_for_benchmark(repo: &Repo, carnet: &Path, port: u16) -> Result<Served> {
+pub(crate) fn serve_for_benchmark(
+    repo: &Repo,
+    carnet: &Path,
+    port: u16,
+    engine: &str,
+) -> Result<Served> {
     let setup = Setup::new(repo, "bench")?
         .with("port", &port.to_string())
+        .with("engine", engine)
         .of(carnet);
     let key = setup.key(WORKLOAD)?;
     Ok(Served {
@@ -137,6 +143,11 @@ impl Running<'_> {
         (0..times)
             .filter(|_| once().is_ok_and(|answer| answer.status == 200 && answer.complete))
             .count()
+    }
+
+    /// CPU time of the gateway's process so far, in microseconds; engines are processes of their own.
+    pub(crate) fn cpu_us(&self) -> Result<f64> {
+        self.gateway.cpu_us()
     }
 
     /// A counter, summed over its labels.

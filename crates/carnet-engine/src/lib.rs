@@ -34,6 +34,7 @@
 mod architecture;
 mod chat;
 mod codes;
+mod confine;
 mod engine;
 mod files;
 mod generation;
@@ -55,6 +56,7 @@ mod weights;
 
 pub use chat::{Chat, Message};
 pub use codes::Code;
+pub use confine::close_inherited;
 pub use engine::{Effort, Engine, Format, Input, Request};
 pub use generation::{Finish, Generation, Usage};
 pub use load::LoadOptions;

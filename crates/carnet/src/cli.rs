@@ -20,6 +20,8 @@ const EXIT_CODES: &str = "Exit codes: 0 permitted, verified, every line answered
 pub(crate) enum Command {
     /// Run the gateway: data on 127.0.0.1:4390, admin and metrics on 127.0.0.1:4391.
     Serve(ServeArgs),
+    /// Run one model and answer on a Unix socket; `carnet serve` starts this by itself.
+    Engine(EngineArgs),
     /// Tell what a model id is: producer, lineage, host, law, each with its source.
     Resolve(ResolveArgs),
     /// Ask whether a model would be permitted, and why.
@@ -56,6 +58,16 @@ pub(crate) struct Place {
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) place: Place,
+    /// Run this model beside what the configuration offers: a GGUF file, or a folder with safetensors.
+    /// Without a configuration it takes the place of the demonstration's model.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Address and port for applications, instead of what the configuration says.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Address and port of the admin listener, instead of what the configuration says.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin_listen: Option<String>,
     /// Print one JSON line with the bound addresses once requests are taken, and nothing else on stdout.
     #[arg(long)]
     pub(crate) ready_json: bool,
@@ -66,6 +78,35 @@ pub(crate) struct ServeArgs {
     /// Threads that carry requests. Default: one per core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    /// GGUF file, or folder with safetensors, tokenizer and configuration. Default: the model that comes
+    /// with Carnet, unpacked beside the socket.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Unix socket to answer on; one that is there already is replaced.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: PathBuf,
+    /// The name by which requests ask for the model. Default: the file's.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Threads that compute. Default: one fewer than cores.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=crate::engine::THREADS_MAX))]
+    pub(crate) threads: Option<u64>,
+    /// Megabytes of memory for the weights and one answer.
+    #[arg(long, value_name = "N", default_value_t = crate::engine::MEMORY_MB, value_parser = clap::value_parser!(u64).range(64..=1_048_576))]
+    pub(crate) memory_mb: u64,
+    /// Tokens of prompt and answer together; less if the model was made for less.
+    #[arg(long, value_name = "N", default_value_t = crate::engine::CONTEXT_TOKENS, value_parser = clap::value_parser!(u64).range(128..=1_048_576))]
+    pub(crate) context_tokens: u64,
+    /// Requests that may wait while another is answered; further ones get 429.
+    #[arg(long, value_name = "N", default_value_t = crate::engine::QUEUE, value_parser = clap::value_parser!(u64).range(1..=1_024))]
+    pub(crate) queue: u64,
+    /// Tell a program how it goes, one JSON line each on stdout, and end with its stdin.
+    #[arg(long, hide = true)]
+    pub(crate) child: bool,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,8 @@ use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
 use toml_span::{ErrorKind, Span};
 
+use crate::engine::{self, RawEngine};
+use crate::state::State;
 use crate::trouble::{Trouble, Troubles};
 use crate::world;
 
@@ -73,6 +75,8 @@ section! {
             audit: RawAudit,
             /// Services to which permitted requests go.
             upstream: Vec<RawUpstream>,
+            /// Models that Carnet runs itself.
+            engine: Vec<RawEngine>,
             /// Who calls.
             workload: Vec<RawWorkload>,
         }
@@ -94,10 +98,23 @@ pub(crate) struct Config {
     pub(crate) overlay: Vec<PathBuf>,
     /// Registry folder instead of the built-in one.
     pub(crate) registry: Option<PathBuf>,
+    /// Models that Carnet runs itself.
+    pub(crate) engines: Vec<engine::Settings>,
     /// Folder from which relative paths are taken.
     pub(crate) base: PathBuf,
-    /// SHA-256 of the text.
+    /// SHA-256 of the text and of what the command line adds to it.
     pub(crate) version: String,
+}
+
+/// What the command line says instead of the file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Given {
+    /// Address of the data listener.
+    pub(crate) listen: Option<String>,
+    /// Address of the admin listener.
+    pub(crate) admin_listen: Option<String>,
+    /// A model to run, a file or folder.
+    pub(crate) model: Option<PathBuf>,
 }
 
 /// The file as it is written, each value with its place, and the mistakes of its form.
@@ -113,15 +130,19 @@ pub(crate) struct Draft {
     pub(crate) overlay: Vec<Located<String>>,
     /// Registry folder.
     pub(crate) registry: Option<Located<String>>,
+    /// Models that Carnet runs itself; each has an upstream among the sections.
+    pub(crate) engines: Vec<engine::Draft>,
     admin: SocketAddr,
     admin_names: Vec<String>,
     file: PathBuf,
     text: String,
+    /// What the command line adds to the text.
+    added: String,
 }
 
 impl Draft {
     /// Read a file. Only a text that is no TOML is refused at once: nothing of it could be checked.
-    pub(crate) fn open(file: &Path) -> Result<Self, Troubles> {
+    pub(crate) fn open(file: &Path, given: &Given) -> Result<Self, Troubles> {
         let text = world::read_text(file).map_err(|mut troubles| {
             if !file.exists() {
                 for trouble in &mut troubles {
@@ -133,23 +154,41 @@ impl Draft {
         let base = file
             .parent()
             .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-        Self::read(file, text, base)
+        Self::read(file, text, base, given)
     }
 
     /// Read a text; `file` names it in messages.
-    pub(crate) fn read(file: &Path, text: String, base: PathBuf) -> Result<Self, Troubles> {
+    pub(crate) fn read(
+        file: &Path,
+        text: String,
+        base: PathBuf,
+        given: &Given,
+    ) -> Result<Self, Troubles> {
         let value = toml_span::parse(&text)
             .map_err(|error| vec![Trouble::config(file, &text, syntax(&error))])?;
         let mut found = Vec::new();
         let raw = RawFile::read("the file", value, &mut found).unwrap_or_default();
-        let (admin, admin_names) = admin(&raw.admin.into_value().unwrap_or_default(), &mut found);
+        let mut server = raw.server.into_value();
+        if let Some(listen) = &given.listen {
+            server.get_or_insert_default().listen = said(listen);
+        }
+        let mut raw_admin = raw.admin.into_value().unwrap_or_default();
+        if let Some(listen) = &given.admin_listen {
+            raw_admin.listen = said(listen);
+        }
+        let (admin, admin_names) = admin(&raw_admin, &mut found);
         let packs = packs(raw.policy.into_value(), &mut found);
         let registry = raw.registry.into_value().unwrap_or_default();
+        let mut upstreams = raw.upstream.into_value().unwrap_or_default();
+        let engines = raw.engine.into_value().unwrap_or_default();
+        let (engines, mut theirs) = engine::drafts(engines, &upstreams, &base, &mut found);
+        upstreams.append(&mut theirs);
         Ok(Self {
             base,
+            engines,
             sections: gateway::RawConfig {
-                server: raw.server.into_value(),
-                upstreams: raw.upstream.into_value().unwrap_or_default(),
+                server,
+                upstreams,
                 workloads: raw.workload.into_value().unwrap_or_default(),
                 audit: raw.audit.into_value(),
                 problems: found,
@@ -161,6 +200,7 @@ impl Draft {
             admin_names,
             file: file.to_path_buf(),
             text,
+            added: String::new(),
         })
     }
 
@@ -175,12 +215,33 @@ impl Draft {
             packs: self.packs.iter().map(|pack| pack.value.clone()).collect(),
             overlay: self.overlay.iter().map(path).collect(),
             registry: self.registry.as_ref().map(path),
+            engines: self
+                .engines
+                .iter()
+                .map(|engine| engine.settings.clone())
+                .collect(),
             base: self.base.clone(),
             version: format!(
                 "sha256:{}",
-                hex::encode(Sha256::digest(self.text.as_bytes()))
+                hex::encode(Sha256::digest(self.text.clone() + &self.added))
             ),
         })
+    }
+
+    /// Adds the engine that `--model` asks for. In the demonstration it takes the place of the other.
+    pub(crate) fn run_model(&mut self, model: &Path, demo: bool) -> Result<(), Troubles> {
+        let (engine, upstream) = engine::given(model)?;
+        if demo {
+            let named = |entry: &gateway::RawUpstream| entry.name.given().map(|n| n.value.clone());
+            let gone: Vec<_> = self.engines.drain(..).map(|e| e.settings.name).collect();
+            self.sections
+                .upstreams
+                .retain(|entry| named(entry).is_none_or(|name| !gone.iter().any(|g| **g == *name)));
+        }
+        self.added = format!("\n--model {}", model.display());
+        self.engines.push(engine);
+        self.sections.upstreams.push(upstream);
+        Ok(())
     }
 
     /// Mistakes as they follow in the file, each with its line.
@@ -188,14 +249,36 @@ impl Draft {
         problems.sort_by_key(|problem| problem.span.start);
         problems
             .into_iter()
-            .map(|problem| Trouble::config(&self.file, &self.text, problem))
+            .map(|problem| {
+                // Nothing of the file has no length: it is about what the command line says.
+                if problem.span == Span::default() {
+                    Trouble::new(problem.message, problem.help.unwrap_or_default())
+                } else {
+                    Trouble::config(&self.file, &self.text, problem)
+                }
+            })
             .collect()
+    }
+}
+
+impl Config {
+    /// Say where the sockets of the engines lie.
+    pub(crate) fn place_engines(&mut self, state: &State) {
+        for engine in &self.engines {
+            let socket = state.engine_socket(engine);
+            for upstream in &mut self.gateway.upstreams {
+                if upstream.name == engine.name {
+                    upstream.origin = format!("unix:{}", socket.display()).into();
+                    upstream.socket = Some(socket.clone());
+                }
+            }
+        }
     }
 }
 
 /// Read and check a file alone.
 pub(crate) fn load(file: &Path) -> Result<Config, Troubles> {
-    let draft = Draft::open(file)?;
+    let draft = Draft::open(file, &Given::default())?;
     draft.config().map_err(|problems| draft.troubles(problems))
 }
 
@@ -210,6 +293,14 @@ pub(crate) fn schema() -> String {
     schema.insert("title".to_owned(), "carnet.toml".into());
     schema.insert("$defs".to_owned(), generator.definitions().clone().into());
     serde_json::to_string_pretty(&schema).unwrap_or_default()
+}
+
+/// What the command line said, at the head of the file.
+fn said(value: &str) -> Field<String> {
+    Field::Given(Located {
+        value: value.to_owned(),
+        span: Span::default(),
+    })
 }
 
 fn admin(raw: &RawAdmin, found: &mut Vec<ConfigProblem>) -> (SocketAddr, Vec<String>) {
@@ -293,7 +384,12 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Config, Troubles> {
-        let draft = Draft::read(Path::new("carnet.toml"), text.to_owned(), PathBuf::new())?;
+        let draft = Draft::read(
+            Path::new("carnet.toml"),
+            text.to_owned(),
+            PathBuf::new(),
+            &Given::default(),
+        )?;
         draft.config().map_err(|problems| draft.troubles(problems))
     }
 
@@ -307,7 +403,10 @@ mod tests {
         let config = parse(&bare)
             .map_err(|problems| format!("{problems:#?}"))
             .unwrap();
-        assert_eq!(config.gateway.upstreams.len(), 4);
+        assert_eq!(
+            (config.gateway.upstreams.len(), config.engines.len()),
+            (5, 1)
+        );
     }
 
     #[test]

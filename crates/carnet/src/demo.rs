@@ -6,23 +6,27 @@ use std::path::{Path, PathBuf};
 use carnet_admin::Store;
 use jiff::Timestamp;
 
-use crate::config::Draft;
-use crate::out;
+use crate::config::{Draft, Given};
 use crate::state::{State, write_secret};
 use crate::trouble::{Trouble, Troubles};
+use crate::{embedded, out};
 
 /// The configuration of the demonstration.
 const CONFIG: &str = include_str!("../assets/demo.toml");
-/// What the operator would write to let the local model through.
-const OWN_CONFIG: &str = include_str!("../assets/demo-carnet.toml");
 /// What the first start says, with places in braces.
 const GREETING: &str = include_str!("../assets/demo.txt");
-const OWN_OVERLAY: &str = include_str!("../assets/demo-overlay.toml");
+/// Words for the model that comes with Carnet, and for another.
+const OWN: (&str, &str) = (
+    "a small reasoning model that comes with it, `carnet-sums`,",
+    "A sum that the model reasons through, as a stream:",
+);
+const OTHER: &str =
+    "A question to your model, as a stream; the rules may not know it yet, and say so:";
 
 /// The demonstration's configuration, to be checked like any other.
-pub(crate) fn draft() -> Result<Draft, Troubles> {
+pub(crate) fn draft(given: &Given) -> Result<Draft, Troubles> {
     let file = Path::new("(built-in demonstration)");
-    Draft::read(file, CONFIG.to_owned(), PathBuf::new())
+    Draft::read(file, CONFIG.to_owned(), PathBuf::new(), given)
 }
 
 /// Make the demo workload's key once; its file is readable for the owner only.
@@ -48,20 +52,32 @@ pub(crate) fn prepare_key(state: &State, store: &Store, now: Timestamp) -> Resul
     })
 }
 
-/// Say what was done, and what to try.
-pub(crate) fn announce(state: &State, data: SocketAddr, wanted: &Path) {
-    let key = state.demo_key();
+/// Say what was done, and what to try with `model`.
+pub(crate) fn announce(
+    state: &State,
+    given: Option<&Path>,
+    data: SocketAddr,
+    wanted: &Path,
+    model: &str,
+) {
+    let of_model = format!("`{model}`");
+    let (words, question) = match model {
+        embedded::MODEL => OWN,
+        _ => (of_model.as_str(), OTHER),
+    };
+    // As it was typed, so that it works from where it was typed.
+    let program = std::env::args().next();
+    let state_option =
+        given.map_or_else(String::new, |state| format!(" --state {}", state.display()));
     let text = GREETING
         .replace("{version}", env!("CARGO_PKG_VERSION"))
         .replace("{wanted}", &wanted.display().to_string())
-        .replace("{key}", &key.display().to_string())
+        .replace("{key}", &state.demo_key().display().to_string())
         .replace("{data}", &data.to_string())
-        .replace("{config}", indented(OWN_CONFIG).trim_end())
-        .replace("{overlay}", indented(OWN_OVERLAY).trim_end());
-    out::raw(&text);
-}
-
-fn indented(text: &str) -> String {
-    text.lines()
-        .fold(String::new(), |all, line| format!("{all}     {line}\n"))
+        .replace("{carnet}", program.as_deref().unwrap_or("carnet"))
+        .replace("{state}", &state_option)
+        .replace("{model}", words)
+        .replace("{question}", question)
+        .replace("{name}", model);
+    out::raw(&out::plain(&text));
 }

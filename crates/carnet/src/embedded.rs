@@ -5,9 +5,30 @@ use carnet_provenance::Registry;
 
 use crate::trouble::{Trouble, Troubles};
 
+macro_rules! model_file {
+    ($name:literal) => {
+        (
+            $name,
+            include_bytes!(concat!("../../../models/carnet-sums/", $name)),
+        )
+    };
+}
+
 static REGISTRY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/registry.blob"));
 
 include!(concat!(env!("OUT_DIR"), "/packs.rs"));
+
+/// The name of the model that comes with Carnet, in the registry and for callers.
+pub(crate) const MODEL: &str = "carnet-sums";
+
+/// The files of that model.
+pub(crate) static MODEL_FILES: [(&str, &[u8]); 5] = [
+    model_file!("config.json"),
+    model_file!("generation_config.json"),
+    model_file!("model.safetensors"),
+    model_file!("tokenizer.json"),
+    model_file!("tokenizer_config.json"),
+];
 
 /// The built-in registry.
 pub(crate) fn registry() -> Result<Registry, Troubles> {

@@ -76,6 +76,9 @@ fn read(draft: Draft, now: Timestamp, mut found: Found) -> Result<Loaded, Troubl
         found.here.extend(unknown);
     }
     let files = files(&draft, &mut found);
+    found
+        .here
+        .extend(draft.engines.iter().filter_map(|engine| engine.missing()));
     match (config, policies, view) {
         (Some(config), Some(policies), Some(view)) if found.is_empty() => Ok(Loaded {
             config,

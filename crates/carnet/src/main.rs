@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod demo;
 mod embedded;
+mod engine;
 mod exit;
 mod loaded;
 mod out;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     init_tracing();
     match &cli.command {
+        Command::Engine(args) => commands::engine::run(args),
         Command::Serve(args) => commands::serve::run(args),
         Command::Resolve(args) => commands::resolve::run(args),
         Command::Check(args) => commands::check::run(args),

@@ -17,7 +17,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::serve;
-use crate::config::{Config, Draft};
+use crate::config::{Config, Draft, Given};
+use crate::engine::Engines;
+use crate::state::State;
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, demo, loaded, out};
 
@@ -32,23 +34,45 @@ const SETTLE: Duration = Duration::from_millis(100);
 pub(crate) struct Reloader {
     gateway: Arc<Gateway>,
     admin: Arc<Admin>,
-    sources: Arc<Sources>,
+    taken: Arc<Taken>,
     reloads: Reloads,
     hangup: Signal,
 }
 
-/// Where a generation is read from.
+/// Where a configuration is read from.
 pub(crate) struct Sources {
-    /// The configuration; without one it is the built-in demonstration.
-    file: Option<PathBuf>,
-    store: Arc<Store>,
+    /// Without a file it is the built-in demonstration.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) given: Given,
+    pub(crate) state: State,
+}
+
+impl Sources {
+    /// The configuration as it is written now.
+    pub(crate) fn draft(&self) -> Result<Draft, Troubles> {
+        let mut draft = match &self.file {
+            Some(file) => Draft::open(file, &self.given)?,
+            None => demo::draft(&self.given)?,
+        };
+        if let Some(model) = &self.given.model {
+            draft.run_model(model, self.file.is_none())?;
+        }
+        Ok(draft)
+    }
+}
+
+/// What a reload reads from and acts on.
+pub(crate) struct Taken {
+    pub(crate) sources: Sources,
+    pub(crate) store: Arc<Store>,
     /// What a running server cannot change, as it was at the start.
-    fixed: Fixed,
+    pub(crate) fixed: Fixed,
+    pub(crate) engines: Arc<Engines>,
 }
 
 /// Settings that only a start takes over.
 #[derive(PartialEq, Eq)]
-struct Fixed {
+pub(crate) struct Fixed {
     listen: SocketAddr,
     admin: SocketAddr,
     tls: Option<TlsFiles>,
@@ -56,7 +80,7 @@ struct Fixed {
 }
 
 impl Fixed {
-    fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
         let server = &config.gateway.server;
         Self {
             listen: server.listen,
@@ -67,27 +91,16 @@ impl Fixed {
     }
 }
 
-impl Sources {
-    pub(crate) fn new(file: Option<PathBuf>, store: Arc<Store>, config: &Config) -> Self {
-        Self {
-            file,
-            store,
-            fixed: Fixed::of(config),
-        }
-    }
-
+impl Taken {
     /// Read and check everything; with the folders to watch from now on.
     fn build(&self, current: &Generation) -> Result<(Generation, Config), Troubles> {
-        let draft = match &self.file {
-            Some(file) => Draft::open(file)?,
-            None => demo::draft()?,
-        };
-        let loaded = loaded::load(draft, clock::now())?;
+        let mut loaded = loaded::load(self.sources.draft()?, clock::now())?;
         if Fixed::of(&loaded.config) != self.fixed {
             out::note(
                 "warning: listeners, TLS files and durability are taken over at the next start only",
             );
         }
+        loaded.config.place_engines(&self.sources.state);
         loaded.build(serve::keys(&self.store)?, Some(current))
     }
 }
@@ -96,7 +109,7 @@ impl Reloader {
     pub(crate) fn new(
         gateway: Arc<Gateway>,
         admin: Arc<Admin>,
-        sources: Sources,
+        taken: Taken,
         reloads: Reloads,
     ) -> Result<Self, Troubles> {
         let hangup = signal(SignalKind::hangup()).map_err(|error| {
@@ -108,7 +121,7 @@ impl Reloader {
         Ok(Self {
             gateway,
             admin,
-            sources: Arc::new(sources),
+            taken: Arc::new(taken),
             reloads,
             hangup,
         })
@@ -140,10 +153,9 @@ impl Reloader {
             let (answer, config) = self.reload(actor).await;
             if let Some(config) = config {
                 self.admin.access().set_names(config.admin_names.clone());
-                watcher = self.watch(
-                    &serve::watched(&config, self.sources.file.as_deref()),
-                    &changed,
-                );
+                self.taken.engines.set(&config.engines).await;
+                let file = self.taken.sources.file.as_deref();
+                watcher = self.watch(&serve::watched(&config, file), &changed);
             }
             if let Some(request) = asked {
                 request.answer(answer);
@@ -172,7 +184,7 @@ impl Reloader {
     }
 
     fn watch(&self, folders: &[PathBuf], changed: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
-        self.sources.file.as_ref()?;
+        self.taken.sources.file.as_ref()?;
         let changed = changed.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {
@@ -202,9 +214,9 @@ impl Reloader {
 
     /// Try to take the files over, and say how it went.
     async fn reload(&self, actor: Actor) -> (ReloadAnswer, Option<Config>) {
-        let (sources, current) = (self.sources.clone(), self.gateway.clone());
+        let (taken, current) = (self.taken.clone(), self.gateway.clone());
         let build = move || {
-            sources.build(&current.generation()).map_err(|troubles| {
+            taken.build(&current.generation()).map_err(|troubles| {
                 out::troubles(&troubles);
                 troubles.into_iter().map(problem).collect()
             })

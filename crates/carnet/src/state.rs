@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::engine::Settings;
 use crate::trouble::{Trouble, Troubles};
 
 /// Only the owner reads and enters.
@@ -101,6 +102,12 @@ impl State {
     /// The socket by which `carnet key` speaks to a running server.
     pub(crate) fn socket(&self) -> PathBuf {
         self.0.join("admin.sock")
+    }
+
+    /// The socket on which an engine answers.
+    pub(crate) fn engine_socket(&self, engine: &Settings) -> PathBuf {
+        let (name, digest) = (&engine.name, engine.digest());
+        self.0.join(format!("engine-{name}-{digest}.sock"))
     }
 
     /// The demo workload's key.

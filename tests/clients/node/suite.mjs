@@ -152,4 +152,24 @@ test("a stream that the upstream cuts off ends in an error, not in a shorter ans
   assert.equal(count, 2);
 });
 
+test("the model that comes along gives its reasoning apart from its answer", async () => {
+  const answer = await ask("What is 47 + 85?", { model: "carnet-sums" });
+  assert.equal(answer.choices[0].message.content, "47 + 85 = 132.");
+  assert.match(answer.choices[0].message.reasoning_content, /7 \+ 5 = 12/);
+  let content = "";
+  let reasoning = "";
+  for await (const chunk of await ask("What is 47 + 85?", { model: "carnet-sums", stream: true })) {
+    content += chunk.choices[0]?.delta?.content ?? "";
+    reasoning += chunk.choices[0]?.delta?.reasoning_content ?? "";
+  }
+  assert.equal(content, "47 + 85 = 132.");
+  assert.equal(reasoning, answer.choices[0].message.reasoning_content);
+});
+
+test("what the engine does not do is a structured error", async () => {
+  const error = await refused(OpenAI.BadRequestError, "hello", { model: "carnet-sums", n: 9 });
+  assert.equal(error.code, "invalid_value");
+  assert.equal(error.param, "n");
+});
+
 await run();

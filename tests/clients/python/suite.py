@@ -256,5 +256,78 @@ def large():
     assert time.monotonic() - began < 10
 
 
+SUM = "What is 47 + 85?"
+
+
+@case
+def reasoning():
+    """the model that comes along gives its reasoning apart from its answer"""
+    answer = ask(SUM, model="carnet-sums")
+    message = answer.choices[0].message
+    equal(message.content, "47 + 85 = 132.")
+    assert "7 + 5 = 12" in message.reasoning_content, message
+    usage = answer.usage
+    assert 0 < usage.completion_tokens_details.reasoning_tokens < usage.completion_tokens, usage
+    equal(usage.total_tokens, usage.prompt_tokens + usage.completion_tokens)
+
+
+@case
+def reasoning_streamed():
+    """streamed, the reasoning comes first and apart, and the usage at the end if it was asked for"""
+    parts = {"reasoning_content": [], "content": []}
+    chunks = list(ask(SUM, model="carnet-sums", stream=True, stream_options={"include_usage": True}))
+    for index, chunk in enumerate(chunks):
+        for name, found in parts.items():
+            if chunk.choices and getattr(chunk.choices[0].delta, name, None):
+                found.append((index, getattr(chunk.choices[0].delta, name)))
+    equal("".join(text for _, text in parts["content"]), "47 + 85 = 132.")
+    assert len(parts["reasoning_content"]) > 20, "it came in too few pieces"
+    assert parts["reasoning_content"][-1][0] < parts["content"][0][0]
+    equal(chunks[-2].choices[0].finish_reason, "stop")
+    assert chunks[-1].usage.completion_tokens_details.reasoning_tokens > 20
+
+
+@case
+def reasoning_bounded():
+    """less effort is less reasoning, and stop, length and choices do what they say"""
+    none = ask(SUM, model="carnet-sums", reasoning_effort="none")
+    assert not getattr(none.choices[0].message, "reasoning_content", None), none
+    assert none.usage.completion_tokens_details.reasoning_tokens < 5, none.usage
+    short = ask(SUM, model="carnet-sums", max_completion_tokens=5)
+    equal((short.choices[0].finish_reason, short.usage.completion_tokens), ("length", 5))
+    equal(ask(SUM, model="carnet-sums", stop=" = ").choices[0].message.content, "47 + 85")
+    several = ask(SUM, model="carnet-sums", n=2, temperature=0.7, seed=1)
+    equal([choice.index for choice in several.choices], [0, 1])
+    again = ask(SUM, model="carnet-sums", n=2, temperature=0.7, seed=1)
+    equal([choice.message for choice in again.choices], [choice.message for choice in several.choices])
+
+
+@case
+def reasoning_beyond():
+    """to what it was not made for it says what it can do, and remembers no reasoning of its own"""
+    assert "demonstration model" in ask("Write a poem on the sea.", model="carnet-sums").choices[0].message.content
+    turns = [
+        {"role": "system", "content": "You are a calculator."},
+        {"role": "user", "content": "What is 3 + 4?"},
+        {"role": "assistant", "content": "3 + 4 = 7."},
+        {"role": "user", "content": [{"type": "text", "text": "And what is 12 + 30?"}]},
+    ]
+    answer = client().chat.completions.create(model="carnet-sums", messages=turns)
+    assert answer.choices[0].message.content.endswith("= 42."), answer
+
+
+@case
+def reasoning_refused():
+    """what the engine does not do is a structured error of the kind that the client knows"""
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    for options, code in (({"tools": [tool]}, "unsupported_parameter"), ({"n": 9}, "invalid_value"),
+                          ({"temperature": -1}, "generation_setting_invalid")):
+        error = refused(openai.BadRequestError, SUM, model="carnet-sums", **options)
+        equal(error.code, code)
+        assert len(error.message) > 20, error.message
+    error = refused(openai.BadRequestError, "word " * 3000, model="carnet-sums", stream=True)
+    equal(error.code, "context_length_exceeded")
+
+
 if __name__ == "__main__":
     run()

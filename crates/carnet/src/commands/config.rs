@@ -7,7 +7,7 @@ use std::path::Path;
 use carnet_limits::KeyRing;
 
 use crate::cli::ConfigCommand;
-use crate::config::{self, Draft, TEMPLATE};
+use crate::config::{self, Draft, Given, TEMPLATE};
 use crate::exit::Exit;
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, commands, loaded, out};
@@ -63,7 +63,7 @@ fn check(file: &Path) -> Exit {
 }
 
 fn check_all(file: &Path) -> Result<String, Troubles> {
-    let loaded = loaded::load_to_start(Draft::open(file)?, clock::now())?;
+    let loaded = loaded::load_to_start(Draft::open(file, &Given::default())?, clock::now())?;
     for warning in &loaded.warnings {
         out::note(warning);
     }

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod config;
+pub(crate) mod engine;
 pub(crate) mod key;
 pub(crate) mod policy;
 pub(crate) mod registry;

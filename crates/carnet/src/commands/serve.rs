@@ -13,9 +13,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ServeArgs;
-use crate::config::{Config, Draft};
+use crate::config::{Config, Given};
+use crate::engine::Engines;
 use crate::exit::Exit;
-use crate::reload::{Reloader, Sources};
+use crate::reload::{Fixed, Reloader, Sources, Taken};
 use crate::state::{State, write_secret};
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, commands, demo, loaded, out, world};
@@ -72,11 +73,17 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
         .clone()
         .or_else(|| default.exists().then_some(default));
     let demo = file.is_none();
-    let draft = match &file {
-        Some(file) => Draft::open(file)?,
-        None => demo::draft()?,
+    let sources = Sources {
+        file,
+        given: Given {
+            listen: args.listen.clone(),
+            admin_listen: args.admin_listen.clone(),
+            model: args.model.clone(),
+        },
+        state: state.clone(),
     };
-    let loaded = loaded::load_to_start(draft, now)?;
+    let mut loaded = loaded::load_to_start(sources.draft()?, now)?;
+    loaded.config.place_engines(&state);
     // Takes the state for this process alone, before anything in it is read.
     let socket = AdminSocket::bind(&state.socket())
         .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])?;
@@ -86,11 +93,15 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     }
     let (generation, config) = loaded.build(keys(&store)?, None)?;
     note_strange_keys(&generation);
+    // They load while the rest is opened.
+    let engines = Arc::new(Engines::new(&state));
+    engines.set(&config.engines).await;
     let (log, recovered) = open_log(&state, &config, args.repair_log)?;
     let (data, admin_socket) = listeners(&config)?;
+    engines.settled().await?;
     let gateway = Arc::new(Gateway::new(generation, log.clone(), clock::now, seed()?));
     gateway.record_start(recovered.interrupted);
-    let folders = watched(&config, file.as_deref());
+    let folders = watched(&config, sources.file.as_deref());
     let access = Access::open(
         &state.admin_token(),
         &state.metrics_token(),
@@ -102,7 +113,12 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     let reloader = Reloader::new(
         gateway.clone(),
         admin.clone(),
-        Sources::new(file, store, &config),
+        Taken {
+            sources,
+            store,
+            fixed: Fixed::of(&config),
+            engines: engines.clone(),
+        },
         asked,
     )?;
     let bound = addresses(&data, &admin_socket)?;
@@ -132,6 +148,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     if cut > 0 {
         out::note(format_args!("{cut} requests had to be cut"));
     }
+    engines.stop().await;
     ended.cancel();
     while tasks.join_next().await.is_some() {}
     gateway.record_strangers();
@@ -243,7 +260,7 @@ fn listeners(config: &Config) -> Result<(Listener, tokio::net::TcpListener), Tro
         None => None,
     };
     let tls = pem.as_ref().map(|(cert, key)| (&cert[..], &key[..]));
-    let help = "end the program that has it, or set another `listen` in carnet.toml";
+    let help = "end the program that has it, or choose another address: `listen` in carnet.toml, --listen or --admin-listen";
     let data = Listener::bind(server.listen, tls).map_err(|error| {
         let help = match (&error, &server.tls) {
             (ListenFailed::Bind { .. }, _) | (_, None) => help.to_owned(),
@@ -309,7 +326,9 @@ fn announce(
     }
     let scheme = if tls { "https" } else { "http" };
     if demo {
-        demo::announce(state, data, Path::new(DEFAULT_CONFIG));
+        let model = config.engines.first().map_or("", |engine| &engine.model);
+        let given = args.place.state.as_deref();
+        demo::announce(state, given, data, Path::new(DEFAULT_CONFIG), model);
         return;
     }
     out::answer(format_args!(

@@ -6,6 +6,8 @@
 mod audit;
 mod check;
 mod config;
+mod demo;
+mod engine;
 mod facts;
 mod help;
 mod key;

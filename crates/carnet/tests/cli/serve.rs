@@ -50,7 +50,7 @@ fn a_port_that_is_taken_is_named() {
     let taken = holder.local_addr().unwrap().to_string();
     let texts = [
         &format!("cannot listen on {taken}"),
-        "help: end the program that has it, or set another `listen`",
+        "help: end the program that has it, or choose another address: `listen` in carnet.toml",
     ];
     for (data, admin) in [(taken.as_str(), ANY), (ANY, taken.as_str())] {
         let sandbox = Sandbox::new();

@@ -6,6 +6,7 @@
 
 mod bodies;
 mod decisions;
+mod engine;
 mod exactness;
 mod failures;
 mod hangups;
