@@ -64,6 +64,8 @@ impl Check<'_> {
                 header: reading.header,
             });
         }
+        // What a server has signed meanwhile is still beyond the head that this report is about.
+        self.report.pending = next_leaf.map_or(0, |next: u64| next.saturating_sub(size));
         let size = self.newer_head(size).map_or(size, |newer| newer.size);
         if let Some(Later {
             name,
@@ -76,7 +78,6 @@ impl Check<'_> {
             let message = format!("begins at entry {first}, but the tree ends before entry {size}");
             self.report.problem(name, message);
         }
-        self.report.pending = next_leaf.map_or(0, |next: u64| next.saturating_sub(size));
     }
 
     /// Hold a segment against the one after it.
