@@ -10,6 +10,9 @@ use crate::codes::Code;
 use crate::refusal::Refusal;
 use crate::store::{Store, Stored, truncated};
 
+/// Tokens of a step from which packed weights are unpacked for it.
+const UNPACK_FROM: usize = 8;
+
 /// How the numbers of a tensor are stored in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -145,6 +148,11 @@ impl Weight {
     pub(crate) fn times(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         match self {
             Weight::Plain(tensor) => x.matmul(&tensor.t()?),
+            // The library's product of packed weights takes as long for each token of many as for
+            // one; unpacking once and multiplying as F32 is faster then, and no less exact.
+            Weight::Packed(tensor) if x.dim(0)? >= UNPACK_FROM => {
+                x.matmul(&tensor.dequantize(&Device::Cpu)?.t()?)
+            }
             Weight::Packed(tensor) => QMatMul::QTensor(Arc::clone(tensor)).forward(x),
         }
     }

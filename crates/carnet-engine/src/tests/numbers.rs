@@ -140,7 +140,8 @@ fn a_greedy_answer_is_that_of_the_reference() {
 
 #[test]
 fn a_sequence_in_parts_gives_the_numbers_of_the_whole() {
-    for (model, bound) in [("plain", 1e-4), ("tied", 1e-4), ("q8_0.gguf", 0.2)] {
+    // Packed weights meet numbers rounded to 8 bits in parts of few tokens, and exact ones in others.
+    for (model, few) in [("plain", 1e-4), ("tied", 1e-4), ("q8_0.gguf", 1.5)] {
         let engine = load(model);
         let text = "The goods cross a border with a carnet. ".repeat(20);
         let ids = engine.encode(&text).unwrap();
@@ -152,7 +153,9 @@ fn a_sequence_in_parts_gives_the_numbers_of_the_whole() {
             vec![127, 1, 1, 30],
             vec![128, 3],
             vec![ids.len() - 1],
+            vec![100, 60],
         ] {
+            let bound = if parts == [100, 60] { 1e-4 } else { few };
             let mut cache = Cache::default();
             let mut made = Vec::new();
             let mut rest = ids.as_slice();
