@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, MODEL, PATIENCE, Setup, Upstream, chat_body, entry, until, within};
+use crate::harness::{
+    Gateway, MODEL, OVERLAY, PATIENCE, Setup, Upstream, chat_body, entry, until, within,
+};
 
 const SUMS: &str = "carnet-sums";
 
@@ -18,19 +20,6 @@ country = "DE"
 parent_country = "DE"
 regions = [{ id = "here", country = "DE" }]
 complete = true
-reason = "my own machine"
-author = "me"
-until = "2099-12-31"
-
-[[host]]
-id = "rack"
-kind = "local"
-operator = "me"
-country = "DE"
-parent_country = "DE"
-regions = [{ id = "here", country = "DE" }]
-complete = true
-egress = "none"
 reason = "my own machine"
 author = "me"
 until = "2099-12-31"
@@ -183,15 +172,15 @@ async fn an_engine_has_nothing_of_the_gateway_and_ends_with_it() {
     assert!(data.contains(&bytes), "{data}");
     let status = String::from_utf8(read("status")).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
-    // The fields behind the name in parentheses; the priority is the 19th of all.
-    let stat = String::from_utf8(read("stat")).unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    assert_eq!(fields[16], "10", "{stat}");
+    // Of the fields behind the name in parentheses the 17th is how much a process yields, 19 at most.
+    let yields = |process: u32| -> i32 {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        let mut fields = stat.rsplit(')').next().unwrap().split_whitespace();
+        fields.nth(16).unwrap().parse().unwrap()
+    };
+    let gateways = yields(gateway.child.id().unwrap());
+    let engines = yields(engine.as_raw_pid().try_into().unwrap());
+    assert_eq!(engines, (gateways + 10).min(19));
 
     gateway.signal(Signal::KILL);
     until("the engine's end", async || {
@@ -212,7 +201,7 @@ async fn an_engine_that_is_killed_costs_its_caller_an_error_and_nobody_else_anyt
         tiny("tiny", &fixtures().join("tied"), "").replace(MODEL, "qwen2.5:0.5b")
     );
     let setup = Setup::with(&long);
-    setup.write("overlay.toml", OWN_MACHINE);
+    setup.write("overlay.toml", &format!("{OVERLAY}{OWN_MACHINE}"));
     let gateway = setup.start().await;
     let body = json!({
         "model": "qwen2.5:0.5b",
@@ -290,7 +279,9 @@ async fn a_model_that_is_taken_over_later_or_refused_leaves_the_gateway_running(
 
     // The same entry with a good file, and the operator's word on the machine.
     std::fs::copy(fixtures().join("q8_0.gguf"), &hostile).unwrap();
-    gateway.setup.write("overlay.toml", OWN_MACHINE);
+    gateway
+        .setup
+        .write("overlay.toml", &format!("{OVERLAY}{OWN_MACHINE}"));
     gateway.signal(Signal::HUP);
     until("an answer", async || {
         let body = chat_body(MODEL, false).replace("\"stream\"", "\"max_tokens\":5,\"stream\"");

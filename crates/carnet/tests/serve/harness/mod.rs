@@ -16,7 +16,7 @@ use tokio::time::{Instant, interval, timeout};
 pub(crate) use caller::{Answer, json_body};
 pub(crate) use gateway::Gateway;
 pub(crate) use raw::Raw;
-pub(crate) use setup::{Setup, entry};
+pub(crate) use setup::{OVERLAY, Setup, entry};
 pub(crate) use upstream::{Arrival, Upstream};
 
 /// Far longer than anything here takes on a busy machine; only a defect reaches it.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::Gateway;
 
 /// One's own machine, told completely: what the pack `default` permits.
-const OVERLAY: &str = r#"
+pub(crate) const OVERLAY: &str = r#"
 [[host]]
 id = "rack"
 kind = "local"
