@@ -62,6 +62,9 @@ pub(crate) struct ServeArgs {
     /// Without a configuration it takes the place of the demonstration's model.
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) model: Option<PathBuf>,
+    /// File with your own facts, beside those that the configuration names; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) overlay: Vec<PathBuf>,
     /// Address and port for applications, instead of what the configuration says.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,

@@ -115,6 +115,8 @@ pub(crate) struct Given {
     pub(crate) admin_listen: Option<String>,
     /// A model to run, a file or folder.
     pub(crate) model: Option<PathBuf>,
+    /// Overlay files beside those of the configuration.
+    pub(crate) overlay: Vec<PathBuf>,
 }
 
 /// The file as it is written, each value with its place, and the mistakes of its form.
@@ -183,6 +185,16 @@ impl Draft {
         let engines = raw.engine.into_value().unwrap_or_default();
         let (engines, mut theirs) = engine::drafts(engines, &upstreams, &base, &mut found);
         upstreams.append(&mut theirs);
+        let mut overlay = registry.overlay.into_value().unwrap_or_default();
+        let mut added = String::new();
+        for file in &given.overlay {
+            // Paths of the command line are not taken from the configuration's folder.
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            let value = file.display().to_string();
+            added.push_str(&format!("\n--overlay {value}"));
+            let span = Span::default();
+            overlay.push(Located { value, span });
+        }
         Ok(Self {
             base,
             engines,
@@ -194,13 +206,13 @@ impl Draft {
                 problems: found,
             },
             packs,
-            overlay: registry.overlay.into_value().unwrap_or_default(),
+            overlay,
             registry: registry.folder.given().cloned(),
             admin,
             admin_names,
             file: file.to_path_buf(),
             text,
-            added: String::new(),
+            added,
         })
     }
 
@@ -238,7 +250,8 @@ impl Draft {
                 .upstreams
                 .retain(|entry| named(entry).is_none_or(|name| !gone.iter().any(|g| **g == *name)));
         }
-        self.added = format!("\n--model {}", model.display());
+        self.added
+            .push_str(&format!("\n--model {}", model.display()));
         self.engines.push(engine);
         self.sections.upstreams.push(upstream);
         Ok(())

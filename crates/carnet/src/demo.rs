@@ -20,8 +20,7 @@ const OWN: (&str, &str) = (
     "a small reasoning model that comes with it, `carnet-sums`,",
     "A sum that the model reasons through, as a stream:",
 );
-const OTHER: &str =
-    "A question to your model, as a stream; the rules may not know it yet, and say so:";
+const OTHER: &str = "A question to your model. If the rules do not know it, fill in the refusal's lines and add --overlay FILE:";
 
 /// The demonstration's configuration, to be checked like any other.
 pub(crate) fn draft(given: &Given) -> Result<Draft, Troubles> {

@@ -79,6 +79,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
             listen: args.listen.clone(),
             admin_listen: args.admin_listen.clone(),
             model: args.model.clone(),
+            overlay: args.overlay.clone(),
         },
         state: state.clone(),
     };

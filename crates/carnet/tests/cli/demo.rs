@@ -147,5 +147,15 @@ fn another_model_takes_the_place_of_the_demonstrations() {
     let error: Value = serde_json::from_str(&shell(&sandbox, &commands[0])).unwrap();
     assert_eq!(error["error"]["code"], "policy_denied", "{error:#}");
     let help = error["error"]["help"].as_str().unwrap();
-    assert!(help.contains("carnet-engine"), "{help}");
+    // Filled in, these lines let it through.
+    let filled = help
+        .replace("model = \"…\"", "model = \"qwen-2.5\"")
+        .replace("country = \"…\"", "country = \"DE\"")
+        .replace("YYYY-MM-DD", "2099-12-31")
+        .replace('…', "mine");
+    drop(demo);
+    sandbox.write("own.toml", filled);
+    let demo = Demo::start(&sandbox, &["--model", &model, "--overlay", "own.toml"]);
+    let streamed = shell(&sandbox, &demo.commands()[0]);
+    assert!(streamed.ends_with("data: [DONE]\n\n"), "{streamed}");
 }
