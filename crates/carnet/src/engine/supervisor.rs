@@ -309,10 +309,16 @@ async fn drain(
     if stdin.write_all(STOP).await.is_err() {
         return;
     }
+    let now = async {
+        // Once nobody can ask for it any more, it is never asked for.
+        if ending.wait_for(|end| *end == End::Now).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
         _ = child.wait() => {}
         _ = sleep(DRAIN_TIME_MAX) => {}
-        _ = ending.changed() => {}
+        () = now => {}
     }
 }
 

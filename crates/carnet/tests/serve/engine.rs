@@ -246,6 +246,52 @@ async fn an_engine_that_is_killed_costs_its_caller_an_error_and_nobody_else_anyt
 }
 
 #[tokio::test]
+async fn an_engine_that_is_replaced_ends_the_answers_that_it_has() {
+    let entry = tiny("tiny", &fixtures().join("tied"), "queue = 2");
+    let setup = Setup::with(&entry);
+    setup.write("overlay.toml", &format!("{OVERLAY}{OWN_MACHINE}"));
+    let gateway = setup.start().await;
+    let ask = async |choices: u32, tokens: u32| {
+        let body = json!({
+            "model": MODEL,
+            "messages": [{"role": "user", "content": "Go on for ever"}],
+            "stream": true, "n": choices, "max_tokens": tokens, "temperature": 1,
+        });
+        gateway.chat(body.to_string()).await
+    };
+    let ends = |text: String| assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    let engines = async || {
+        let state = std::fs::read_dir(gateway.setup.path("state")).unwrap();
+        let names = state.flatten().map(|entry| entry.file_name());
+        names
+            .filter(|name| name.to_string_lossy().starts_with("engine-"))
+            .count()
+    };
+    // One at work and two that wait: many times the work of a reload.
+    let mut running = ask(8, 480).await;
+    running.piece().await.unwrap();
+    let replace = async {
+        let more = gateway.setup.config().replace("queue = 2", "queue = 3");
+        gateway.setup.write("carnet.toml", &more);
+        until("both engines", async || {
+            (engines().await == 2).then_some(())
+        })
+        .await;
+        // Only the new one has room at once.
+        ends(ask(1, 3).await.text().await);
+    };
+    let (second, third, ()) = tokio::join!(ask(8, 480), ask(8, 480), replace);
+    for answer in [running, second, third] {
+        ends(answer.text().await);
+    }
+    until("the old one's end", async || {
+        (engines().await == 1).then_some(())
+    })
+    .await;
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn a_model_that_is_taken_over_later_or_refused_leaves_the_gateway_running() {
     let gateway = Setup::with("[[engine]]\nname = \"sums\"\n").start().await;
     let sums = gateway.chat(question(&json!({}))).await;
