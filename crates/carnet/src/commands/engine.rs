@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -113,8 +115,8 @@ pub(crate) fn this_program() -> PathBuf {
 }
 
 fn serve(args: &EngineArgs, started: Instant) -> Result<(), Troubles> {
-    let told = args.child.then(end_with_stdin);
-    let listener = listen(&args.socket)?;
+    let (listener, socket) = listen(&args.socket)?;
+    let told = args.child.then(|| end_with_stdin(socket.clone()));
     let own = match &args.model {
         Some(_) => None,
         None => Some(Unpacked::new(&args.socket)?),
@@ -131,7 +133,7 @@ fn serve(args: &EngineArgs, started: Instant) -> Result<(), Troubles> {
         Ok(engine) => Arc::new(engine),
         Err(refusal) => {
             // Nobody is to wait at a socket on which no answer comes.
-            let _ = fs::remove_file(&args.socket);
+            socket.remove();
             return Err(vec![Trouble::new(refusal.to_string(), refusal.fix)]);
         }
     };
@@ -191,13 +193,40 @@ fn serve(args: &EngineArgs, started: Instant) -> Result<(), Troubles> {
             .await
             .map_err(trouble)
     })?;
-    // Gone with its listener: a socket that nobody answers on helps nobody.
-    let _ = fs::remove_file(&args.socket);
+    socket.remove();
     Ok(())
 }
 
+/// The socket that this process made. Another process may have taken its place since.
+#[derive(Clone)]
+struct Socket {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Socket {
+    fn of(path: &Path) -> io::Result<Self> {
+        let made = fs::symlink_metadata(path)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            device: made.dev(),
+            inode: made.ino(),
+        })
+    }
+
+    /// Takes it away, unless it is another process's by now.
+    fn remove(&self) {
+        let own = |there: fs::Metadata| (there.dev(), there.ino()) == (self.device, self.inode);
+        if fs::symlink_metadata(&self.path).is_ok_and(own) {
+            // One that stays is replaced by the next process that listens there.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// Takes the socket's place. Requests that come while the model loads wait there.
-fn listen(socket: &Path) -> Result<std::os::unix::net::UnixListener, Troubles> {
+fn listen(socket: &Path) -> Result<(std::os::unix::net::UnixListener, Socket), Troubles> {
     let trouble = |error: io::Error| {
         Trouble::io(
             "listen there",
@@ -219,7 +248,8 @@ fn listen(socket: &Path) -> Result<std::os::unix::net::UnixListener, Troubles> {
     let listener = std::os::unix::net::UnixListener::bind(socket).map_err(trouble)?;
     fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).map_err(trouble)?;
     listener.set_nonblocking(true).map_err(trouble)?;
-    Ok(listener)
+    let made = Socket::of(socket).map_err(trouble)?;
+    Ok((listener, made))
 }
 
 /// The model that comes with Carnet as files that nobody else has touched, for as long as it loads.
@@ -279,7 +309,7 @@ fn say(said: &Said) {
 
 /// Ends this process when the one that started it ends, however that happens: then its end of the
 /// pipe is closed. What is returned is ready when an end in good order is asked for.
-fn end_with_stdin() -> oneshot::Receiver<()> {
+fn end_with_stdin(socket: Socket) -> oneshot::Receiver<()> {
     let (tell, told) = oneshot::channel();
     std::thread::spawn(move || {
         let mut tell = Some(tell);
@@ -288,7 +318,10 @@ fn end_with_stdin() -> oneshot::Receiver<()> {
             match io::stdin().lock().read(&mut byte) {
                 Ok(1) => drop(tell.take().map(|tell| tell.send(()))),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                _ => std::process::exit(0),
+                _ => {
+                    socket.remove();
+                    std::process::exit(0)
+                }
             }
         }
     });

@@ -176,8 +176,6 @@ async fn supervise(
             Ok(child) => live(child, &settings.name, &health, &mut ending).await,
             Err(error) => Some(format!("cannot be started: {error}")),
         };
-        // Nobody answers there now, if the process has not taken it away itself.
-        let _ = std::fs::remove_file(&socket);
         let Some(end) = end else {
             return;
         };

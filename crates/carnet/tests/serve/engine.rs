@@ -279,15 +279,21 @@ async fn an_engine_that_is_replaced_ends_the_answers_that_it_has() {
         .await;
         // Only the new one has room at once.
         ends(ask(1, 3).await.text().await);
+        // Back to the first settings, whose process still works: another one takes its place.
+        let before = gateway.setup.config();
+        gateway.setup.write("carnet.toml", &before);
+        until("the first settings", async || {
+            (engines().await == 1).then_some(())
+        })
+        .await;
     };
     let (second, third, ()) = tokio::join!(ask(8, 480), ask(8, 480), replace);
     for answer in [running, second, third] {
         ends(answer.text().await);
     }
-    until("the old one's end", async || {
-        (engines().await == 1).then_some(())
-    })
-    .await;
+    // The first process has ended by now, and has left the socket to the one that took its place.
+    ends(ask(1, 3).await.text().await);
+    assert_eq!(engines().await, 1);
     gateway.finish().await;
 }
 
