@@ -101,7 +101,10 @@ impl Taken {
             );
         }
         loaded.config.place_engines(&self.sources.state);
-        loaded.build(serve::keys(&self.store)?, Some(current))
+        let (generation, config) = loaded.build(serve::keys(&self.store)?, Some(current))?;
+        // Before a request is led there. Built where it may block.
+        tokio::runtime::Handle::current().block_on(self.engines.start(&config.engines));
+        Ok((generation, config))
     }
 }
 
@@ -153,7 +156,7 @@ impl Reloader {
             let (answer, config) = self.reload(actor).await;
             if let Some(config) = config {
                 self.admin.access().set_names(config.admin_names.clone());
-                self.taken.engines.set(&config.engines).await;
+                self.taken.engines.keep(&config.engines).await;
                 let file = self.taken.sources.file.as_deref();
                 watcher = self.watch(&serve::watched(&config, file), &changed);
             }

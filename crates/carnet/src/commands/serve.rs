@@ -96,7 +96,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     note_strange_keys(&generation);
     // They load while the rest is opened.
     let engines = Arc::new(Engines::new(&state));
-    engines.set(&config.engines).await;
+    engines.start(&config.engines).await;
     let (log, recovered) = open_log(&state, &config, args.repair_log)?;
     let (data, admin_socket) = listeners(&config)?;
     engines.settled().await?;

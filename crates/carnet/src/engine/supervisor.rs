@@ -36,6 +36,9 @@ const END_TIME_MAX: Duration = Duration::from_secs(2);
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a start waits for engines to load. Larger models load on while others are served.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a reload waits for a new engine to listen, and how often it looks.
+const LISTEN_TIME_MAX: Duration = Duration::from_secs(2);
+const LISTEN_LOOK: Duration = Duration::from_millis(5);
 /// Longest line that is read from a process: it may be one that a hostile model has taken over.
 const LINE_BYTES_MAX: u64 = 4 << 10;
 /// Lines of one life that are shown.
@@ -82,20 +85,26 @@ impl Engines {
         }
     }
 
-    /// Lets exactly these run. One that runs with the same settings goes on; one that was refused is
-    /// tried again; one that is not wanted any more ends the answers that it has begun.
-    pub(crate) async fn set(&self, wanted: &[Settings]) {
+    /// Starts those of these that do not run yet, and waits until they listen. One that was refused is
+    /// tried again.
+    pub(crate) async fn start(&self, wanted: &[Settings]) {
         let mut running = self.running.lock().await;
-        let mut old = std::mem::take(&mut *running);
+        running.retain(|engine| !engine.refused());
         for settings in wanted {
-            let same = old
-                .iter()
-                .position(|engine| engine.settings == *settings)
-                .map(|index| old.swap_remove(index))
-                .filter(|engine| !engine.refused());
-            running.push(same.unwrap_or_else(|| Running::start(settings.clone(), &self.state)));
+            if running.iter().any(|engine| engine.settings == *settings) {
+                continue;
+            }
+            let engine = Running::start(settings.clone(), &self.state);
+            engine.listening(&self.state.engine_socket(settings)).await;
+            running.push(engine);
         }
-        for gone in old {
+    }
+
+    /// Lets only these go on; others end the answers that they have.
+    pub(crate) async fn keep(&self, wanted: &[Settings]) {
+        let mut running = self.running.lock().await;
+        let gone = running.extract_if(.., |engine| !wanted.contains(&engine.settings));
+        for gone in gone {
             gone.end.send_replace(End::Drained);
         }
     }
@@ -152,6 +161,17 @@ impl Running {
             end,
             health,
             task,
+        }
+    }
+
+    /// Waits, though not for long, until requests that come are not turned away. It loads afterwards.
+    async fn listening(&self, socket: &Path) {
+        let deadline = Instant::now() + LISTEN_TIME_MAX;
+        while matches!(*self.health.borrow(), Health::Loading)
+            && !socket.exists()
+            && Instant::now() < deadline
+        {
+            sleep(LISTEN_LOOK).await;
         }
     }
 
