@@ -81,6 +81,11 @@ pub(crate) fn without_storage(name: &str) -> &str {
     name
 }
 
+/// Every word that says how weights are stored.
+pub(crate) fn storage_words() -> impl Iterator<Item = &'static str> {
+    STORED.iter().copied()
+}
+
 fn storage_at_end(name: &str) -> Option<&str> {
     // The longest word first, so that `q4_k_m` goes as a whole.
     let marks = name
@@ -125,7 +130,7 @@ fn is_k_quant(word: &str) -> bool {
 }
 
 /// One mark between parts, a border between letters and digits, and `4p5` as `4.5`.
-fn spelled(name: &str) -> String {
+pub(crate) fn spelled(name: &str) -> String {
     let mut out = String::with_capacity(name.len().saturating_add(8));
     let chars: Vec<char> = name.chars().collect();
     let at = |index: usize| chars.get(index).copied();

@@ -3,11 +3,26 @@
 
 use crate::grammar::{Names, Reading};
 
+/// Words that price lists write in front of names.
+const PLACES: &[&str] = &[
+    "data-zone",
+    "eu",
+    "global",
+    "global-standard",
+    "standard",
+    "us",
+];
+
 pub(super) fn read(id: &str, reading: &mut Reading) {
-    reading.names = Names::Anybodys;
+    reading.names = Names::Deployments;
     reading.form(id);
-    if let Some((_, name)) = id.rsplit_once('/') {
-        reading.form(name);
+    let mut name = id;
+    while let Some((first, rest)) = name.split_once('/') {
+        if PLACES.contains(&first) {
+            reading.step(format!("`{first}/` says where or how it is sold"));
+        }
+        name = rest;
     }
+    reading.form(name);
     reading.step("a deployment's name is the customer's choice");
 }

@@ -60,6 +60,8 @@ pub(crate) struct Reading {
 pub(crate) enum Names {
     /// Anybody: a name identifies nothing.
     Anybodys,
+    /// The customer, over a catalogue of the service's: on the wire a name identifies nothing.
+    Deployments,
     /// Organisations under their own name: only theirs identify.
     #[default]
     Namespaced,
@@ -95,14 +97,35 @@ impl Reading {
     }
 }
 
-/// Take an id apart by the platform's grammar, or by what the id itself gives away. `is_service`
-/// tells whether a word names a platform or host of the registry.
-pub(crate) fn read(id: &str, platform: Option<&str>, is_service: &dyn Fn(&str) -> bool) -> Reading {
+/// What the registry knows of services, as far as grammars need it.
+pub(crate) trait Services {
+    /// Whether a word names a platform or host.
+    fn is_service(&self, word: &str) -> bool;
+
+    /// What a platform writes in front of names, and the name behind it.
+    fn without_prefix<'i>(&self, platform: &str, id: &'i str) -> Option<(&'i str, &'i str)>;
+}
+
+/// No services are known.
+pub(crate) struct NoServices;
+
+impl Services for NoServices {
+    fn is_service(&self, _: &str) -> bool {
+        false
+    }
+
+    fn without_prefix<'i>(&self, _: &str, _: &'i str) -> Option<(&'i str, &'i str)> {
+        None
+    }
+}
+
+/// Take an id apart by the platform's grammar, or by what the id itself gives away.
+pub(crate) fn read(id: &str, platform: Option<&str>, services: &dyn Services) -> Reading {
     let lower = id.to_ascii_lowercase();
     let mut reading = Reading::default();
     let platform = platform
         .map(platform_name)
-        .or_else(|| hint(&lower, is_service));
+        .or_else(|| hint(&lower, services));
     let mut rest = lower.as_str();
     if let Some(name) = platform.as_deref() {
         reading.form(rest);
@@ -112,6 +135,11 @@ pub(crate) fn read(id: &str, platform: Option<&str>, is_service: &dyn Fn(&str) -
                 rest.get(..rest.len().saturating_sub(shorter.len()))
                     .unwrap_or_default()
             ));
+            rest = shorter;
+        }
+        if let Some((prefix, shorter)) = services.without_prefix(name, rest) {
+            reading.form(rest);
+            reading.step(format!("`{prefix}` is what the platform writes in front"));
             rest = shorter;
         }
     }
@@ -163,7 +191,7 @@ pub(crate) fn platform_name(name: &str) -> String {
 }
 
 /// What the id itself gives away about its platform. A hint, not a proof.
-fn hint(id: &str, is_service: &dyn Fn(&str) -> bool) -> Option<String> {
+fn hint(id: &str, services: &dyn Services) -> Option<String> {
     let first = id.split('/').next().unwrap_or_default();
     let found = if file::looks_like(id) {
         "file".to_owned()
@@ -174,7 +202,7 @@ fn hint(id: &str, is_service: &dyn Fn(&str) -> bool) -> Option<String> {
     } else if huggingface::looks_like(id) {
         "huggingface".to_owned()
     } else if id.contains('/')
-        && (is_service(&platform_name(first)) || PLATFORMS.contains(&platform_name(first).as_str()))
+        && (services.is_service(&platform_name(first)) || PLATFORMS.contains(&platform_name(first).as_str()))
     {
         platform_name(first)
     } else if !id.contains('/') && id.contains(':') && !id.starts_with("ft:") {

@@ -25,14 +25,31 @@ pub(super) fn read(id: &str, names: Names, reading: &mut Reading) {
         None => id,
     };
     reading.form(id);
+    let id = &listed(id, reading);
     if let Some((rest, variant)) = id.rsplit_once(':')
-        && VARIANTS.contains(&variant)
+        && (VARIANTS.contains(&variant) || is_number(variant))
     {
         reading.step(format!("variant `:{variant}` chooses how it is served"));
         reading.form(rest);
     }
     reading.without_storage();
     namespace(reading);
+}
+
+/// `organisation/application/models/name`: an application's list of models.
+fn listed(id: &str, reading: &mut Reading) -> String {
+    let parts: Vec<&str> = id.split('/').collect();
+    if let [organisation, _, "models", name] = parts.as_slice() {
+        let short = format!("{organisation}/{name}");
+        reading.step("the application in between says nothing about the model");
+        reading.form(&short);
+        return short;
+    }
+    id.to_owned()
+}
+
+fn is_number(text: &str) -> bool {
+    text.len() > 2 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Note the organisation in front of the most stripped form.

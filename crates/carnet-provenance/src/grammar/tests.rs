@@ -2,8 +2,22 @@
 
 use super::*;
 
+/// One service, which writes `route/` in front of names.
+struct OneService;
+
+impl Services for OneService {
+    fn is_service(&self, word: &str) -> bool {
+        word == "novita"
+    }
+
+    fn without_prefix<'i>(&self, platform: &str, id: &'i str) -> Option<(&'i str, &'i str)> {
+        let rest = id.strip_prefix("route/").filter(|_| platform == "novita")?;
+        Some(("route/", rest))
+    }
+}
+
 fn read_on(platform: &str, id: &str) -> Reading {
-    read(id, Some(platform), &|_| false)
+    read(id, Some(platform), &NoServices)
 }
 
 fn last(platform: &str, id: &str) -> String {
@@ -113,8 +127,8 @@ fn names_of_customers_say_nothing() {
     ] {
         assert!(read_on(platform, id).opaque.is_some(), "{platform} {id}");
     }
+    assert_eq!(read_on("azure", "eu/gpt").names, Names::Deployments);
     for (platform, id) in [
-        ("azure", "gpt"),
         ("ollama", "model"),
         ("ollama", "user/model:8b"),
         ("file", "m.gguf"),
@@ -129,7 +143,6 @@ fn names_of_customers_say_nothing() {
 
 #[test]
 fn the_form_hints_at_the_platform() {
-    let service = |word: &str| word == "novita";
     for (id, expected) in [
         ("novita/maker/model", Some("novita")),
         ("maker/model", None),
@@ -141,7 +154,7 @@ fn the_form_hints_at_the_platform() {
         ("openrouter/auto", Some("openrouter")),
     ] {
         assert_eq!(
-            read(id, None, &service).platform.as_deref(),
+            read(id, None, &OneService).platform.as_deref(),
             expected,
             "{id}"
         );

@@ -4,7 +4,7 @@
 use jiff::civil::Date;
 
 use crate::claim::Horizon;
-use crate::grammar;
+use crate::grammar::{self, NoServices};
 use crate::ids::ModelId;
 use crate::key::key;
 use crate::overlay::{Deployment, HostPatch, ModelPatch, ProducerPatch};
@@ -33,7 +33,7 @@ pub(super) fn deployment(says: &Deployment, registry: &Registry) -> Vec<&'static
         .map(|name| Some(*name))
         .chain([None]);
     let known = platforms
-        .flat_map(|platform| grammar::read(&says.id, platform, &|_| false).forms)
+        .flat_map(|platform| grammar::read(&says.id, platform, &NoServices).forms)
         .any(|form| is_other(&form));
     if known {
         vec!["gives a name that the registry knows another meaning"]

@@ -225,6 +225,7 @@ fn completeness_still_needs_every_country() {
         !view
             .resolve(&Query {
                 platform: Some("azure"),
+                upstream: Some("our-cloud"),
                 ..asking("new-1")
             })
             .weights_complete

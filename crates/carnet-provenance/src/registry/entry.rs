@@ -101,6 +101,8 @@ pub struct Producer {
     pub id: ProducerId,
     /// Name for people.
     pub name: String,
+    /// Names under which it stands in front of its own models.
+    pub namespaces: Vec<String>,
     /// Country of the head office.
     pub country: Dated<Country>,
     /// Who owns it.
@@ -187,6 +189,8 @@ pub struct Model {
     pub teachers_complete: Dated<bool>,
     /// Its names on platforms.
     pub aliases: Vec<Alias>,
+    /// Families of names that all mean this model.
+    pub names: Vec<NameFamily>,
     /// Public disputes about it.
     pub disputes: Vec<Dispute>,
 }
@@ -246,6 +250,45 @@ pub struct Alias {
     pub valid: Validity,
     /// Who says so; none = whoever says who made the model.
     pub evidence: Option<Evidence>,
+}
+
+/// A family of names that all mean one model: a stem, then sizes and words in any order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameFamily {
+    /// How the names begin, without the organisation.
+    pub stem: String,
+    /// The sizes that the maker published; a name has at most one of them.
+    pub sizes: Vec<String>,
+    /// Further words that do not make it another model.
+    pub words: Vec<String>,
+}
+
+words! {
+    /// What a word in a name says, when it does not say which model it is.
+    WordKind {
+        /// How a closed model is asked to answer, such as with how much thought. Of open weights it
+        /// may be a model of its own.
+        Mode = "mode",
+        /// How the model is served.
+        Served = "served",
+        /// How the maker of the name in front tuned it for use.
+        Tuned = "tuned",
+    }
+}
+
+/// Words in names that do not change which model is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameWords {
+    /// The words.
+    pub words: Vec<String>,
+    /// What they say.
+    pub kind: WordKind,
+    /// Why they may be left aside.
+    pub why: String,
+    /// Where that can be seen.
+    pub source: String,
+    /// As of when.
+    pub date: Date,
 }
 
 /// A public dispute.
@@ -310,6 +353,8 @@ pub struct Host {
     pub parent_country: Dated<Country>,
     /// The platform whose grammar its model ids follow.
     pub platform: Option<String>,
+    /// What it writes in front of names, such as `route/`.
+    pub prefixes: Vec<String>,
     /// Host names of its addresses; `*` stands for one label.
     pub origins: Vec<String>,
     /// Whether the regions listed are all.

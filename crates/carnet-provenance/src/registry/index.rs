@@ -7,6 +7,7 @@ use crate::ids::{ModelId, ProducerId};
 use crate::key::key;
 use crate::registry::Entries;
 use crate::registry::entry::{Alias, Model};
+use crate::registry::families::{Families, Member};
 
 /// The platforms on which a name means something of its own: it says nothing on any other.
 const OWN_NAMES: &[&str] = &["azure", "bedrock", "file", "ollama"];
@@ -18,6 +19,7 @@ pub(crate) struct Index {
     keys: HashMap<String, Vec<ModelId>>,
     families: Vec<(String, ModelId)>,
     namespaces: HashMap<String, BTreeSet<ProducerId>>,
+    members: Families,
 }
 
 /// An alias that was found.
@@ -38,7 +40,16 @@ pub(crate) enum Owner {
 
 impl Index {
     pub(crate) fn of(entries: &Entries) -> Self {
-        let mut index = Self::default();
+        let mut index = Self {
+            members: Families::of(entries),
+            ..Self::default()
+        };
+        for producer in entries.producers.values() {
+            for namespace in &producer.namespaces {
+                let producers = index.namespaces.entry(namespace.clone()).or_default();
+                producers.insert(producer.id.clone());
+            }
+        }
         for model in entries.models.values() {
             index.add_model(model);
         }
@@ -121,6 +132,16 @@ impl Index {
     /// The models with this key.
     pub(crate) fn with_key(&self, key: &str) -> &[ModelId] {
         self.keys.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The models that a key means by its parts.
+    pub(crate) fn members(&self, key: &str) -> Vec<Member<'_>> {
+        self.members.members(key)
+    }
+
+    /// Whether any maker stands under this name in front of its models.
+    pub(crate) fn is_namespace(&self, namespace: &str) -> bool {
+        self.namespaces.contains_key(namespace)
     }
 
     /// Whether an organisation's name stands before models of this producer.

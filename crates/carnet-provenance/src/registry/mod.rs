@@ -3,6 +3,7 @@
 pub(crate) mod blob;
 mod check;
 pub(crate) mod entry;
+mod families;
 mod index;
 mod links;
 mod read_host;
@@ -19,7 +20,7 @@ use crate::ids::{HostId, ModelId, ProducerId, is_id};
 use crate::problem::{Problem, SourceFile, sorted};
 use crate::reader::Doc;
 use crate::registry::entry::{
-    CountryName, Dialect, FieldRule, Group, Host, HostKind, List, Model, MovingAlias, Producer,
+    CountryName, Dialect, FieldRule, Group, Host, HostKind, List, Model, MovingAlias, NameWords, Producer,
 };
 use crate::registry::links::Links;
 
@@ -38,6 +39,7 @@ pub(crate) struct Entries {
     pub(crate) dialects: BTreeMap<String, Dialect>,
     pub(crate) countries: Vec<CountryName>,
     pub(crate) groups: Vec<Group>,
+    pub(crate) words: Vec<NameWords>,
 }
 
 /// Reviewed facts, checked and indexed. Immutable.
@@ -288,8 +290,9 @@ fn read<'a>(entries: &mut Entries, doc: &'a Doc<'a>, path: &str, links: &mut Lin
         ("", "jurisdictions") => {
             (entries.countries, entries.groups) = read_other::jurisdictions(doc, links)
         }
+        ("", "words") => entries.words = read_other::words(doc),
         _ => {
-            let help = "files lie in producers/, models/, aliases/, hosts/, lists/ and fields/, beside jurisdictions.toml";
+            let help = "files lie in producers/, models/, aliases/, hosts/, lists/ and fields/, beside jurisdictions.toml and words.toml";
             doc.note(
                 doc.start()
                     .problem(format!("the registry has no place for `{path}`"))

@@ -23,6 +23,11 @@ pub(crate) fn host<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Option<
         platform: fields
             .text("platform")
             .map(|platform| grammar::platform_name(&platform)),
+        prefixes: fields
+            .texts("prefixes")
+            .into_iter()
+            .map(|prefix| prefix.to_ascii_lowercase())
+            .collect(),
         origins: origins(&mut fields),
         regions_known: fields.claims("regions_known", |claim| claim.flag("value")),
         regions: regions(&mut fields, links),

@@ -4,8 +4,8 @@ use crate::ids::{ModelId, ProducerId};
 use crate::problem::Place;
 use crate::reader::{Doc, Fields};
 use crate::registry::entry::{
-    Alias, AliasTarget, BaseModel, Dispute, LineageStatus, Model, MovingAlias, Publisher, Relation,
-    TaughtBy, Teacher, Weights,
+    Alias, AliasTarget, BaseModel, Dispute, LineageStatus, Model, MovingAlias, NameFamily,
+    Publisher, Relation, TaughtBy, Teacher, Weights,
 };
 use crate::registry::links::{Edge, Kind, Links, Name};
 use crate::{claim::Dated, grammar};
@@ -38,6 +38,7 @@ pub(crate) fn model<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Option
         teachers: teachers(&mut fields, links),
         teachers_complete: fields.claims("teachers_complete", |claim| claim.flag("value")),
         aliases: aliases(&mut fields, &format!("models/{id}"), links),
+        names: names(&mut fields),
         disputes: disputes(&mut fields),
     };
     fits(&model, &fields.place(), &fields);
@@ -200,6 +201,19 @@ fn aliases(fields: &mut Fields<'_>, owner: &str, links: &mut Links) -> Vec<Alias
             valid,
             evidence,
         });
+    }
+    found
+}
+
+fn names(fields: &mut Fields<'_>) -> Vec<NameFamily> {
+    let mut found = Vec::new();
+    for mut table in fields.tables("names") {
+        let stem = table.need_text("stem");
+        let (sizes, words) = (table.texts("sizes"), table.texts("words"));
+        table.finish();
+        if let Some(stem) = stem {
+            found.push(NameFamily { stem, sizes, words });
+        }
     }
     found
 }

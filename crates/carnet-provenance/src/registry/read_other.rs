@@ -3,8 +3,8 @@
 use crate::country::Country;
 use crate::reader::{Doc, Fields};
 use crate::registry::entry::{
-    CountryName, Dialect, FieldAction, FieldKind, FieldRule, Group, List, Listing, Owner, Producer,
-    Statement,
+    CountryName, Dialect, FieldAction, FieldKind, FieldRule, Group, List, Listing, NameWords,
+    Owner, Producer, Statement, WordKind,
 };
 use crate::registry::links::{Kind, Links};
 
@@ -15,6 +15,7 @@ pub(crate) fn producer<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Opt
     let producer = Producer {
         id: id.into(),
         name: name.unwrap_or_default(),
+        namespaces: lower(fields.texts("namespaces")),
         country: fields.claims("country", |claim| country_value(claim, links)),
         owners: owners(&mut fields, links),
         lists: listings(&mut fields, links),
@@ -22,6 +23,40 @@ pub(crate) fn producer<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Opt
     };
     fields.finish();
     Some(producer)
+}
+
+/// Read the words that may be left aside in names.
+pub(crate) fn words<'a>(doc: &'a Doc<'a>) -> Vec<NameWords> {
+    let Some(mut fields) = doc.fields() else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for mut table in fields.tables("word") {
+        let words = lower(table.texts("words"));
+        let kind = table.need_word("kind", WordKind::ALL);
+        let (why, source) = (table.need_text("why"), table.need_text("source"));
+        let date = table.need_date("date");
+        table.finish();
+        let (Some(kind), Some(why), Some(source), Some(date)) = (kind, why, source, date) else {
+            continue;
+        };
+        found.push(NameWords {
+            words,
+            kind,
+            why,
+            source,
+            date,
+        });
+    }
+    fields.finish();
+    found
+}
+
+fn lower(texts: Vec<String>) -> Vec<String> {
+    texts
+        .into_iter()
+        .map(|text| text.to_ascii_lowercase())
+        .collect()
 }
 
 /// The country in a claim's `value`; `unknown` makes no claim.

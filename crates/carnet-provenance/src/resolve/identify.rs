@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::claim::{Confidence, Evidence, Horizon, Validity};
-use crate::grammar::{Names, Reading};
+use crate::grammar::Reading;
 use crate::ids::ModelId;
-use crate::key::{key, without_date};
+use crate::key::key;
 use crate::overlay::Origin;
 use crate::registry::entry::MovingAlias;
 use crate::registry::{Hit, Owner};
@@ -40,11 +40,13 @@ pub(super) struct Found<'v> {
     pub(super) at_most: Confidence,
 }
 
-struct Search<'v, 'q> {
-    view: &'v View,
-    reading: &'q Reading,
-    horizon: &'q mut Horizon,
-    steps: Vec<String>,
+pub(super) struct Search<'v, 'q> {
+    pub(super) view: &'v View,
+    pub(super) reading: &'q Reading,
+    pub(super) horizon: &'q mut Horizon,
+    /// Whether the id is a name on the wire to an upstream, not one of a catalogue.
+    pub(super) on_wire: bool,
+    pub(super) steps: Vec<String>,
 }
 
 /// Find the model.
@@ -58,6 +60,7 @@ pub(super) fn identify<'v>(
         view,
         reading,
         horizon,
+        on_wire: query.upstream.is_some(),
         steps: Vec::new(),
     };
     let mut identity = search
@@ -74,7 +77,7 @@ pub(super) fn identify<'v>(
 }
 
 impl<'v> Search<'v, '_> {
-    fn step(&mut self, step: impl Into<String>) {
+    pub(super) fn step(&mut self, step: impl Into<String>) {
         self.steps.push(step.into());
     }
 
@@ -227,75 +230,6 @@ impl<'v> Search<'v, '_> {
                     at_most: target.evidence.confidence,
                 },
             );
-        }
-    }
-
-    /// The name without its spelling.
-    fn canonical(&mut self) -> Option<Identity<'v>> {
-        for form in &self.reading.forms {
-            let wanted = key(form);
-            if let Some(identity) = self.with_key(&wanted, form, Confidence::High) {
-                return Some(identity);
-            }
-        }
-        // A date behind the name: the same name, another day.
-        let last = key(self.reading.forms.last()?);
-        let undated = without_date(&last)?;
-        self.with_key(undated, &last, Confidence::Medium)
-    }
-
-    fn with_key(&mut self, wanted: &str, form: &str, at_most: Confidence) -> Option<Identity<'v>> {
-        let mut models: Vec<&'v ModelId> = Vec::new();
-        for id in self.view.registry().index().with_key(wanted) {
-            models.extend(
-                self.view
-                    .model_node(id.as_str(), self.horizon)
-                    .map(|node| node.id),
-            );
-        }
-        models.extend(self.view.own_models_with_key(wanted, self.horizon));
-        let first = *models.first()?;
-        let one = models.len() == 1;
-        let identified = one && self.name_counts(first);
-        self.step(format!("`{form}` has the canonical key `{wanted}`"));
-        if !one {
-            self.step("several models have this key: not identified");
-        } else if !identified {
-            self.step("anybody may give this name here: not identified, the name is only a guess");
-        }
-        let at_most = if identified { at_most } else { Confidence::Low };
-        let found = |model| Found {
-            model,
-            valid: Validity::default(),
-            note: None,
-            evidence: None,
-            origin: None,
-            at_most,
-        };
-        Some(Identity {
-            found: models.into_iter().map(found).collect(),
-            canonical: identified.then(|| first.to_string()),
-            identified,
-            ..Identity::default()
-        })
-    }
-
-    /// Whether a name that no alias lists identifies this model here.
-    fn name_counts(&mut self, model: &ModelId) -> bool {
-        match (self.reading.names, &self.reading.namespace) {
-            (Names::Anybodys, _) => false,
-            (Names::Services | Names::Namespaced, None) => true,
-            // Services serve uploads too: an organisation in front must be the maker's.
-            (Names::Services | Names::Namespaced, Some(namespace)) => {
-                let node = self.view.model_node(model.as_str(), self.horizon);
-                let producer = node.and_then(|node| node.producer(self.horizon));
-                producer.is_some_and(|said| {
-                    self.view
-                        .registry()
-                        .index()
-                        .is_namespace_of(namespace, said.value)
-                })
-            }
         }
     }
 

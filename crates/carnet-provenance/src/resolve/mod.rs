@@ -1,6 +1,7 @@
 //! From an id to an answer: read, identify, walk the line, look at the host, put together.
 
 mod candidate;
+mod canonical;
 mod hosting;
 mod identify;
 mod join;
@@ -69,7 +70,7 @@ impl View {
             .and_then(|host| self.host_node(host, horizon))
             .and_then(|host| host.platform());
         let platform = query.platform.or(of_host);
-        let mut reading = grammar::read(query.id, platform, &|word| self.is_service(word));
+        let mut reading = grammar::read(query.id, platform, self);
         if let Some(name) = &reading.platform {
             let how = if query.platform.is_some() {
                 "asked for"

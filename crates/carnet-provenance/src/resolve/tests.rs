@@ -109,7 +109,15 @@ fn names_are_found_by_alias_key_and_guess() {
             false,
         ),
         (asking("somebody/alder-r1"), Some("alder-r1"), false),
-        (on("azure", "alder-r1"), Some("alder-r1"), false),
+        (on("azure", "eu/alder-r1"), Some("alder-r1"), true),
+        (
+            Query {
+                upstream: Some("our-cloud"),
+                ..on("azure", "alder-r1")
+            },
+            Some("alder-r1"),
+            false,
+        ),
         (on("ollama", "alder-r1"), Some("alder-r1"), false),
         (on("ollama", "alder-r1:q8_0"), Some("alder-r1"), false),
         (on("file", "alder-r1-Q4_K_M.gguf"), Some("alder-r1"), false),

@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::claim::Horizon;
 use crate::country::Country;
-use crate::grammar;
+use crate::grammar::{self, Services};
 use crate::ids::{HostId, ModelId, ProducerId};
 use crate::key::key;
 use crate::overlay::{Deployment, Overlay, Patch};
-use crate::registry::entry::HostKind;
+use crate::registry::entry::{Host, HostKind};
 use crate::registry::{FieldRules, Registry};
 
 pub(crate) use node::{Base, HostNode, ModelNode, ProducerNode, Said};
@@ -165,15 +165,6 @@ impl View {
         rules
     }
 
-    /// Whether a word names a host, or the platform of one.
-    pub(crate) fn is_service(&self, word: &str) -> bool {
-        self.host(word).is_some()
-            || self
-                .inner
-                .registry
-                .hosts()
-                .any(|host| host.platform.as_deref() == Some(word))
-    }
 
     pub(crate) fn model_node(&self, id: &str, horizon: &mut Horizon) -> Option<ModelNode<'_>> {
         let model = self.inner.registry.model(id);
@@ -273,5 +264,27 @@ impl View {
             }
         }
         found
+    }
+}
+
+impl Services for View {
+    fn is_service(&self, word: &str) -> bool {
+        self.host(word).is_some()
+            || self
+                .inner
+                .registry
+                .hosts()
+                .any(|host| host.platform.as_deref() == Some(word))
+    }
+
+    fn without_prefix<'i>(&self, platform: &str, id: &'i str) -> Option<(&'i str, &'i str)> {
+        let of_platform = |host: &&Host| {
+            host.platform.as_deref().unwrap_or(host.id.as_str()) == platform
+        };
+        let hosts = self.inner.registry.hosts().filter(of_platform);
+        let mut prefixes = hosts.flat_map(|host| &host.prefixes);
+        let prefix = prefixes.find(|prefix| id.starts_with(prefix.as_str()))?;
+        let (prefix, rest) = id.split_at_checked(prefix.len())?;
+        (!rest.is_empty()).then_some((prefix, rest))
     }
 }
