@@ -3,7 +3,7 @@
 //! Shapes of the gateway's own types are written out here, field by field, so that a change there
 //! does not silently change the API.
 
-use carnet_gateway::{RecentDecision, Status, Versions};
+use carnet_gateway::{RecentDecision, Status, Suspended, Versions};
 use carnet_limits::{KeyRecord, SecretKey};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,51 @@ pub struct GenerationAnswer {
     pub keys: usize,
     /// The last reload since the start, if there was one.
     pub last_reload: Option<ReloadAnswer>,
+}
+
+/// The targets that are out of service.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TargetsAnswer {
+    /// The targets, in the order in which they went out of service.
+    pub suspended: Vec<SuspendedAnswer>,
+}
+
+/// A target where another model answered than was decided on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SuspendedAnswer {
+    /// The upstream.
+    pub upstream: String,
+    /// The upstream's own name for the model that was asked for.
+    pub model: String,
+    /// The model that the answer named.
+    pub reported: String,
+    /// Since when it is out of service.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// Id of the record of that answer.
+    pub record: String,
+}
+
+impl From<Suspended> for SuspendedAnswer {
+    fn from(suspended: Suspended) -> Self {
+        Self {
+            upstream: suspended.upstream.to_string(),
+            model: suspended.model.to_string(),
+            reported: suspended.reported.to_string(),
+            since: suspended.since,
+            record: suspended.record.to_string(),
+        }
+    }
+}
+
+/// Which target to put into service again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreTarget {
+    /// The upstream, as `/api/targets` names it.
+    pub upstream: String,
+    /// The model, as `/api/targets` names it.
+    pub model: String,
 }
 
 /// How a reload went.

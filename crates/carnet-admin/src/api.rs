@@ -18,7 +18,7 @@ use crate::Admin;
 use crate::actor::Actor;
 use crate::answers::{
     DecisionsAnswer, ErrorAnswer, GenerationAnswer, KeyAnswer, KeysAnswer, NewKey, NewKeyAnswer,
-    ReloadAnswer, StatusAnswer,
+    ReloadAnswer, RestoreTarget, StatusAnswer, SuspendedAnswer, TargetsAnswer,
 };
 use crate::auth;
 use crate::codes::Code;
@@ -60,6 +60,8 @@ routes! {
     get "/api/openapi.json" => openapi;
     post "/api/reload" => reload;
     get "/api/status" => status;
+    get "/api/targets" => targets;
+    post "/api/targets/restore" => restore_target;
     get "/healthz" => healthz;
     get "/metrics" => metrics;
 }
@@ -238,6 +240,34 @@ async fn reload(
         problems: answer.problems,
         ..fault
     })
+}
+
+/// The targets that are out of service, because another model answered there than was decided on.
+#[utoipa::path(get, path = "/api/targets", security(("admin_token" = [])),
+    responses((status = 200, description = "The targets, with what answered", body = TargetsAnswer)))]
+async fn targets(State(admin): State<Arc<Admin>>) -> Response {
+    let suspended = admin.gateway.suspended();
+    json(&TargetsAnswer {
+        suspended: suspended.into_iter().map(Into::into).collect(),
+    })
+}
+
+/// Put a target into service again. The next answer is held against the decision like every other.
+#[utoipa::path(post, path = "/api/targets/restore", security(("admin_token" = [])), request_body = RestoreTarget,
+    responses(
+        (status = 200, description = "The target is in service; this is why it was not", body = SuspendedAnswer),
+        (status = 400, description = "The body is not of the wanted form", body = ErrorAnswer),
+        (status = 404, description = "No such target is out of service", body = ErrorAnswer),
+    ))]
+async fn restore_target(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    let target: RestoreTarget = read_json(&headers, body).await?;
+    let restored = admin.restore_target(target, actor).await?;
+    Ok(json(&SuspendedAnswer::from(restored)))
 }
 
 /// Counters in Prometheus' text form.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use carnet_audit::{Kind, Outcome, Record};
-use carnet_gateway::{Gateway, Generation};
+use carnet_gateway::{Gateway, Generation, Suspended};
 use carnet_limits::{KeyId, KeyRecord, KeyRing, SecretKey};
 use jiff::Timestamp;
 use tokio::task::{spawn, spawn_blocking};
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::Admin;
 use crate::actor::Actor;
-use crate::answers::{NewKey, Problem, ReloadAnswer};
+use crate::answers::{NewKey, Problem, ReloadAnswer, RestoreTarget};
 use crate::codes::Code;
 use crate::fault::Fault;
 use crate::limits::{NOTE_BYTES_MAX, RELOAD_TIME_MAX, WORKLOAD_BYTES_MAX};
@@ -91,6 +91,39 @@ impl Admin {
             let record = key_record(&key, now, &format!("key revoked by {actor}"));
             admin.record(record).await;
             Ok(key)
+        })
+        .await
+    }
+
+    /// Put a target into service again, with a record.
+    ///
+    /// # Errors
+    /// When it is in service.
+    pub async fn restore_target(
+        self: &Arc<Self>,
+        target: RestoreTarget,
+        actor: Actor,
+    ) -> Result<Suspended, Fault> {
+        let admin = self.clone();
+        to_the_end(async move {
+            let RestoreTarget { upstream, model } = target;
+            let Some(restored) = admin.gateway.restore(&upstream, &model) else {
+                let message = format!(
+                    "`{}` of upstream `{}` is not out of service",
+                    model.escape_debug(),
+                    upstream.escape_debug()
+                );
+                let help = "`GET /api/targets` lists those that are";
+                return Err(Fault::new(Code::TargetInService, message, help));
+            };
+            let detail = format!(
+                "`{}` of upstream `{}`, where `{}` had answered, put into service again by {actor}",
+                restored.model,
+                restored.upstream,
+                restored.reported.escape_debug()
+            );
+            admin.record(event(admin.gateway.now(), &detail)).await;
+            Ok(restored)
         })
         .await
     }

@@ -67,6 +67,8 @@ codes! {
     ReloadRefused = "reload_refused", UNPROCESSABLE_ENTITY;
     /// The key database cannot be read or written.
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE;
+    /// No target of this name is out of service.
+    TargetInService = "target_in_service", NOT_FOUND;
     /// The token sent is the one that reads metrics, and it opens nothing else.
     TokenReadsMetricsOnly = "token_reads_metrics_only", FORBIDDEN;
     /// The configuration names no such workload.

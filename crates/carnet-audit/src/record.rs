@@ -264,6 +264,9 @@ pub struct Record {
     /// Model that the answer named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_model: Option<Arc<str>>,
+    /// Model that this name resolved to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answering_model: Option<Arc<str>>,
     /// Upstream that the request was decided for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Arc<str>>,
@@ -430,6 +433,7 @@ impl Record {
             requested_model: None,
             resolved_model: None,
             reported_model: None,
+            answering_model: None,
             upstream: None,
             host: None,
             decision: None,

@@ -8,9 +8,11 @@ use crate::codes::Code;
 use crate::error::{Denied, Fault, Stop};
 use crate::generation::Generation;
 use crate::resolve::Offer;
+use crate::service::Service;
 
-/// Decide on the offers in turn: the first that is permitted, else why the first one is not.
+/// Decide on the offers in turn: the first that is permitted and in service, else why none is.
 pub(crate) fn decide<'a>(
+    service: &Service,
     generation: &Generation,
     principal: &Principal,
     offers: &'a [Offer],
@@ -29,14 +31,28 @@ pub(crate) fn decide<'a>(
         api: Api::ChatCompletions,
         stream,
     };
+    let mut suspended = false;
     let mut first: Option<(Denial, &Offer)> = None;
     for offer in offers {
         match generation.decide(principal, &offer.target, &ask, now) {
+            Decision::Permit(_)
+                if service.is_suspended(offer.upstream.name(), offer.own_name()) =>
+            {
+                suspended = true;
+            }
             Decision::Permit(permit) => return Ok((permit, offer)),
             Decision::Deny(denial) => {
                 first.get_or_insert((denial, offer));
             }
         }
+    }
+    if suspended {
+        let message = format!(
+            "another model than `{model}` answered for it, so it is out of service until an administrator restores it"
+        );
+        return Err(Fault::new(Code::TargetSuspended, message)
+            .param("model")
+            .into());
     }
     match first {
         Some((denial, offer)) => Err(Stop::Denied(Box::new(Denied {

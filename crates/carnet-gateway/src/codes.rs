@@ -76,6 +76,8 @@ codes! {
     LogUnavailable = "log_unavailable", SERVICE_UNAVAILABLE, "api_error", retry: true, outcome: Refused;
     /// The path is served, but not with this method.
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "invalid_request_error", retry: false, outcome: Refused;
+    /// The answer names another model than the one that was decided on.
+    ModelMismatch = "model_mismatch", BAD_GATEWAY, "api_error", retry: false, outcome: Mismatch;
     /// No configured upstream offers a model of this name.
     ModelNotFound = "model_not_found", NOT_FOUND, "invalid_request_error", retry: false, outcome: Refused;
     /// The path is not served.
@@ -88,6 +90,8 @@ codes! {
     ServerStopping = "server_stopping", SERVICE_UNAVAILABLE, "api_error", retry: true, outcome: Cut;
     /// The request has more header fields than are read.
     TooManyHeaderFields = "too_many_header_fields", REQUEST_HEADER_FIELDS_TOO_LARGE, "invalid_request_error", retry: false, outcome: Refused;
+    /// Another model answered there than was decided on, and no administrator has cleared it since.
+    TargetSuspended = "target_suspended", SERVICE_UNAVAILABLE, "api_error", retry: false, outcome: Refused;
     /// Too many requests without valid credentials came from this address.
     TooManyRefusals = "too_many_refusals", TOO_MANY_REQUESTS, "rate_limit_error", retry: true, outcome: Refused;
     /// The upstream's address is not one that its entry in the configuration allows.

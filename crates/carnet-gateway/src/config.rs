@@ -31,6 +31,9 @@ section! {
             connections_max: u64,
             /// What a revoked key does to running answers: `cut` (default) or `drain`.
             on_revoke: String,
+            /// What happens when an answer names another model than was decided on: `cut` (default) ends it
+            /// before its first byte and takes the target out of service, `flag` only records it.
+            on_mismatch: String,
             /// Seconds that running requests get after SIGTERM. Default 30.
             drain_seconds: u64,
         }
@@ -239,6 +242,8 @@ pub struct ServerConfig {
     pub connections_max: usize,
     /// What a revoked key does to running answers.
     pub on_revoke: OnRevoke,
+    /// What happens when another model answers than was decided on.
+    pub on_mismatch: OnMismatch,
     /// Time for running requests after a signal to stop.
     pub drain: Duration,
 }
@@ -250,6 +255,15 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Private key.
     pub key: PathBuf,
+}
+
+/// What happens when an answer names another model than was decided on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnMismatch {
+    /// It ends before its first byte, and the target is out of service until it is cleared.
+    Cut,
+    /// It goes on; record, counter and log say so.
+    Flag,
 }
 
 /// What happens to running answers when their key is revoked.
@@ -386,6 +400,7 @@ impl Check<'_> {
             body_bytes_max: limits::BODY_BYTES_MAX,
             connections_max: limits::CONNECTIONS_MAX,
             on_revoke: OnRevoke::Cut,
+            on_mismatch: OnMismatch::Cut,
             drain: limits::DRAIN_TIME_MAX,
         };
         let Some(raw) = raw else {
@@ -454,6 +469,17 @@ impl Check<'_> {
                     word.span,
                     format!("`{other}` is not a way to revoke"),
                     "write \"cut\" or \"drain\"",
+                ),
+            }
+        }
+        if let Some(word) = raw.on_mismatch.given() {
+            match word.value.as_str() {
+                "cut" => server.on_mismatch = OnMismatch::Cut,
+                "flag" => server.on_mismatch = OnMismatch::Flag,
+                other => self.problem(
+                    word.span,
+                    format!("`{other}` is not a way to meet another model"),
+                    "write \"cut\" or \"flag\"",
                 ),
             }
         }

@@ -17,6 +17,7 @@ use crate::limits::RECENT_DECISIONS_MAX;
 use crate::metrics::Metrics;
 use crate::recent::{Recent, RecentDecision};
 use crate::relays::Relays;
+use crate::service::{Service, Suspended};
 
 /// Where instants come from: the process passes its clock in, tests pass theirs.
 pub type Clock = fn() -> Timestamp;
@@ -32,6 +33,7 @@ pub struct Gateway {
     strangers: Strangers,
     recent: Recent,
     relays: Relays,
+    service: Service,
     // Makes record ids of one process unique without asking for randomness on every request.
     ids: RecordIds,
     words: Words,
@@ -86,6 +88,7 @@ impl Gateway {
             strangers: Strangers::default(),
             recent: Recent::default(),
             relays: Relays::default(),
+            service: Service::default(),
             ids: RecordIds {
                 seed,
                 next: AtomicU64::new(0),
@@ -121,6 +124,23 @@ impl Gateway {
     pub(crate) fn cut_running(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.generation().cancel_all();
+    }
+
+    /// The targets that are out of service.
+    #[must_use]
+    pub fn suspended(&self) -> Vec<Suspended> {
+        self.service.all()
+    }
+
+    /// Put a target into service again, by the upstream's name and its own name for the model.
+    pub fn restore(&self, upstream: &str, model: &str) -> Option<Suspended> {
+        let gone = self.service.restore(upstream, model);
+        self.metrics.suspended(self.service.all().len());
+        gone
+    }
+
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
     }
 
     /// Whether running requests are no longer waited for.

@@ -24,6 +24,7 @@ use crate::caller::Revocations;
 use crate::config::{Config, ServerConfig, UpstreamConfig};
 use crate::egress::{Upstream, UpstreamFiles, UpstreamProblem};
 use crate::ingress::openai;
+use crate::reported::Expected;
 use crate::resolve::Offer;
 use crate::screen::Fields;
 
@@ -275,6 +276,11 @@ impl Generation {
         self.rules.fields.get(upstream)
     }
 
+    /// A target beside those of the configuration.
+    pub(crate) fn target(&self, spec: TargetSpec, facts: Resolution, as_of: Date) -> Target {
+        self.rules.decider.target(spec, facts, as_of)
+    }
+
     /// Whether it would be permitted: for lists, with no permit to spend.
     pub(crate) fn permits(
         &self,
@@ -301,7 +307,7 @@ impl Generation {
 
 impl Rules {
     /// Prepare every configured model: facts, decision target, headers.
-    fn offer(&mut self, view: &View, now: Timestamp) {
+    fn offer(&mut self, view: &Arc<View>, now: Timestamp) {
         let today = now.to_zoned_datetime(TimeZone::UTC).date();
         for upstream in self.upstreams.clone() {
             for (name, own) in &upstream.config().models {
@@ -317,7 +323,7 @@ impl Rules {
 
     fn one_offer(
         &mut self,
-        view: &View,
+        view: &Arc<View>,
         upstream: &Arc<Upstream>,
         name: &Arc<str>,
         own: &Arc<str>,
@@ -330,6 +336,9 @@ impl Rules {
         let model = resolution.canonical.as_deref().map(Into::into);
         let host = spec.host.as_ref().map(|host| host.as_str().into());
         let overlay = carnet_provenance::suggest_overlay(&resolution, &spec.upstream);
+        let config = upstream.config();
+        let of_host = host_of(view, config);
+        let expected = Expected::new(view, spec.clone(), config, of_host, &resolution);
         let target = self.decider.target(spec, resolution, today);
         let rename =
             (name != own).then(|| Bytes::from(serde_json::Value::from(&**own).to_string()));
@@ -340,6 +349,7 @@ impl Rules {
             model,
             host,
             headers,
+            expected: Arc::new(expected),
             overlay,
         }
     }

@@ -46,9 +46,11 @@ mod recent;
 mod record;
 mod relay;
 mod relays;
+mod reported;
 mod resolve;
 mod screen;
 mod server;
+mod service;
 
 pub use egress::{Secret, UpstreamFiles, UpstreamProblem};
 pub use gateway::{Clock, Gateway, Status};
@@ -58,3 +60,4 @@ pub use names::unknown_names;
 pub use recent::RecentDecision;
 pub use screen::Cleared;
 pub use server::{ListenFailed, Listener, serve};
+pub use service::Suspended;

@@ -62,3 +62,8 @@ pub const STRANGER_SOURCES_MAX: usize = 4_096;
 pub const STRANGER_RECORD_EVERY: Duration = Duration::from_secs(60);
 /// Decisions kept in memory for the admin listener.
 pub const RECENT_DECISIONS_MAX: usize = 10_000;
+/// Names that one upstream may report for one model and that are kept as known: a name and its dated form,
+/// with some room for upstreams that count their deployments.
+pub const REPORTED_NAMES_MAX: usize = 16;
+/// Targets out of service that are kept in mind: more than any configuration names.
+pub const SUSPENDED_MAX: usize = 4_096;

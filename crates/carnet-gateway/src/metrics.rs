@@ -52,6 +52,9 @@ pub struct Metrics {
     pub(crate) strangers: Counter,
     /// Requests for a Host that is not served.
     pub(crate) misdirected: Counter,
+    /// Answers that named another model than was decided on.
+    pub(crate) mismatches: Counter,
+    suspended: Gauge,
     /// Leaves handed to the log.
     pub(crate) records: Counter,
     /// Requests now running.
@@ -108,6 +111,8 @@ impl Default for Metrics {
             rules,
             strangers: Counter::default(),
             misdirected: Counter::default(),
+            mismatches: Counter::default(),
+            suspended: Gauge::default(),
             records: Counter::default(),
             open: Gauge::default(),
             generation: Gauge::default(),
@@ -137,6 +142,16 @@ impl Metrics {
             "hosts_refused",
             "Requests for a Host that the data listener does not serve",
             self.misdirected.clone(),
+        );
+        registry.register(
+            "model_mismatches",
+            "Answers that named another model than was decided on",
+            self.mismatches.clone(),
+        );
+        registry.register(
+            "targets_suspended",
+            "Targets out of service since another model answered there",
+            self.suspended.clone(),
         );
         registry.register("records", "Records handed to the log", self.records.clone());
         registry.register("open_requests", "Requests now running", self.open.clone());
@@ -192,6 +207,10 @@ impl Metrics {
                 rule: rule.to_owned(),
             })
             .inc();
+    }
+
+    pub(crate) fn suspended(&self, count: usize) {
+        self.suspended.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// A configuration was refused and the old one stays.

@@ -22,7 +22,8 @@ use crate::generation::Generation;
 use crate::ingress::{self, openai};
 use crate::limits::{ATTEMPTS_MAX, HEADER_FIELDS_MAX};
 use crate::record::OpenRecord;
-use crate::relay::{self, Relay, ResponseBody};
+use crate::relay::{self, Answered, Relay, ResponseBody};
+use crate::reported::{Check, Expected};
 use crate::{admit, models, resolve, screen};
 
 /// Id of the record of this request.
@@ -80,8 +81,12 @@ pub(crate) async fn handle(
         Err(fault) => Err(fault.into()),
     };
     match result {
-        Ok(Ready::Relay(answer, upstream, headers)) => {
-            relayed(&generation, answer, &upstream, headers, record, connection)
+        Ok(Ready::Relay(answer, upstream, expected, headers)) => {
+            let check = Check {
+                expected,
+                generation: generation.clone(),
+            };
+            relayed(answer, &upstream, check, headers, record, connection).await
         }
         Ok(Ready::Whole(bytes)) => whole(bytes, record).await,
         Err(stop) => refused(stop, record).await,
@@ -94,6 +99,7 @@ pub(crate) enum Ready<'a> {
     Relay(
         Answer,
         Arc<egress::Upstream>,
+        Arc<Expected>,
         &'a [(HeaderName, HeaderValue)],
     ),
     /// An answer of our own.
@@ -121,6 +127,7 @@ async fn chat<'a>(
     for attempt in 1..=ATTEMPTS_MAX {
         // 3 decide: each attempt spends a permit of its own
         let (permit, offer) = admit::decide(
+            gateway.service(),
             generation,
             principal,
             offers,
@@ -154,7 +161,12 @@ async fn chat<'a>(
         let stopped = match answered {
             Ok(answer) => {
                 record.answered(answer.response.status());
-                return Ok(Ready::Relay(answer, offer.upstream.clone(), &offer.headers));
+                return Ok(Ready::Relay(
+                    answer,
+                    offer.upstream.clone(),
+                    offer.expected.clone(),
+                    &offer.headers,
+                ));
             }
             Err(stopped) => stopped,
         };
@@ -180,15 +192,23 @@ async fn interrupted(record: &OpenRecord, on_revoke: OnRevoke) -> Fault {
 }
 
 // 6 stream back; the record goes along and ends with the last byte
-fn relayed(
-    generation: &Generation,
+async fn relayed(
     answer: Answer,
     upstream: &egress::Upstream,
+    check: Check,
     facts: &[(HeaderName, HeaderValue)],
     record: OpenRecord,
     connection: CancellationToken,
 ) -> Response<ResponseBody> {
+    let (id, decision) = (record.id_header(), record.decision_header());
     let (mut head, body) = answer.response.into_parts();
+    let answered = Answered::new(body, &head);
+    let idle_timeout = upstream.config().idle_timeout;
+    let relay = Relay::new(answered, record, check, idle_timeout, connection);
+    let relay = match relay.opened().await {
+        Ok(relay) => relay,
+        Err((fault, record)) => return refused(fault.into(), record).await,
+    };
     relay::filter_headers(&mut head.headers);
     head.extensions.clear();
     head.version = http::Version::HTTP_11;
@@ -196,19 +216,8 @@ fn relayed(
     for (name, value) in facts {
         head.headers.insert(name.clone(), value.clone());
     }
-    head.headers
-        .insert(CARNET_DECISION, record.decision_header());
-    head.headers.insert(CARNET_RECORD, record.id_header());
-    let config = upstream.config();
-    let relay = Relay::new(
-        body,
-        record,
-        &head.headers,
-        config.idle_timeout,
-        generation.server().on_revoke,
-        config.name.clone(),
-        connection,
-    );
+    head.headers.insert(CARNET_DECISION, decision);
+    head.headers.insert(CARNET_RECORD, id);
     Response::from_parts(head, ResponseBody::relay(relay))
 }
 

@@ -18,7 +18,9 @@ use crate::egress::{Sent, Upstream};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::generation::Generation;
+use crate::reported::Check;
 use crate::resolve::Offer;
+use crate::service::Suspended;
 
 /// The record of a request that still runs.
 #[derive(Debug)]
@@ -253,9 +255,37 @@ impl OpenRecord {
         self.record.bytes_out = self.record.bytes_out.saturating_add(bytes as u64);
     }
 
-    /// The answer names this model.
-    pub(crate) fn reported(&mut self, model: &str) {
-        self.record.reported_model = Some(model.into());
+    /// The workload that asked.
+    pub(crate) fn workload(&self) -> &str {
+        self.record.workload.as_deref().unwrap_or_default()
+    }
+
+    /// The answer names this model, which is this node as far as the name tells.
+    pub(crate) fn reported(&mut self, name: &str, node: Option<Arc<str>>) {
+        self.record.reported_model = Some(name.into());
+        self.record.answering_model = node;
+    }
+
+    /// Another model answers than was decided on.
+    pub(crate) fn mismatch(&mut self, check: &Check, reported: &str, suspend: bool) {
+        let (upstream, asked) = (check.expected.upstream(), check.expected.asked());
+        self.record.detail = Some("the answer names another model than was decided on".into());
+        let gateway = &self.gateway;
+        gateway.metrics().mismatches.inc();
+        tracing::warn!(
+            record = %self.record.id, %upstream, %asked, reported = %reported.escape_debug(), suspend,
+            "another model answered than was decided on"
+        );
+        if suspend {
+            gateway.service().suspend(Suspended {
+                upstream: upstream.clone(),
+                model: asked.clone(),
+                reported: reported.into(),
+                since: gateway.now(),
+                record: self.record.id.clone(),
+            });
+            gateway.metrics().suspended(gateway.suspended().len());
+        }
     }
 
     /// Hand the leaf over; it has its place already, so this never waits.

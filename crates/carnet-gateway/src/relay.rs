@@ -3,30 +3,32 @@
 //! The body that hyper polls owns the record's guard: whatever ends the answer (its last byte, an
 //! error, a revoked key, a caller who hangs up) also closes the record; the last by the record's own drop.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_audit::Outcome;
 use carnet_wire::sniff::{Framing, Reported, ReportedModel};
-use http::HeaderMap;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::codes::Code;
-use crate::config::OnRevoke;
+use crate::config::{OnMismatch, OnRevoke};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::limits::UNREAD_GRACE;
 use crate::record::OpenRecord;
 use crate::relays::Running;
+use crate::reported::{Answering, Check};
 
 /// What hyper sends to the caller.
 #[derive(Debug)]
@@ -44,7 +46,16 @@ pub(crate) struct Relay {
     upstream: Incoming,
     /// Gone once the answer is over.
     record: Option<OpenRecord>,
+    /// Gone once the answer has named its model, or it is clear that it names none.
     sniff: Option<ReportedModel>,
+    check: Check,
+    on_mismatch: OnMismatch,
+    /// Whether another model answers, and may.
+    mismatched: bool,
+    /// Pieces that wait until it is known which model they are from.
+    held: VecDeque<Bytes>,
+    /// Whether the upstream has sent everything.
+    ended: bool,
     events: bool,
     /// Whether an event has begun and not yet ended.
     torn: bool,
@@ -54,10 +65,16 @@ pub(crate) struct Relay {
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
     last_piece: Instant,
-    upstream_name: Arc<str>,
     /// What the sweep knows of it, and where it is listed.
     running: Arc<Running>,
     gateway: Arc<Gateway>,
+}
+
+/// What comes next of an answer.
+enum Step {
+    Piece(Bytes),
+    End,
+    Stop(Fault),
 }
 
 /// How a piece ends that leaves no event open. One that is cut within these bytes only costs a
@@ -65,6 +82,33 @@ pub(crate) struct Relay {
 const ENDS_OF_EVENT: [&[u8]; 2] = [b"\n\n", b"\r\n\r\n"];
 /// Ends an event of which only the beginning came.
 const END_OF_TORN: &[u8] = b"\n\n";
+
+/// An upstream's answer, as far as passing it on is concerned.
+pub(crate) struct Answered {
+    body: Incoming,
+    framing: Framing,
+    success: bool,
+}
+
+impl Answered {
+    pub(crate) fn new(body: Incoming, head: &response::Parts) -> Self {
+        let kind = head.headers.get(CONTENT_TYPE);
+        let kind = kind.and_then(|value| value.to_str().ok());
+        Self {
+            body,
+            framing: Framing::of_content_type(kind.unwrap_or_default()),
+            success: head.status.is_success(),
+        }
+    }
+}
+
+/// Whether a piece of a stream is only comments, by which upstreams keep a connection alive.
+fn is_comment(piece: &[u8]) -> bool {
+    ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end))
+        && piece
+            .split(|byte| *byte == b'\n')
+            .all(|line| matches!(line, [] | [b'\r'] | [b':', ..]))
+}
 
 impl ResponseBody {
     /// A body that is complete already.
@@ -79,30 +123,32 @@ impl ResponseBody {
 
 impl Relay {
     pub(crate) fn new(
-        upstream: Incoming,
+        answer: Answered,
         record: OpenRecord,
-        headers: &HeaderMap,
+        check: Check,
         idle_timeout: Duration,
-        on_revoke: OnRevoke,
-        upstream_name: Arc<str>,
         connection: CancellationToken,
     ) -> Self {
         let gateway = record.gateway().clone();
+        let server = check.generation.server();
+        let (on_revoke, on_mismatch) = (server.on_revoke, server.on_mismatch);
         let cuts = (on_revoke == OnRevoke::Cut).then(|| record.revoked().clone());
         let running = gateway
             .relays()
             .open(connection, cuts, idle_timeout + UNREAD_GRACE);
         let revoked = Some(Box::pin(record.revoked().clone().cancelled_owned()));
-        let kind = headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let framing = Framing::of_content_type(kind);
+        let framing = answer.framing;
         let now = Instant::now();
         let mut relay = Self {
-            upstream,
+            upstream: answer.body,
             record: Some(record),
-            sniff: Some(ReportedModel::new(framing)),
+            // An error tells of no model.
+            sniff: answer.success.then(|| ReportedModel::new(framing)),
+            check,
+            on_mismatch,
+            mismatched: false,
+            held: VecDeque::new(),
+            ended: false,
             events: framing == Framing::EventStream,
             torn: false,
             revoked,
@@ -110,82 +156,181 @@ impl Relay {
             idle: Box::pin(sleep_until(now + idle_timeout)),
             idle_timeout,
             last_piece: now,
-            upstream_name,
             running,
             gateway,
         };
         // Nobody asks for the pieces of an answer that has none.
         if relay.upstream.is_end_stream() {
-            relay.finish(Outcome::Completed);
+            relay.complete();
         }
         relay
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
-        let Some(record) = &mut self.record else {
-            return Poll::Ready(None);
-        };
-        self.running.asked();
-        if let Some(revoked) = &mut self.revoked
-            && revoked.as_mut().poll(cx).is_ready()
-        {
-            match record.interruption(self.on_revoke) {
-                Some(fault) => return self.cut(fault),
-                None => self.revoked = None,
+    /// Wait until it is known which model answers. Of an answer that comes as a whole the head waits
+    /// too, so that a refusal can still be one; a stream's head goes out at once.
+    pub(crate) async fn opened(mut self) -> Result<Self, (Fault, OpenRecord)> {
+        if self.events || self.sniff.is_none() || self.record.is_none() {
+            return Ok(self);
+        }
+        match poll_fn(|cx| self.step(cx)).await {
+            Step::Piece(piece) => self.held.push_front(piece),
+            Step::End => self.ended = true,
+            Step::Stop(fault) => {
+                if let Some(record) = self.record.take() {
+                    return Err((fault, record));
+                }
             }
         }
-        match Pin::new(&mut self.upstream).poll_frame(cx) {
-            // Trailers are headers that came late, and no dialect has any: they end the answer unread.
-            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => {
-                self.finish(Outcome::Completed);
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Ok(frame))) => {
-                self.last_piece = Instant::now();
-                if let Some(piece) = frame.data_ref() {
+        Ok(self)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
+        if self.record.is_none() {
+            return Poll::Ready(None);
+        }
+        self.running.asked();
+        match ready!(self.step(cx)) {
+            Step::Piece(piece) => {
+                if let Some(record) = &mut self.record {
                     record.passed_on(piece.len());
-                    self.torn = !ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end));
-                    match self.sniff.as_mut().map(|sniff| sniff.push(piece)) {
-                        None | Some(Reported::Pending) => {}
-                        Some(Reported::Absent(_)) => self.sniff = None,
-                        Some(Reported::Model(model)) => {
-                            record.reported(model);
-                            self.sniff = None;
-                        }
-                    }
                 }
-                if self.upstream.is_end_stream() {
-                    self.finish(Outcome::Completed);
+                self.torn = !ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end));
+                if self.ended && self.held.is_empty() {
+                    self.complete();
                 }
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(Frame::data(piece))))
             }
-            Poll::Ready(None) => {
-                self.finish(Outcome::Completed);
+            Step::End => {
+                self.complete();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(_))) => {
-                let message = format!("upstream `{}` broke off its answer", self.upstream_name);
-                self.cut(Fault::new(Code::UpstreamClosed, message))
-            }
-            Poll::Pending => self.poll_idle(cx),
+            Step::Stop(fault) => self.cut(fault),
         }
     }
 
+    fn step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        if let Some(fault) = self.interruption(cx) {
+            return Poll::Ready(Step::Stop(fault));
+        }
+        loop {
+            if self.sniff.is_none()
+                && let Some(piece) = self.held.pop_front()
+            {
+                return Poll::Ready(Step::Piece(piece));
+            }
+            if self.ended {
+                return Poll::Ready(Step::End);
+            }
+            let piece = match Pin::new(&mut self.upstream).poll_frame(cx) {
+                // Trailers are headers that came late, and no dialect has any: they end the answer unread.
+                Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
+                Poll::Ready(None) => None,
+                Poll::Ready(Some(Err(_))) => {
+                    let upstream = self.check.expected.upstream();
+                    let message = format!("upstream `{upstream}` broke off its answer");
+                    return Poll::Ready(Step::Stop(Fault::new(Code::UpstreamClosed, message)));
+                }
+                Poll::Pending => return self.poll_idle(cx),
+            };
+            let Some(piece) = piece else {
+                (self.ended, self.sniff) = (true, None);
+                continue;
+            };
+            self.last_piece = Instant::now();
+            if let Some(fault) = self.look(&piece) {
+                return Poll::Ready(Step::Stop(fault));
+            }
+            if self.upstream.is_end_stream() {
+                (self.ended, self.sniff) = (true, None);
+            }
+            let may_go = self.sniff.is_none() || (self.events && !self.torn && is_comment(&piece));
+            if may_go && self.held.is_empty() {
+                return Poll::Ready(Step::Piece(piece));
+            }
+            self.held.push_back(piece);
+        }
+    }
+
+    fn interruption(&mut self, cx: &mut Context<'_>) -> Option<Fault> {
+        let revoked = self.revoked.as_mut()?;
+        if revoked.as_mut().poll(cx).is_pending() {
+            return None;
+        }
+        let fault = self.record.as_ref()?.interruption(self.on_revoke);
+        if fault.is_none() {
+            self.revoked = None;
+        }
+        fault
+    }
+
+    /// Listen in for the model's name; why the answer must stop, if it is the wrong one.
+    fn look(&mut self, piece: &[u8]) -> Option<Fault> {
+        let name = match self.sniff.as_mut()?.push(piece) {
+            Reported::Pending => return None,
+            Reported::Absent(_) => {
+                self.sniff = None;
+                return None;
+            }
+            Reported::Model(name) => name.clone(),
+        };
+        self.sniff = None;
+        let record = self.record.as_mut()?;
+        let (check, now) = (&self.check, self.gateway.now());
+        let node = match check.answering(&name, record.workload(), now) {
+            Answering::Expected(node) => {
+                record.reported(&name, node);
+                return None;
+            }
+            Answering::Other(node) => node,
+        };
+        record.reported(&name, node);
+        let cut = self.on_mismatch == OnMismatch::Cut;
+        record.mismatch(check, &name, cut);
+        self.mismatched = true;
+        let message = format!(
+            "upstream `{}` was asked for `{}` and answered as `{}`, which is not what was decided on; \
+             nothing of the answer was passed on",
+            check.expected.upstream(),
+            check.expected.asked(),
+            name.escape_debug()
+        );
+        cut.then(|| Fault::new(Code::ModelMismatch, message))
+    }
+
     /// The timer is set once for many pieces: when it fires, it looks whether it was too long.
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         while self.idle.as_mut().poll(cx).is_ready() {
             let due = self.last_piece + self.idle_timeout;
             if due <= Instant::now() {
                 let message = format!(
                     "upstream `{}` sent nothing for {} seconds",
-                    self.upstream_name,
+                    self.check.expected.upstream(),
                     self.idle_timeout.as_secs()
                 );
-                return self.cut(Fault::new(Code::UpstreamTimeout, message));
+                return Poll::Ready(Step::Stop(Fault::new(Code::UpstreamTimeout, message)));
             }
             self.idle.as_mut().reset(due);
         }
         Poll::Pending
+    }
+
+    /// What is still to come, the pieces that wait among it.
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.upstream.size_hint();
+        let held: usize = self.held.iter().map(Bytes::len).sum();
+        match rest.exact() {
+            Some(rest) => SizeHint::with_exact(rest.saturating_add(held as u64)),
+            None => rest,
+        }
+    }
+
+    /// The answer is over, and whole.
+    fn complete(&mut self) {
+        self.finish(if self.mismatched {
+            Outcome::Mismatch
+        } else {
+            Outcome::Completed
+        });
     }
 
     fn finish(&mut self, outcome: Outcome) {
@@ -266,7 +411,7 @@ impl Body for ResponseBody {
             Inner::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Inner::Relay(relay) => relay.upstream.size_hint(),
+            Inner::Relay(relay) => relay.size_hint(),
         }
     }
 }

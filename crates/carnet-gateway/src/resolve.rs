@@ -9,6 +9,7 @@ use crate::codes::Code;
 use crate::egress::Upstream;
 use crate::error::Fault;
 use crate::generation::Generation;
+use crate::reported::Expected;
 
 /// One offer of a model: facts for the decision, the way there, and what the caller is told of it.
 #[derive(Debug)]
@@ -25,8 +26,17 @@ pub(crate) struct Offer {
     pub(crate) host: Option<Arc<str>>,
     /// Answer headers that tell the target's facts.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// What its answers may name as their model.
+    pub(crate) expected: Arc<Expected>,
     /// Lines that would complete what is unknown about it.
     pub(crate) overlay: Option<String>,
+}
+
+impl Offer {
+    /// The upstream's own name for the model.
+    pub(crate) fn own_name(&self) -> &str {
+        self.expected.asked()
+    }
 }
 
 /// The offers for a name, in the order of the configuration; never empty.

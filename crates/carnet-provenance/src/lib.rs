@@ -69,8 +69,9 @@ pub use problem::{Problem, SourceFile};
 pub use registry::blob::BlobError;
 pub use registry::entry::{
     Alias, AliasTarget, BaseModel, CountryName, Dispute, Egress, FieldAction, FieldKind, FieldRule,
-    Group, Host, HostKind, LineageStatus, List, Listing, Model, MovingAlias, NameFamily, NameWords, Operator,
-    Owner, Producer, Profile, Publisher, Region, Relation, Statement, TaughtBy, Teacher, Weights, WordKind,
+    Group, Host, HostKind, LineageStatus, List, Listing, Model, MovingAlias, NameFamily, NameWords,
+    Operator, Owner, Producer, Profile, Publisher, Region, Relation, Statement, TaughtBy, Teacher,
+    Weights, WordKind,
 };
 pub use registry::{FieldRules, Registry};
 pub use resolution::{Ancestor, Candidate, Fact, Hosting, Party, Resolution, TeacherFact};

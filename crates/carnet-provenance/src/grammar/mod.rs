@@ -202,7 +202,8 @@ fn hint(id: &str, services: &dyn Services) -> Option<String> {
     } else if huggingface::looks_like(id) {
         "huggingface".to_owned()
     } else if id.contains('/')
-        && (services.is_service(&platform_name(first)) || PLATFORMS.contains(&platform_name(first).as_str()))
+        && (services.is_service(&platform_name(first))
+            || PLATFORMS.contains(&platform_name(first).as_str()))
     {
         platform_name(first)
     } else if !id.contains('/') && id.contains(':') && !id.starts_with("ft:") {

@@ -65,7 +65,9 @@ impl Families {
         }
         let stored = storage_words().map(|word| (spelled(word), Left::Same));
         families.words.extend(stored);
-        families.words.sort_by(|(one, _), (two, _)| longest_first(one, two));
+        families
+            .words
+            .sort_by(|(one, _), (two, _)| longest_first(one, two));
         families
     }
 

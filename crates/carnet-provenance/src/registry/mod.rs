@@ -20,7 +20,8 @@ use crate::ids::{HostId, ModelId, ProducerId, is_id};
 use crate::problem::{Problem, SourceFile, sorted};
 use crate::reader::Doc;
 use crate::registry::entry::{
-    CountryName, Dialect, FieldRule, Group, Host, HostKind, List, Model, MovingAlias, NameWords, Producer,
+    CountryName, Dialect, FieldRule, Group, Host, HostKind, List, Model, MovingAlias, NameWords,
+    Producer,
 };
 use crate::registry::links::Links;
 

@@ -165,7 +165,6 @@ impl View {
         rules
     }
 
-
     pub(crate) fn model_node(&self, id: &str, horizon: &mut Horizon) -> Option<ModelNode<'_>> {
         let model = self.inner.registry.model(id);
         let entry = self
@@ -278,9 +277,8 @@ impl Services for View {
     }
 
     fn without_prefix<'i>(&self, platform: &str, id: &'i str) -> Option<(&'i str, &'i str)> {
-        let of_platform = |host: &&Host| {
-            host.platform.as_deref().unwrap_or(host.id.as_str()) == platform
-        };
+        let of_platform =
+            |host: &&Host| host.platform.as_deref().unwrap_or(host.id.as_str()) == platform;
         let hosts = self.inner.registry.hosts().filter(of_platform);
         let mut prefixes = hosts.flat_map(|host| &host.prefixes);
         let prefix = prefixes.find(|prefix| id.starts_with(prefix.as_str()))?;

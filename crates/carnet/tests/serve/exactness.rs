@@ -261,8 +261,9 @@ async fn a_stream_passes_in_the_pieces_in_which_it_comes() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream.base_url()).start().await;
     let pieces = [
-        "data: {\"a\"",
-        ":1}\n",
+        ": a word before the first event\n\n",
+        "data: {\"model\":\"llama3.3:70b\"",
+        ",\"a\":1}\n",
         "\n: ping\r\n\r\n",
         "data: [DO",
         "NE]\n\n",

@@ -14,6 +14,7 @@ mod harness;
 mod heads;
 mod http2;
 mod kept;
+mod mismatch;
 mod reload;
 mod revoke;
 mod routes;

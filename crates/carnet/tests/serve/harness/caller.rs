@@ -207,13 +207,18 @@ impl Gateway {
 
     /// Call the admin listener with its token: status and JSON.
     pub(crate) async fn admin(&self, method: Method, path: &str) -> (u16, Value) {
-        let (status, body) = self.admin_bytes(method, path).await;
+        self.admin_with(method, path, "").await
+    }
+
+    /// Call it with a body.
+    pub(crate) async fn admin_with(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
+        let (status, body) = self.admin_bytes(method, path, body).await;
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
     /// The value of a counter without labels.
     pub(crate) async fn counter(&self, name: &str) -> u64 {
-        let (status, body) = self.admin_bytes(Method::GET, "/metrics").await;
+        let (status, body) = self.admin_bytes(Method::GET, "/metrics", "").await;
         assert_eq!(status, 200);
         let text = std::str::from_utf8(&body).unwrap();
         let line = text.lines().find_map(|line| {
@@ -225,14 +230,15 @@ impl Gateway {
             .unwrap()
     }
 
-    async fn admin_bytes(&self, method: Method, path: &str) -> (u16, Bytes) {
+    async fn admin_bytes(&self, method: Method, path: &str, body: &str) -> (u16, Bytes) {
         let token = std::fs::read_to_string(self.setup.path("state/admin.token")).unwrap();
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, self.admin.to_string())
             .header(AUTHORIZATION, format!("Bearer {}", token.trim()))
-            .body(Full::new(Bytes::new()))
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
             .unwrap();
         let stream = TcpStream::connect(self.admin).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
