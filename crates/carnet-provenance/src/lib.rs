@@ -70,7 +70,7 @@ pub use registry::blob::BlobError;
 pub use registry::entry::{
     Alias, AliasTarget, BaseModel, CountryName, Dispute, Egress, FieldAction, FieldKind, FieldRule,
     Group, Host, HostKind, LineageStatus, List, Listing, Model, MovingAlias, NameFamily, NameWords,
-    Operator, Owner, Producer, Profile, Publisher, Region, Relation, Statement, TaughtBy, Teacher,
+    Operator, Owner, Producer, Profile, Publisher, Region, Relation, Statement, Subprocessor, TaughtBy, Teacher,
     Weights, WordKind,
 };
 pub use registry::{FieldRules, Registry};

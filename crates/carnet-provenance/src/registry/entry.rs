@@ -365,6 +365,8 @@ pub struct Host {
     pub profiles: Vec<Profile>,
     /// The region that serves when none is asked for.
     pub default_region: Option<String>,
+    /// Who else processes prompts for it, as it publishes them.
+    pub subprocessors: Vec<Subprocessor>,
     /// What it keeps.
     pub retention: Dated<String>,
     /// Whether it trains on prompts.
@@ -393,6 +395,21 @@ pub struct Region {
     pub country: Country,
     /// Who says so.
     pub evidence: Option<Evidence>,
+}
+
+/// Somebody whom a host lets process prompts or what belongs to them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Subprocessor {
+    /// Name for people.
+    pub name: String,
+    /// Its country.
+    pub country: Option<Country>,
+    /// What it does.
+    pub purpose: String,
+    /// Who says so.
+    pub evidence: Evidence,
+    /// On which days it holds.
+    pub valid: Validity,
 }
 
 /// A profile that spreads requests over regions.

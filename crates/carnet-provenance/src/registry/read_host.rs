@@ -2,7 +2,7 @@
 
 use crate::grammar;
 use crate::reader::{Doc, Fields};
-use crate::registry::entry::{Egress, Host, HostKind, Operator, Profile, Region};
+use crate::registry::entry::{Egress, Host, HostKind, Operator, Profile, Region, Subprocessor};
 use crate::registry::links::{Kind, Links};
 use crate::registry::read_other::{country_value, field_rules};
 
@@ -33,6 +33,7 @@ pub(crate) fn host<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Option<
         regions: regions(&mut fields, links),
         profiles: Vec::new(),
         default_region: None,
+        subprocessors: subprocessors(&mut fields, links),
         retention: fields.claims("retention", |claim| claim.need_text("value")),
         trains_on_prompts: fields.claims("trains_on_prompts", |claim| claim.flag("value")),
         egress: fields.claims("egress", |claim| claim.need_word("value", Egress::ALL)),
@@ -111,6 +112,32 @@ fn regions(fields: &mut Fields<'_>, links: &mut Links) -> Vec<Region> {
             id: id.value,
             country,
             evidence,
+        });
+    }
+    found
+}
+
+fn subprocessors(fields: &mut Fields<'_>, links: &mut Links) -> Vec<Subprocessor> {
+    let mut found = Vec::new();
+    for mut table in fields.tables("subprocessor") {
+        let name = table.need_text("name");
+        let country = table.country_at("country");
+        let purpose = table.need_text("purpose");
+        let evidence = table.evidence();
+        let valid = table.validity();
+        table.finish();
+        let (Some(name), Some(purpose), Some(evidence)) = (name, purpose, evidence) else {
+            continue;
+        };
+        if let Some((country, place)) = &country {
+            links.add(Kind::Country, country.as_str(), place.clone());
+        }
+        found.push(Subprocessor {
+            name,
+            country: country.map(|(country, _)| country),
+            purpose,
+            evidence,
+            valid,
         });
     }
     found
