@@ -65,8 +65,8 @@ pub(super) fn identify<'v>(
     };
     let mut identity = search
         .deployment(query)
-        .or_else(|| search.opaque())
         .or_else(|| search.alias())
+        .or_else(|| search.opaque())
         .or_else(|| search.canonical())
         .unwrap_or_default();
     if identity.found.is_empty() {
