@@ -43,7 +43,9 @@ impl Refusal {
             Self::BrokenFacts => "tell whoever made the bundle; the facts in force stay",
             Self::Damaged => "get the file again: what arrived is not what was signed",
             Self::Malformed => "name a file that `carnet registry bundle` made, whole",
-            Self::Older => "get a newer bundle; to go back to the one before, use `carnet registry update --rollback`",
+            Self::Older => {
+                "get a newer bundle; to go back to the one before, use `carnet registry update --rollback`"
+            }
             Self::OtherForm => "use the version of Carnet that the bundle was made for",
             Self::Untrusted => "if you trust who made it, name the public key with --trust FILE",
             Self::WrongSignature => "do not use the file; get it again from whom you trust",

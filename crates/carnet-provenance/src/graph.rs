@@ -141,11 +141,15 @@ impl<'v> Build<'v> {
         let status = node.status(&mut horizon);
         let own_disputes = node.model.is_some_and(|model| {
             let contradicted = model.claims();
-            !model.disputes.is_empty() || contradicted.iter().any(|claim| claim.disputed_by.is_some())
+            !model.disputes.is_empty()
+                || contradicted.iter().any(|claim| claim.disputed_by.is_some())
         });
         self.graph.nodes.push(GraphNode {
             id: node.id.to_string(),
-            name: node.model.map_or(node.id.as_str(), |model| &model.name).to_owned(),
+            name: node
+                .model
+                .map_or(node.id.as_str(), |model| &model.name)
+                .to_owned(),
             producer: producer.map(|producer| producer.name().to_owned()),
             country: producer
                 .and_then(|producer| producer.country(&mut horizon))
@@ -167,7 +171,9 @@ impl<'v> Build<'v> {
             };
             let above = layer.saturating_sub(1);
             for base in node.bases(&mut horizon) {
-                let Some(parent) = self.view.model_node(base.value.model.as_str(), &mut horizon)
+                let Some(parent) = self
+                    .view
+                    .model_node(base.value.model.as_str(), &mut horizon)
                 else {
                     continue;
                 };
@@ -220,7 +226,10 @@ impl<'v> Build<'v> {
                 continue;
             };
             for base in node.bases(&mut horizon) {
-                children.entry(base.value.model.as_str()).or_default().push(node.id);
+                children
+                    .entry(base.value.model.as_str())
+                    .or_default()
+                    .push(node.id);
             }
         }
         let mut open = VecDeque::from([(start, 0_i32)]);
@@ -241,7 +250,12 @@ impl<'v> Build<'v> {
     /// Every step between two nodes of the graph.
     fn lines(&mut self) {
         let mut horizon = Horizon::new(self.as_of);
-        let ids: Vec<String> = self.graph.nodes.iter().map(|node| node.id.clone()).collect();
+        let ids: Vec<String> = self
+            .graph
+            .nodes
+            .iter()
+            .map(|node| node.id.clone())
+            .collect();
         for id in &ids {
             let Some(node) = self.view.model_node(id, &mut horizon) else {
                 continue;

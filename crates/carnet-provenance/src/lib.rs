@@ -66,7 +66,8 @@ mod view;
 mod word;
 
 pub use bundle::{
-    BUNDLE_BYTES_MAX, Bundle, BundleError, BundleKey, BundleKeyError, BundleSigner, Manifest, NoManifest, is_bundle, verify,
+    BUNDLE_BYTES_MAX, Bundle, BundleError, BundleKey, BundleKeyError, BundleSigner, Manifest,
+    NoManifest, is_bundle, verify,
 };
 pub use claim::{Claim, Confidence, Contradiction, Dated, Evidence, Validity};
 pub use codes::Refusal;
@@ -84,8 +85,8 @@ pub use registry::blob::BlobError;
 pub use registry::entry::{
     Alias, AliasTarget, BaseModel, CountryName, Dispute, Egress, FieldAction, FieldKind, FieldRule,
     Group, Host, HostKind, LineageStatus, List, Listing, Model, MovingAlias, NameFamily, NameWords,
-    Operator, Owner, Producer, Profile, Publisher, Region, Relation, Statement, Subprocessor, TaughtBy, Teacher,
-    Weights, WordKind,
+    Operator, Owner, Producer, Profile, Publisher, Region, Relation, Statement, Subprocessor,
+    TaughtBy, Teacher, Weights, WordKind,
 };
 pub use registry::flat::FlatClaim;
 pub use registry::stats::Stats;

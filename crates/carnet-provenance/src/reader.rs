@@ -192,7 +192,10 @@ impl<'a> Fields<'a> {
                     });
                 }
                 ValueInner::String(_) => {
-                    let problem = self.doc.place(span).problem(format!("`{key}` has an empty text"));
+                    let problem = self
+                        .doc
+                        .place(span)
+                        .problem(format!("`{key}` has an empty text"));
                     self.note(problem.help("write the value, or leave it out"));
                 }
                 other => self.wrong(span, "a list of texts", key, &other),
@@ -449,7 +452,9 @@ impl<'a> Fields<'a> {
         let by = self.text("disputed_by");
         let source = self.text("disputed_source");
         if by.is_none() && source.is_some() {
-            let problem = self.place().problem("`disputed_source` without `disputed_by`");
+            let problem = self
+                .place()
+                .problem("`disputed_source` without `disputed_by`");
             self.note(problem.help("say who disputes it"));
         }
         let disputed = by.map(|by| Contradiction { by, source });

@@ -8,6 +8,7 @@ mod demo;
 mod embedded;
 mod engine;
 mod exit;
+mod installed;
 mod loaded;
 mod out;
 mod reload;

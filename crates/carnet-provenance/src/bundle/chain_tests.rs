@@ -154,7 +154,12 @@ impl Server {
 /// Whatever a complete answer says must stand somewhere, or be the operator's word with his name.
 fn sourced(answer: &Resolution) -> Result<(), String> {
     let candidate = &answer.candidates[0];
-    let of = |claim: &'static str| candidate.facts.iter().filter(move |fact| fact.claim == claim);
+    let of = |claim: &'static str| {
+        candidate
+            .facts
+            .iter()
+            .filter(move |fact| fact.claim == claim)
+    };
     let stated = |fact: &&crate::Fact| match &fact.origin {
         Origin::Registry => fact.source.starts_with("https://") && fact.date.is_some(),
         Origin::Operator { .. } => true,
@@ -172,7 +177,15 @@ fn sourced(answer: &Resolution) -> Result<(), String> {
         return Err(format!("nobody says that it comes from {}", step.model));
     }
     let vouched = of("weights_complete").any(|fact| {
-        matches!(&fact.origin, Origin::Operator { loosening: true, reason: Some(_), author: Some(_), until: Some(_) })
+        matches!(
+            &fact.origin,
+            Origin::Operator {
+                loosening: true,
+                reason: Some(_),
+                author: Some(_),
+                until: Some(_)
+            }
+        )
     });
     let whole = of("lineage").any(|fact| stated(&fact) && fact.confidence > Confidence::Unknown);
     if vouched || whole {
@@ -232,10 +245,16 @@ fn the_chains_do_complete_answers_and_do_lose_them() {
     server.step(&Step::Overlay(vec![0]));
     assert!(complete(&server, "hidden-1"));
     server.step(&Step::Overlay(vec![1]));
-    assert!(complete(&server, "hidden-1"), "the bad file leaves the old facts");
+    assert!(
+        complete(&server, "hidden-1"),
+        "the bad file leaves the old facts"
+    );
     server.step(&Step::Overlay(vec![]));
     assert!(!complete(&server, "hidden-1"));
-    let at = server.registry.models().position(|one| one.id.as_str() == "alder-r1");
+    let at = server
+        .registry
+        .models()
+        .position(|one| one.id.as_str() == "alder-r1");
     server.step(&Step::Update(vec![Change::DropLineage(at.unwrap())]));
     assert!(!complete(&server, "alder-r1"));
 }

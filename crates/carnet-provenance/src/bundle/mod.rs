@@ -55,7 +55,10 @@ pub enum BundleError {
     #[error("this is not a whole registry bundle: {0}")]
     Malformed(&'static str),
     /// Its facts need another version of Carnet.
-    #[error("the bundle's facts have form {found}, this program reads form {}", blob::FORM)]
+    #[error(
+        "the bundle's facts have form {found}, this program reads form {}",
+        blob::FORM
+    )]
     OtherFacts {
         /// Their form.
         found: u32,
@@ -197,7 +200,14 @@ fn signer(note: &Note, keys: &[BundleKey]) -> Result<String, BundleError> {
 fn signed_as(note: &Note) -> Vec<String> {
     let text = note.to_bytes();
     let text = String::from_utf8_lossy(&text);
-    let name = |line: &str| Some(line.strip_prefix("\u{2014} ")?.split(' ').next()?.to_owned());
+    let name = |line: &str| {
+        Some(
+            line.strip_prefix("\u{2014} ")?
+                .split(' ')
+                .next()?
+                .to_owned(),
+        )
+    };
     text.lines().filter_map(name).collect()
 }
 

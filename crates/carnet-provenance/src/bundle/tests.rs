@@ -103,10 +103,7 @@ fn another_form_is_told_as_such() {
     bytes.extend(note.as_bytes());
     bytes.extend(&blob);
     let bundle = verify(&bytes, &[key()]).unwrap();
-    assert_eq!(
-        bundle.registry().unwrap_err().refusal(),
-        Refusal::OtherForm
-    );
+    assert_eq!(bundle.registry().unwrap_err().refusal(), Refusal::OtherForm);
 }
 
 fn broken(change: impl FnOnce(&mut Entries)) -> Vec<String> {
@@ -152,7 +149,12 @@ fn facts_that_the_reader_would_refuse_are_refused_when_signed_too() {
     said(
         broken(|entries| {
             let alias = entries.models["alder-r1"].aliases[0].clone();
-            entries.models.get_mut("birch-70b").unwrap().aliases.push(alias);
+            entries
+                .models
+                .get_mut("birch-70b")
+                .unwrap()
+                .aliases
+                .push(alias);
         }),
         "is also claimed by",
     );
@@ -181,7 +183,13 @@ fn facts_that_the_reader_would_refuse_are_refused_when_signed_too() {
     );
     said(
         broken(|entries| {
-            entries.hosts.get_mut("cloud").unwrap().regions_known.0.clear();
+            entries
+                .hosts
+                .get_mut("cloud")
+                .unwrap()
+                .regions_known
+                .0
+                .clear();
         }),
         "has no source",
     );
@@ -224,7 +232,10 @@ fn keys_are_texts_that_can_be_read_again() {
         key().text(),
         &text.replace("review", "revise"),
     ] {
-        assert_eq!(bad.parse::<BundleSigner>().err(), Some(BundleKeyError::Private));
+        assert_eq!(
+            bad.parse::<BundleSigner>().err(),
+            Some(BundleKeyError::Private)
+        );
     }
     for bad in ["", "a", "a+b", "a+b+c", &text, "a b+00000000+AQ=="] {
         assert!(bad.parse::<BundleKey>().is_err(), "{bad}");

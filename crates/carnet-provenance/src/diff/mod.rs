@@ -73,8 +73,7 @@ impl Difference {
             return difference;
         }
         difference.records = records::records(old, new);
-        (difference.effects, difference.hosts, difference.names) =
-            effect::effects(old, new, as_of);
+        (difference.effects, difference.hosts, difference.names) = effect::effects(old, new, as_of);
         difference
     }
 

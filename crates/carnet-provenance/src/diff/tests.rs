@@ -25,8 +25,18 @@ fn the_same_registry_has_no_difference() {
 fn a_producer_that_moves_changes_all_that_rests_on_it() {
     let new = changed("producers/alder.toml", |text| text.replace("QX", "QZ"));
     let difference = Difference::between(&registry(), &new, today());
-    let ids: Vec<&str> = difference.effects.iter().map(|one| one.id.as_str()).collect();
-    for id in ["alder-base", "alder-r1", "birch-1776", "alder-chat", "alder-r1-8b"] {
+    let ids: Vec<&str> = difference
+        .effects
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    for id in [
+        "alder-base",
+        "alder-r1",
+        "birch-1776",
+        "alder-chat",
+        "alder-r1-8b",
+    ] {
         assert!(ids.contains(&id), "{id} in {ids:?}");
     }
     assert!(!ids.contains(&"birch-70b"), "{ids:?}");
@@ -66,7 +76,11 @@ fn added_and_removed_records_and_names_are_told() {
     assert_eq!(gone.unwrap().after, None);
     // Only what changes an answer that somebody had is a change of countries.
     assert_eq!(difference.countries_changed(), 0);
-    let names: Vec<&str> = difference.names.iter().map(|one| one.name.as_str()).collect();
+    let names: Vec<&str> = difference
+        .names
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
     assert_eq!(names, ["closed-one"]);
 }
 

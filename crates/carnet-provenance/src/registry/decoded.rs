@@ -154,11 +154,14 @@ impl Looker {
             self.text("owner.name", &owner.name);
             self.evidence("owner", &owner.evidence);
             self.valid("owner", owner.valid);
-            if owner.share.is_some_and(|share| !(0.0..=100.0).contains(&share)) {
+            if owner
+                .share
+                .is_some_and(|share| !(0.0..=100.0).contains(&share))
+            {
                 self.wrong("`share` is no share in percent");
             }
             self.links(Kind::Producer, &owner.producer);
-            self.links(Kind::Country, &owner.country);
+            self.links(Kind::Country, owner.country);
         }
         for listing in &producer.lists {
             self.evidence("list", &listing.evidence);
@@ -190,7 +193,7 @@ impl Looker {
         self.links(Kind::Producer, model.producer.values().chain(joint));
         for publisher in model.publisher.values() {
             self.text("publisher", &publisher.name);
-            self.links(Kind::Country, &publisher.country);
+            self.links(Kind::Country, publisher.country);
         }
         for base in &model.base_models {
             self.text("component", &base.component);
@@ -215,7 +218,10 @@ impl Looker {
         }
         for dispute in &model.disputes {
             self.texts("dispute", [&dispute.text, &dispute.by, &dispute.source]);
-            self.texts("dispute", dispute.answer.iter().chain(&dispute.answer_source));
+            self.texts(
+                "dispute",
+                dispute.answer.iter().chain(&dispute.answer_source),
+            );
         }
         for message in misfits(model) {
             self.wrong(message);
@@ -273,7 +279,10 @@ impl Looker {
             self.text("operator", &operator.name);
             self.links(Kind::Producer, &operator.producer);
         }
-        self.links(Kind::Country, host.country.values().chain(host.parent_country.values()));
+        self.links(
+            Kind::Country,
+            host.country.values().chain(host.parent_country.values()),
+        );
         if let Some(platform) = &host.platform
             && grammar::platform_name(platform) != *platform
         {
@@ -288,7 +297,7 @@ impl Looker {
             self.texts("subprocessor", [&other.name, &other.purpose]);
             self.evidence("subprocessor", &other.evidence);
             self.valid("subprocessor", other.valid);
-            self.links(Kind::Country, &other.country);
+            self.links(Kind::Country, other.country);
         }
         self.regions(host);
         self.field_rules(&host.fields);
@@ -301,10 +310,17 @@ impl Looker {
             self.link(Kind::Country, region.country);
             match &region.evidence {
                 Some(evidence) => self.evidence("region", evidence),
-                None if !sourced => self.wrong(format_args!("region `{}` has no source", region.id)),
+                None if !sourced => {
+                    self.wrong(format_args!("region `{}` has no source", region.id))
+                }
                 None => {}
             }
-            if host.regions.iter().take(at).any(|other| other.id == region.id) {
+            if host
+                .regions
+                .iter()
+                .take(at)
+                .any(|other| other.id == region.id)
+            {
                 self.wrong(format_args!("region `{}` is listed twice", region.id));
             }
         }
@@ -358,7 +374,12 @@ impl Looker {
             self.texts("group", [&group.id, &group.name, &group.source]);
             self.texts("remark", &group.remark);
             self.links(Kind::Country, &group.members);
-            if entries.groups.iter().take(at).any(|other| other.id == group.id) {
+            if entries
+                .groups
+                .iter()
+                .take(at)
+                .any(|other| other.id == group.id)
+            {
                 self.wrong(format_args!("group `{}` is listed twice", group.id));
             }
         }

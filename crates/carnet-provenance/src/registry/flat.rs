@@ -121,7 +121,10 @@ fn aliases(found: &mut Vec<FlatClaim>, aliases: &[Alias]) {
 
 fn fields(found: &mut Vec<FlatClaim>, rules: &[FieldRule]) {
     for rule in rules {
-        let value = format!("{} ({}): {}, {}", rule.path, rule.kind, rule.action, rule.why);
+        let value = format!(
+            "{} ({}): {}, {}",
+            rule.path, rule.kind, rule.action, rule.why
+        );
         found.push(FlatClaim::new("field", value).at(&rule.source, rule.date));
     }
 }
@@ -146,7 +149,11 @@ impl Producer {
             if let Some(share) = owner.share {
                 let _ = write!(value, ", {share} %");
             }
-            found.push(FlatClaim::new("owner", value).by(&owner.evidence).on(owner.valid));
+            found.push(
+                FlatClaim::new("owner", value)
+                    .by(&owner.evidence)
+                    .on(owner.valid),
+            );
         }
         for listing in &self.lists {
             let flat = FlatClaim::new("list", &listing.list);
@@ -175,12 +182,15 @@ impl Model {
         let mut found = vec![FlatClaim::new("name", &self.name)];
         dated(&mut found, "producer", &self.producer, ToString::to_string);
         listed(&mut found, "joint", &self.joint, ToString::to_string);
-        dated(&mut found, "publisher", &self.publisher, |publisher| {
-            match publisher.country {
+        dated(
+            &mut found,
+            "publisher",
+            &self.publisher,
+            |publisher| match publisher.country {
                 Some(country) => format!("{} ({country})", publisher.name),
                 None => publisher.name.clone(),
-            }
-        });
+            },
+        );
         dated(&mut found, "weights", &self.weights, ToString::to_string);
         dated(&mut found, "licence", &self.licence, Clone::clone);
         if let Some(family) = &self.family {
@@ -257,12 +267,15 @@ impl Host {
             FlatClaim::new("name", &self.name),
             FlatClaim::new("kind", self.kind),
         ];
-        dated(&mut found, "operator", &self.operator, |operator| {
-            match &operator.producer {
+        dated(
+            &mut found,
+            "operator",
+            &self.operator,
+            |operator| match &operator.producer {
                 Some(producer) => format!("{} [{producer}]", operator.name),
                 None => operator.name.clone(),
-            }
-        });
+            },
+        );
         dated(&mut found, "country", &self.country, ToString::to_string);
         dated(&mut found, "parent", &self.parent, Clone::clone);
         dated(
@@ -290,8 +303,17 @@ impl Host {
         }
         for other in &self.subprocessors {
             let country = other.country.map(|country| format!(" ({country})"));
-            let value = format!("{}{}: {}", other.name, country.unwrap_or_default(), other.purpose);
-            found.push(FlatClaim::new("subprocessor", value).by(&other.evidence).on(other.valid));
+            let value = format!(
+                "{}{}: {}",
+                other.name,
+                country.unwrap_or_default(),
+                other.purpose
+            );
+            found.push(
+                FlatClaim::new("subprocessor", value)
+                    .by(&other.evidence)
+                    .on(other.valid),
+            );
         }
         dated(&mut found, "retention", &self.retention, Clone::clone);
         dated(

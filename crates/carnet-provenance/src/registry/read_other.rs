@@ -137,7 +137,9 @@ fn statements(fields: &mut Fields<'_>) -> Vec<Statement> {
         let disputed_by = table.text("disputed_by");
         let disputed_source = table.text("disputed_source");
         if disputed_by.is_none() && disputed_source.is_some() {
-            let problem = table.place().problem("`disputed_source` without `disputed_by`");
+            let problem = table
+                .place()
+                .problem("`disputed_source` without `disputed_by`");
             table.note(problem.help("say who disputes it"));
         }
         table.finish();

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::claim::Confidence;
 use crate::registry::Registry;
-use crate::registry::flat::{FlatClaim, field_claims};
 use crate::registry::entry::LineageStatus;
+use crate::registry::flat::{FlatClaim, field_claims};
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use crate::claim::{Confidence, Horizon, Validity};
 use crate::grammar::Reading;
-use crate::resolution::{Hosting, Resolution};
+use crate::resolution::{Hosting, Party, Resolution};
 use crate::resolve::identify::{Found, Identity, Search};
 use crate::resolve::{Query, hosting, join};
 use crate::view::View;
@@ -47,6 +47,44 @@ impl View {
         self.record(id, found, horizon, as_of)
     }
 
+    /// Who a producer is on a day.
+    #[must_use]
+    pub fn producer_record(&self, id: &str, as_of: Date) -> Option<Party> {
+        let mut horizon = Horizon::new(as_of);
+        let node = self.producer_node(id, &mut horizon)?;
+        let country = node.country(&mut horizon);
+        let mut owners = Vec::new();
+        let mut lists = Vec::new();
+        if let Some(producer) = node.producer {
+            owners.extend(
+                producer
+                    .owners
+                    .iter()
+                    .filter(|one| horizon.holds(&one.valid))
+                    .cloned(),
+            );
+            lists.extend(
+                producer
+                    .lists
+                    .iter()
+                    .filter(|one| horizon.holds(&one.valid))
+                    .cloned(),
+            );
+        }
+        Some(Party {
+            id: Some(node.id.clone()),
+            name: node.name().to_owned(),
+            country: country.map(|said| said.value),
+            confidence: country.map_or(Confidence::Unknown, |said| said.evidence.confidence),
+            source: country.map_or_else(
+                || "not stated".to_owned(),
+                |said| said.evidence.source.clone(),
+            ),
+            owners,
+            lists,
+        })
+    }
+
     /// Where a host's prompts go on a day.
     #[must_use]
     pub fn host_record(&self, id: &str, as_of: Date) -> Option<Hosting> {
@@ -73,7 +111,13 @@ impl View {
         let place = hosting::Place::default();
         let candidates = self.candidates(&query, &identity, horizon, &place);
         let steps = vec![format!("`{id}` is the id of a record")];
-        Some(join::join(&query, None, identity.canonical, steps, candidates))
+        Some(join::join(
+            &query,
+            None,
+            identity.canonical,
+            steps,
+            candidates,
+        ))
     }
 }
 
