@@ -70,8 +70,8 @@ pub use registry::blob::BlobError;
 pub use registry::entry::{
     Alias, AliasTarget, BaseModel, CountryName, Dispute, Egress, FieldAction, FieldKind, FieldRule,
     Group, Host, HostKind, LineageStatus, List, Listing, Model, MovingAlias, NameFamily, NameWords,
-    Operator, Owner, Producer, Profile, Publisher, Region, Relation, Statement, Subprocessor, TaughtBy, Teacher,
-    Weights, WordKind,
+    Operator, Owner, Producer, Profile, Publisher, Region, Relation, Statement, Subprocessor,
+    TaughtBy, Teacher, Weights, WordKind,
 };
 pub use registry::{FieldRules, Registry};
 pub use resolution::{Ancestor, Candidate, Fact, Hosting, Party, Resolution, TeacherFact};
