@@ -124,7 +124,7 @@ impl<'v> Search<'v, '_> {
         };
         Some(Identity {
             found: models.into_iter().map(found).collect(),
-            canonical: identified.then(|| first.to_string()),
+            canonical: one.then(|| first.to_string()),
             identified,
             ..Identity::default()
         })

@@ -205,7 +205,11 @@ pub(crate) fn describe(resolution: &Resolution) -> String {
         let _ = writeln!(text, "  {label:<10} {value}");
     };
     let unknown = "unknown";
-    line("model", resolution.canonical.as_deref().unwrap_or(unknown));
+    match (resolution.named(), &resolution.canonical) {
+        (Some(named), _) => line("model", named),
+        (None, Some(guess)) => line("model", &format!("perhaps {guess}, by its name alone")),
+        (None, None) => line("model", unknown),
+    }
     if let Some(producer) = &resolution.producer {
         let country = producer
             .country
