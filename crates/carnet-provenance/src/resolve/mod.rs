@@ -1,6 +1,7 @@
 //! From an id to an answer: read, identify, walk the line, look at the host, put together.
 
 mod candidate;
+mod files;
 mod hosting;
 mod identify;
 mod join;
