@@ -114,8 +114,11 @@ pub(crate) struct EngineArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ResolveArgs {
-    /// Model ids; `-` reads ids or JSON Lines {"id","platform","host"} from standard input.
-    #[arg(required = true, value_name = "MODEL")]
+    /// Model ids, or paths of model files and folders; `-` reads ids or JSON Lines {"id","platform","host"}
+    /// from standard input. An argument is a path if something is there and it has a `/` in it or ends in
+    /// .gguf, .safetensors or .json: `./name` is a folder, a plain `name` stays an id even where a folder is
+    /// called so. With --platform (other than file) all are ids; lines of standard input always are.
+    #[arg(required = true, value_name = "MODEL|PATH")]
     pub(crate) ids: Vec<OsString>,
     /// Grammar of the ids (bedrock, azure, vertex, openrouter, ollama, huggingface …).
     #[arg(long, value_name = "P")]

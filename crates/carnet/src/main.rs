@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod embedded;
 mod engine;
+mod evidence;
 mod exit;
 mod loaded;
 mod out;
