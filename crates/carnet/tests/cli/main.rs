@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod audit;
+mod bom;
 mod check;
 mod config;
 mod demo;
