@@ -198,7 +198,7 @@ pub(crate) struct BomArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "registry_all"])]
     pub(crate) config: Option<PathBuf>,
     /// List these models instead of a configuration's.
-    #[arg(long, value_name = "ID", num_args = 1.., conflicts_with = "registry_all")]
+    #[arg(long, value_name = "MODEL", num_args = 1.., conflicts_with = "registry_all")]
     pub(crate) model: Vec<String>,
     /// Grammar of these ids.
     #[arg(long, value_name = "P", requires = "model")]

@@ -246,11 +246,8 @@ fn without_a_configuration_the_demonstration_is_listed_with_its_own_bytes() {
     let run = sandbox.run("bom");
     run.exits(GOOD).warns(&["there is no carnet.toml here"]);
     let document: Value = serde_json::from_str(&run.out).unwrap();
-    let own = document["components"].as_array().unwrap().iter();
-    let own = own
-        .filter(|one| one["name"] == "carnet-sums")
-        .next()
-        .unwrap();
+    let all = document["components"].as_array().unwrap();
+    let own = all.iter().find(|one| one["name"] == "carnet-sums").unwrap();
     let files = own["components"].as_array().unwrap();
     assert!(
         files.iter().any(|file| file["name"] == "model.safetensors"),
