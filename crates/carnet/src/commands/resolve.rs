@@ -208,7 +208,8 @@ impl Asker<'_> {
             .iter()
             .any(|candidate| candidate.model.is_some());
         // Files may tell what theirs was made from without being known themselves.
-        let known = named || !resolution.lineage.is_empty();
+        let mut line = resolution.lineage.iter();
+        let known = named || line.any(|one| one.producer_id.is_some());
         if !known && (!several || self.args.strict) {
             exit.worst(Exit::Unknown)
         } else {

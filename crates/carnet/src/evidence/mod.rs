@@ -179,7 +179,7 @@ fn folder(place: &Place, notes: &mut Notes) -> Result<(), Troubles> {
 
 fn single(place: &Place, notes: &mut Notes) {
     // The name that was given: in a cache the file behind a link is called by its digest.
-    let name = place.given();
+    let name = place::shown(Path::new(place.name()));
     let mut opened = match place.open(place.path()) {
         Ok(opened) => opened,
         Err(why) => {
@@ -188,9 +188,9 @@ fn single(place: &Place, notes: &mut Notes) {
             return;
         }
     };
-    let kind = match kind(&name) {
+    let kind = match kind(place.name()) {
         Some(Kind::Closed) | None if opened.begins_with(b"GGUF") => Some(Kind::Gguf),
-        None if name.to_ascii_lowercase().ends_with(".md") => Some(Kind::Card),
+        None if place.name().to_ascii_lowercase().ends_with(".md") => Some(Kind::Card),
         known => known,
     };
     match kind {

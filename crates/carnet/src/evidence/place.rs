@@ -81,9 +81,9 @@ impl Place {
         &self.path
     }
 
-    /// The name under which it was given, as a remark repeats it.
-    pub(super) fn given(&self) -> String {
-        shown(Path::new(self.name.as_deref().unwrap_or_default()))
+    /// The name under which it was given.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
     }
 
     /// The names by which it goes: its own, and that of the repository in whose cache it lies.

@@ -446,3 +446,22 @@ fn the_built_in_registry_knows_the_models_that_cards_name() {
     let told = sandbox.run("resolve m/own --json").exits(UNKNOWN).json();
     assert_eq!(countries(&told), "");
 }
+
+#[test]
+fn a_base_that_nobody_knows_stands_in_the_line_and_the_answer_is_unknown() {
+    let sandbox = sandbox();
+    let name = format!("{}.gguf", "long-".repeat(40));
+    let header = gguf(&[(
+        "general.base_model.0.repo_url",
+        "https://huggingface.co/some/thing",
+    )]);
+    sandbox.write(&name, header);
+    let told = resolve(&sandbox, &name).exits(UNKNOWN).json();
+    assert_eq!(
+        nearest(&told),
+        [("https://huggingface.co/some/thing", "finetune")]
+    );
+    assert_eq!(told["lineage"][0]["producer"], Value::Null);
+    assert_eq!(told["confidence"], "unknown");
+    says(&told, "which is not known");
+}

@@ -9,10 +9,10 @@ pub(super) fn of(stated: &BaseStated, id: &str, says: &FileStatements) -> Relati
     if let Some(relation) = stated.relation {
         return relation;
     }
-    let listed = says.bases.iter().filter(|base| base.place == stated.place);
+    let other = |base: &&BaseStated| base.place == stated.place && base.value != stated.value;
     if says.adapter {
         Relation::Adapter
-    } else if listed.count() > 1 {
+    } else if says.bases.iter().any(|base| other(&base)) {
         Relation::Merge
     } else if is_quantized(says) && says.names.iter().any(|own| key(&own.value) == key(id)) {
         Relation::Quantized
