@@ -13,13 +13,17 @@ fn main() -> Result<()> {
         .join("../..")
         .canonicalize()?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("registry.blob"), registry(&root.join("registry"))?)?;
+    let registry = registry(&root.join("registry"))?;
+    fs::write(out.join("registry.blob"), registry.to_blob())?;
+    // Known when the program is built, so that no start has to look for it.
+    let newest = registry.newest().ok_or("the registry has no dated claim")?;
+    fs::write(out.join("registry.date"), newest.to_string())?;
     fs::write(out.join("packs.rs"), packs(&root.join("policies"))?)?;
     Ok(())
 }
 
-/// The registry as one blob; a mistake in a file stops the build with its place.
-fn registry(folder: &Path) -> Result<Vec<u8>> {
+/// The registry; a mistake in a file stops the build with its place.
+fn registry(folder: &Path) -> Result<Registry> {
     watch(folder);
     let mut files = Vec::new();
     for path in files_below(folder)? {
@@ -37,7 +41,7 @@ fn registry(folder: &Path) -> Result<Vec<u8>> {
             |text, problem| format!("{text}registry/{problem}\n"),
         )
     })?;
-    Ok(registry.to_blob())
+    Ok(registry)
 }
 
 /// The policy packs as a table of texts.

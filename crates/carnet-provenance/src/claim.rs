@@ -81,6 +81,12 @@ impl Validity {
         !before(self.to, other.from) && !before(other.to, self.from)
     }
 
+    /// Whether it holds on a day.
+    #[must_use]
+    pub fn holds_on(&self, day: Date) -> bool {
+        self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day < to)
+    }
+
     /// Whether it holds for ever.
     pub(crate) fn is_unbounded(&self) -> bool {
         self.from.is_none() && self.to.is_none()

@@ -43,11 +43,16 @@
 //! It reads no file, no clock and no network: texts and days are passed in. It decides nothing.
 //! It names no country, maker or model; those stand in the registry.
 
+mod bundle;
 mod claim;
+mod codes;
 mod country;
+mod diff;
+mod export;
 #[cfg(test)]
 mod fixture;
 mod grammar;
+mod graph;
 mod ids;
 mod key;
 mod limits;
@@ -62,8 +67,18 @@ mod suggest;
 mod view;
 mod word;
 
+pub use bundle::{
+    BUNDLE_BYTES_MAX, Bundle, BundleError, BundleKey, BundleKeyError, BundleSigner, Manifest,
+    NoManifest, is_bundle, verify,
+};
 pub use claim::{Claim, Confidence, Contradiction, Dated, Evidence, Validity};
+pub use codes::Refusal;
 pub use country::{Country, CountryError};
+pub use diff::{
+    Changed, Difference, Effect, HostEffect, HostOutcome, NameEffect, Outcome, Records,
+};
+pub use export::Export;
+pub use graph::{GRAPH_NODES_MAX, Graph, GraphEdge, GraphNode};
 pub use ids::{HostId, ModelId, ProducerId};
 pub use limits::ID_BYTES_MAX;
 pub use overlay::{Origin, Overlay};
@@ -75,6 +90,8 @@ pub use registry::entry::{
     Operator, Owner, Producer, Profile, Publisher, Region, Relation, Statement, Subprocessor,
     TaughtBy, Teacher, Weights, WordKind,
 };
+pub use registry::flat::FlatClaim;
+pub use registry::stats::Stats;
 pub use registry::{FieldRules, Registry};
 pub use resolution::{Ancestor, Candidate, Fact, Hosting, Party, Resolution, TeacherFact};
 pub use resolve::Query;

@@ -125,10 +125,22 @@ impl<'a> Fields<'a> {
         );
     }
 
+    /// What could deceive the eye or command a terminal stands in no text.
+    fn plain(&self, span: Span, key: &str, text: &str) {
+        if !is_plain(text) {
+            let problem = self.doc.place(span);
+            let problem = problem.problem(format!("`{key}` has control characters"));
+            self.note(problem.help("write the text without them"));
+        }
+    }
+
     /// An optional text with its place. An empty one is a mistake.
     pub(crate) fn text_at(&mut self, key: &'static str) -> Option<Text> {
         let mut value = self.take(key)?;
         let span = value.span;
+        if let Some(text) = value.as_str() {
+            self.plain(span, key, text);
+        }
         match value.take() {
             ValueInner::String(text) if !text.trim().is_empty() => Some(Text {
                 value: text.into_owned(),
@@ -172,11 +184,19 @@ impl<'a> Fields<'a> {
         for mut value in self.array(key) {
             let span = value.span;
             match value.take() {
-                ValueInner::String(text) => {
+                ValueInner::String(text) if !text.trim().is_empty() => {
+                    self.plain(span, key, &text);
                     found.push(Text {
                         value: text.into_owned(),
                         place: self.doc.place(span),
                     });
+                }
+                ValueInner::String(_) => {
+                    let problem = self
+                        .doc
+                        .place(span)
+                        .problem(format!("`{key}` has an empty text"));
+                    self.note(problem.help("write the value, or leave it out"));
                 }
                 other => self.wrong(span, "a list of texts", key, &other),
             }
@@ -333,16 +353,14 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Source, date and confidence where each may be left out; without a source there is none.
+    /// Source, date and confidence, all of them or none.
     pub(crate) fn some_evidence(&mut self) -> Option<Evidence> {
-        let source = self.text("source");
-        let date = self.date("date");
-        let confidence = self.word("confidence", Confidence::ALL);
-        Some(Evidence {
-            source: source?,
-            date,
-            confidence: confidence.unwrap_or(Confidence::Medium),
-        })
+        const KEYS: [&str; 3] = ["source", "date", "confidence"];
+        if KEYS.iter().any(|key| self.has(key)) {
+            return self.evidence();
+        }
+        self.asked.extend(KEYS);
+        None
     }
 
     /// `valid_from` and `valid_to`.
@@ -433,6 +451,12 @@ impl<'a> Fields<'a> {
         let valid = self.validity();
         let by = self.text("disputed_by");
         let source = self.text("disputed_source");
+        if by.is_none() && source.is_some() {
+            let problem = self
+                .place()
+                .problem("`disputed_source` without `disputed_by`");
+            self.note(problem.help("say who disputes it"));
+        }
         let disputed = by.map(|by| Contradiction { by, source });
         self.finish_ref();
         Some(Claim {
@@ -459,6 +483,15 @@ impl<'a> Fields<'a> {
             self.note(problem.help(format!("known here: {}", self.asked.join(", "))));
         }
     }
+}
+
+/// Whether a text has no character that a terminal obeys or that turns the direction of reading.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let hidden = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    !text.chars().any(hidden)
 }
 
 /// How to mend a text that is no TOML.

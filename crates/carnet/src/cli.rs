@@ -1,9 +1,16 @@
 //! What can be typed. Each command's work is in `commands`.
 
+mod registry;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use registry::{
+    BundleArgs, BundleKeyArgs, DiffArgs, ExportArgs, GraphArgs, GraphFormat, ListArgs,
+    RegistryCommand, RegistryKind, ShowArgs, StatsArgs, UpdateArgs, ValidateArgs,
+};
 
 /// Border control for AI models: know what answers, decide by written policy, keep the evidence.
 #[derive(Debug, Parser)]
@@ -31,7 +38,7 @@ pub(crate) enum Command {
     /// List, show, validate and test policy packs.
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// Look into the facts.
+    /// Look into the facts, compare them, and take newer ones over.
     #[command(subcommand)]
     Registry(RegistryCommand),
     /// Show and verify the log of records.
@@ -147,9 +154,12 @@ pub(crate) struct Facts {
     /// Answer as the registry would have on this day.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) as_of: Option<jiff::civil::Date>,
-    /// Registry folder instead of the built-in one.
+    /// Registry folder instead of the one in force (the newer of built-in and installed).
     #[arg(long, value_name = "DIR")]
     pub(crate) registry: Option<PathBuf>,
+    /// State directory, in which an installed registry lies. Default: $XDG_STATE_HOME/carnet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
     /// Operator's overlay, may be given several times.
     #[arg(long, value_name = "FILE")]
     pub(crate) overlay: Vec<PathBuf>,
@@ -250,36 +260,6 @@ pub(crate) enum PolicyCommand {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum RegistryCommand {
-    /// Check a registry folder and overlays.
-    Validate {
-        /// Registry folder. Default: the built-in registry.
-        folder: Option<PathBuf>,
-        /// Overlay to check against it.
-        #[arg(long, value_name = "FILE")]
-        overlay: Vec<PathBuf>,
-    },
-    /// List what the registry knows.
-    List {
-        /// What to list.
-        #[arg(value_enum)]
-        kind: RegistryKind,
-    },
-    /// Print one record with all its sources, as JSON.
-    Show {
-        /// Id of a producer, model or host.
-        id: String,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RegistryKind {
-    Hosts,
-    Models,
-    Producers,
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Print records, newest first.
     Show {
@@ -363,6 +343,9 @@ pub(crate) enum ConfigCommand {
         /// Configuration file.
         #[arg(default_value = "carnet.toml")]
         file: PathBuf,
+        /// State directory, in which an installed registry lies. Default: $XDG_STATE_HOME/carnet.
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
     },
     /// Print the JSON schema of the configuration.
     Schema,

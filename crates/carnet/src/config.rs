@@ -134,6 +134,8 @@ pub(crate) struct Draft {
     pub(crate) registry: Option<Located<String>>,
     /// Models that Carnet runs itself; each has an upstream among the sections.
     pub(crate) engines: Vec<engine::Draft>,
+    /// State directory, in which an installed registry lies; none = the usual one.
+    pub(crate) state: Option<PathBuf>,
     admin: SocketAddr,
     admin_names: Vec<String>,
     file: PathBuf,
@@ -208,6 +210,7 @@ impl Draft {
             packs,
             overlay,
             registry: registry.folder.given().cloned(),
+            state: None,
             admin,
             admin_names,
             file: file.to_path_buf(),

@@ -2,6 +2,7 @@
 
 use carnet_policy::PackSource;
 use carnet_provenance::Registry;
+use jiff::civil::Date;
 
 use crate::trouble::{Trouble, Troubles};
 
@@ -14,6 +15,7 @@ macro_rules! model_file {
     };
 }
 
+const REGISTRY_DATE: &str = include_str!(concat!(env!("OUT_DIR"), "/registry.date"));
 static REGISTRY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/registry.blob"));
 
 include!(concat!(env!("OUT_DIR"), "/packs.rs"));
@@ -35,6 +37,16 @@ pub(crate) fn registry() -> Result<Registry, Troubles> {
     Registry::from_blob(REGISTRY).map_err(|error| {
         vec![Trouble::new(
             format!("the built-in registry cannot be read: {error}"),
+            "the program is damaged; install it again",
+        )]
+    })
+}
+
+/// The newest date of a claim of the built-in registry: how it is compared with bundles.
+pub(crate) fn date() -> Result<Date, Troubles> {
+    REGISTRY_DATE.parse().map_err(|error| {
+        vec![Trouble::new(
+            format!("the built-in registry has no date: {error}"),
             "the program is damaged; install it again",
         )]
     })

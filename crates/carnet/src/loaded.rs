@@ -284,7 +284,10 @@ fn registry(draft: &Draft, found: &mut Found) -> Option<Arc<Registry>> {
         .registry
         .as_ref()
         .map_or(Span::default(), |folder| folder.span);
-    found.at(span, world::registry(folder.as_deref()))
+    found.at(
+        span,
+        world::registry_in(folder.as_deref(), draft.state.as_deref()),
+    )
 }
 
 /// Keys and certificates of all upstreams.

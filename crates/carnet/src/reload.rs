@@ -54,6 +54,7 @@ impl Sources {
             Some(file) => Draft::open(file, &self.given)?,
             None => demo::draft(&self.given)?,
         };
+        draft.state = Some(self.state.folder().to_path_buf());
         if let Some(model) = &self.given.model {
             draft.run_model(model, self.file.is_none())?;
         }
@@ -158,7 +159,8 @@ impl Reloader {
                 self.admin.access().set_names(config.admin_names.clone());
                 self.taken.engines.keep(&config.engines).await;
                 let file = self.taken.sources.file.as_deref();
-                watcher = self.watch(&serve::watched(&config, file), &changed);
+                let folders = serve::watched(&config, file, &self.taken.sources.state);
+                watcher = self.watch(&folders, &changed);
             }
             if let Some(request) = asked {
                 request.answer(answer);
@@ -187,7 +189,6 @@ impl Reloader {
     }
 
     fn watch(&self, folders: &[PathBuf], changed: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
-        self.taken.sources.file.as_ref()?;
         let changed = changed.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {

@@ -69,6 +69,11 @@ impl State {
         Ok(())
     }
 
+    /// The directory itself.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// The log.
     pub(crate) fn audit(&self) -> PathBuf {
         self.0.join("audit")
@@ -108,6 +113,41 @@ impl State {
     pub(crate) fn engine_socket(&self, engine: &Settings) -> PathBuf {
         let (name, digest) = (&engine.name, engine.digest());
         self.0.join(format!("engine-{name}-{digest}.sock"))
+    }
+
+    /// Installed bundles.
+    pub(crate) fn registry_folder(&self) -> PathBuf {
+        self.0.join("registry")
+    }
+
+    /// The bundle that is installed.
+    pub(crate) fn registry_bundle(&self) -> PathBuf {
+        self.registry_folder().join("current.carnet-registry")
+    }
+
+    /// The bundle before, to go back to.
+    pub(crate) fn registry_previous(&self) -> PathBuf {
+        self.registry_folder().join("previous.carnet-registry")
+    }
+
+    /// Public keys whose bundles are taken.
+    pub(crate) fn registry_keys(&self) -> PathBuf {
+        self.0.join("registry-keys")
+    }
+
+    /// Make the folders for bundles and their keys.
+    pub(crate) fn create_registry(&self) -> Result<(), Troubles> {
+        for folder in [self.registry_folder(), self.registry_keys()] {
+            let made = DirBuilder::new()
+                .recursive(true)
+                .mode(DIRECTORY_MODE)
+                .create(&folder);
+            made.map_err(|error| {
+                let help = "check the state directory";
+                Trouble::io("make the folder", &folder, &error, help)
+            })?;
+        }
+        Ok(())
     }
 
     /// The demo workload's key.

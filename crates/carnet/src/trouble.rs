@@ -48,6 +48,18 @@ impl Trouble {
         }
     }
 
+    /// The same of a file.
+    pub(crate) fn of(mut self, file: &Path) -> Self {
+        self.file = Some(file.display().to_string());
+        self
+    }
+
+    /// The same at a place in its file.
+    pub(crate) fn at(mut self, line: usize, column: usize) -> Self {
+        (self.line, self.column) = (Some(line), Some(column));
+        self
+    }
+
     /// A file that cannot be read or written.
     pub(crate) fn io(what: &str, file: &Path, error: &std::io::Error, help: &str) -> Troubles {
         vec![Self {

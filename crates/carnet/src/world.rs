@@ -2,6 +2,7 @@
 //! before all of it has been read and checked.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,16 +13,25 @@ use carnet_policy::{PackSource, Policies, PolicyProblem};
 use carnet_provenance::{Overlay, Registry, SourceFile, View};
 use jiff::civil::Date;
 
-use crate::embedded;
+use crate::cli::Facts;
 use crate::trouble::{Trouble, Troubles};
+use crate::{embedded, installed};
 
 /// Largest file of rules, facts or secrets that is read, in bytes: far beyond any that a person wrote.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// The registry: a folder's, or the built-in one.
+/// The registry: a folder's, or the one in force.
 pub(crate) fn registry(folder: Option<&Path>) -> Result<Arc<Registry>, Troubles> {
+    registry_in(folder, None)
+}
+
+/// The registry: a folder's, or the one in force in this state directory.
+pub(crate) fn registry_in(
+    folder: Option<&Path>,
+    state: Option<&Path>,
+) -> Result<Arc<Registry>, Troubles> {
     let Some(folder) = folder else {
-        return embedded::registry().map(Arc::new);
+        return installed::in_force(state).map(|found| found.registry);
     };
     let files = files_below(folder, folder, "toml")?;
     let sources: Vec<SourceFile> = files
@@ -71,6 +81,15 @@ pub(crate) fn view(
             .collect::<Troubles>()
     })?;
     Ok(Arc::new(View::new(registry.clone(), overlay)))
+}
+
+/// Registry and overlay as a command names them, as they are on `today`.
+pub(crate) fn view_of(facts: &Facts, today: Date) -> Result<Arc<View>, Troubles> {
+    let registry = match &facts.registry {
+        Some(path) => installed::open(path, facts.state.as_deref(), None)?.registry,
+        None => installed::in_force(facts.state.as_deref())?.registry,
+    };
+    view(&registry, &facts.overlay, today)
 }
 
 /// Packs by name or folder, all checked.
@@ -197,16 +216,32 @@ fn first_line(text: String) -> String {
 /// Read a text of bounded size.
 pub(crate) fn read_text(file: &Path) -> Result<String, Troubles> {
     let bytes = read_bytes(file)?;
-    String::from_utf8(bytes).map_err(|_| {
-        vec![Trouble::new(
-            format!("`{}` is not UTF-8 text", file.display()),
-            "save it as UTF-8",
-        )]
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..valid).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count();
+        let last = before.rsplit(|byte| *byte == b'\n').next();
+        let column = String::from_utf8_lossy(last.unwrap_or_default())
+            .chars()
+            .count();
+        vec![
+            Trouble::new(
+                format!("`{}` is not UTF-8 text", file.display()),
+                "save it as UTF-8",
+            )
+            .of(file)
+            .at(line.saturating_add(1), column.saturating_add(1)),
+        ]
     })
 }
 
 /// Read a file of bounded size.
 pub(crate) fn read_bytes(file: &Path) -> Result<Vec<u8>, Troubles> {
+    read_bounded(file, FILE_BYTES_MAX)
+}
+
+/// Read a file of at most so many bytes.
+pub(crate) fn read_bounded(file: &Path, bytes_max: u64) -> Result<Vec<u8>, Troubles> {
     let trouble = |error: std::io::Error| {
         Trouble::io(
             "read it",
@@ -216,16 +251,57 @@ pub(crate) fn read_bytes(file: &Path) -> Result<Vec<u8>, Troubles> {
         )
     };
     let size = fs::metadata(file).map_err(trouble)?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(vec![Trouble::new(
+    let too_large = |size: u64| {
+        vec![Trouble::new(
             format!(
-                "`{}` has {size} bytes, more than the {FILE_BYTES_MAX} that are read",
+                "`{}` has {size} bytes, more than the {bytes_max} that are read",
                 file.display()
             ),
             "this is probably not the file you meant",
-        )]);
+        )]
+    };
+    if size > bytes_max {
+        return Err(too_large(size));
     }
-    fs::read(file).map_err(trouble)
+    // It may grow meanwhile, or be none whose size is known.
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(file).map_err(trouble)?;
+    let read = opened
+        .take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes);
+    let read = read.map_err(trouble)? as u64;
+    if read > bytes_max {
+        return Err(too_large(read));
+    }
+    Ok(bytes)
+}
+
+/// Write a file whole or not at all.
+pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Troubles> {
+    let trouble = |error: std::io::Error| {
+        Trouble::io(
+            "write it",
+            file,
+            &error,
+            "check the path and its permissions",
+        )
+    };
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = folder.unwrap_or(Path::new(".")).join(name);
+    let written = std::fs::File::create(&temporary).and_then(|mut new| {
+        new.write_all(bytes)?;
+        new.sync_all()?;
+        std::fs::rename(&temporary, file)
+    });
+    written.map_err(|error| {
+        // What is left of it would only have to be removed by hand.
+        let _ = std::fs::remove_file(&temporary);
+        trouble(error)
+    })
 }
 
 /// All files below a folder with this ending, by their path within `root`, in order.

@@ -7,7 +7,7 @@ use crate::registry::{Entries, Registry};
 
 const MARK: &[u8; 8] = b"CARNETRG";
 /// Raised with every change of the stored types.
-const FORM: u32 = 2;
+pub(crate) const FORM: u32 = 3;
 const DIGEST_BYTES: usize = 32;
 
 /// Why a blob cannot be used.

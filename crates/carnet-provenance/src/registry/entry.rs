@@ -158,6 +158,8 @@ pub struct Statement {
     pub source: String,
     /// Who disputes it.
     pub disputed_by: Option<String>,
+    /// Where that stands.
+    pub disputed_source: Option<String>,
 }
 
 /// A node of the lineage.

@@ -2,13 +2,16 @@
 
 pub(crate) mod blob;
 mod check;
+mod decoded;
 pub(crate) mod entry;
 mod families;
+pub(crate) mod flat;
 mod index;
 mod links;
 mod read_host;
 mod read_model;
 mod read_other;
+pub(crate) mod stats;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,6 +98,18 @@ impl Registry {
             entries,
             version,
         }
+    }
+
+    /// What is wrong with facts that came as a blob: the questions that files are asked. A blob that
+    /// this program wrote from files has no answers.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        decoded::problems(&self.entries)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn into_entries(self) -> Entries {
+        self.entries
     }
 
     pub(crate) fn entries(&self) -> &Entries {

@@ -30,7 +30,7 @@ pub(crate) fn host<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Option<
             .collect(),
         origins: origins(&mut fields),
         regions_known: fields.claims("regions_known", |claim| claim.flag("value")),
-        regions: regions(&mut fields, links),
+        regions: Vec::new(),
         profiles: Vec::new(),
         default_region: None,
         subprocessors: subprocessors(&mut fields, links),
@@ -39,6 +39,7 @@ pub(crate) fn host<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Option<
         egress: fields.claims("egress", |claim| claim.need_word("value", Egress::ALL)),
         fields: field_rules(&mut fields),
     };
+    host.regions = regions(&mut fields, links, !host.regions_known.0.is_empty());
     host.profiles = profiles(&mut fields, &host.regions);
     host.default_region = default_region(&mut fields, &host.regions);
     fields.finish();
@@ -59,22 +60,25 @@ fn operator(claim: &mut Fields<'_>, links: &mut Links) -> Option<Operator> {
 
 /// A pattern must be a public host name: `*` stands for a whole label, never for a part or the last
 /// two. An address or a single label proves nothing about who answers there.
+pub(crate) fn is_origin_pattern(pattern: &str) -> bool {
+    let labels: Vec<&str> = pattern.split('.').collect();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    labels
+        .iter()
+        .all(|label| *label == "*" || (!label.is_empty() && label.chars().all(plain)))
+        && labels.len() > 1
+        && labels
+            .iter()
+            .rev()
+            .take(2)
+            .all(|label| !label.chars().all(|c| c == '*' || c.is_ascii_digit()))
+}
+
 fn origins(fields: &mut Fields<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for text in fields.texts_at("origins") {
         let pattern = text.value.to_ascii_lowercase();
-        let labels: Vec<&str> = pattern.split('.').collect();
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        let good = labels
-            .iter()
-            .all(|label| *label == "*" || (!label.is_empty() && label.chars().all(plain)))
-            && labels.len() > 1
-            && labels
-                .iter()
-                .rev()
-                .take(2)
-                .all(|label| !label.chars().all(|c| c == '*' || c.is_ascii_digit()));
-        if good {
+        if is_origin_pattern(&pattern) {
             found.push(pattern);
         } else {
             let help = "write a host name such as `api.example.com`; `*` stands for one whole label before the last two";
@@ -88,7 +92,8 @@ fn origins(fields: &mut Fields<'_>) -> Vec<String> {
     found
 }
 
-fn regions(fields: &mut Fields<'_>, links: &mut Links) -> Vec<Region> {
+/// A region is claimed by a source of its own, or by the one that lists them all.
+fn regions(fields: &mut Fields<'_>, links: &mut Links, all_claimed: bool) -> Vec<Region> {
     let mut found: Vec<Region> = Vec::new();
     for mut table in fields.tables("region") {
         let id = table.need_text_at("id");
@@ -102,6 +107,11 @@ fn regions(fields: &mut Fields<'_>, links: &mut Links) -> Vec<Region> {
             continue;
         };
         links.add(Kind::Country, country.as_str(), place);
+        if evidence.is_none() && !all_claimed {
+            let message = format!("nobody says that this host has the region `{}`", id.value);
+            let help = "add `source`, `date` and `confidence` to the region, or a claim `regions_known` to the host";
+            fields.note(id.place.problem(message).help(help));
+        }
         if found.iter().any(|region| region.id == id.value) {
             fields.note(
                 id.place

@@ -1,7 +1,6 @@
 //! Reads `models/*.toml` and `aliases/*.toml`.
 
 use crate::ids::{ModelId, ProducerId};
-use crate::problem::Place;
 use crate::reader::{Doc, Fields};
 use crate::registry::entry::{
     Alias, AliasTarget, BaseModel, Dispute, LineageStatus, Model, MovingAlias, NameFamily,
@@ -41,7 +40,10 @@ pub(crate) fn model<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Option
         names: names(&mut fields),
         disputes: disputes(&mut fields),
     };
-    fits(&model, &fields.place(), &fields);
+    for message in misfits(&model) {
+        let help = "name the base, or choose the status that fits (`undisclosed` when the maker names none)";
+        fields.note(fields.place().problem(message).help(help));
+    }
     fields.finish();
     Some(model)
 }
@@ -244,11 +246,12 @@ fn disputes(fields: &mut Fields<'_>) -> Vec<Dispute> {
 }
 
 /// A status and the ancestors listed must not contradict each other.
-fn fits(model: &Model, place: &Place, fields: &Fields<'_>) {
+pub(crate) fn misfits(model: &Model) -> Vec<String> {
     let Dated(statuses) = &model.lineage_status;
+    let mut found = Vec::new();
     for status in statuses.iter().map(|claim| claim.value) {
-        let message = if status == LineageStatus::Derived && model.base_models.is_empty() {
-            "the lineage is `derived` but no [[base_model]] is named".to_owned()
+        if status == LineageStatus::Derived && model.base_models.is_empty() {
+            found.push("the lineage is `derived` but no [[base_model]] is named".to_owned());
         } else if status != LineageStatus::Derived
             && statuses.len() == 1
             && model
@@ -256,11 +259,10 @@ fn fits(model: &Model, place: &Place, fields: &Fields<'_>) {
                 .iter()
                 .any(|base| base.relation != Relation::Component)
         {
-            format!("the lineage is `{status}` but a [[base_model]] is named")
-        } else {
-            continue;
-        };
-        let help = "name the base, or choose the status that fits (`undisclosed` when the maker names none)";
-        fields.note(place.problem(message).help(help));
+            found.push(format!(
+                "the lineage is `{status}` but a [[base_model]] is named"
+            ));
+        }
     }
+    found
 }

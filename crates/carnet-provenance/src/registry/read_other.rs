@@ -135,8 +135,13 @@ fn statements(fields: &mut Fields<'_>) -> Vec<Statement> {
         let date = table.need_date("date");
         let (evidence, source) = (table.need_text("evidence"), table.need_text("source"));
         let disputed_by = table.text("disputed_by");
-        table.text("disputed_source");
-        table.text("confidence");
+        let disputed_source = table.text("disputed_source");
+        if disputed_by.is_none() && disputed_source.is_some() {
+            let problem = table
+                .place()
+                .problem("`disputed_source` without `disputed_by`");
+            table.note(problem.help("say who disputes it"));
+        }
         table.finish();
         let (Some(topic), Some(text), Some(by), Some(date)) = (topic, text, by, date) else {
             continue;
@@ -152,6 +157,7 @@ fn statements(fields: &mut Fields<'_>) -> Vec<Statement> {
             evidence,
             source,
             disputed_by,
+            disputed_source,
         });
     }
     found

@@ -211,7 +211,7 @@ impl<'v> Search<'v, '_> {
         }
     }
 
-    fn moving(&mut self, moving: &'v MovingAlias, found: &mut Vec<Found<'v>>) {
+    pub(super) fn moving(&mut self, moving: &'v MovingAlias, found: &mut Vec<Found<'v>>) {
         for target in &moving.targets {
             if !self.horizon.holds(&target.valid) {
                 continue;

@@ -7,6 +7,7 @@ mod hosting;
 mod identify;
 mod join;
 mod line;
+mod record;
 mod unknown;
 
 #[cfg(test)]

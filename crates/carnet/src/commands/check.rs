@@ -52,7 +52,7 @@ fn decide(args: &CheckArgs) -> Result<Answer, Troubles> {
         .registry
         .as_deref()
         .or_else(|| config.as_ref()?.registry.as_deref());
-    let registry = world::registry(registry_folder)?;
+    let registry = world::registry_in(registry_folder, args.facts.state.as_deref())?;
     let mut overlay = config
         .as_ref()
         .map_or_else(Vec::new, |config| config.overlay.clone());

@@ -15,7 +15,7 @@ use crate::{clock, commands, loaded, out};
 pub(crate) fn run(command: &ConfigCommand) -> Exit {
     match command {
         ConfigCommand::Init { file } => init(file),
-        ConfigCommand::Check { file } => check(file),
+        ConfigCommand::Check { file, state } => check(file, state.as_deref()),
         ConfigCommand::Schema => {
             out::answer(config::schema());
             Exit::Good
@@ -52,8 +52,8 @@ fn init(file: &Path) -> Exit {
     }
 }
 
-fn check(file: &Path) -> Exit {
-    match check_all(file) {
+fn check(file: &Path, state: Option<&Path>) -> Exit {
+    match check_all(file, state) {
         Ok(summary) => {
             out::answer(summary);
             Exit::Good
@@ -62,8 +62,10 @@ fn check(file: &Path) -> Exit {
     }
 }
 
-fn check_all(file: &Path) -> Result<String, Troubles> {
-    let loaded = loaded::load_to_start(Draft::open(file, &Given::default())?, clock::now())?;
+fn check_all(file: &Path, state: Option<&Path>) -> Result<String, Troubles> {
+    let mut draft = Draft::open(file, &Given::default())?;
+    draft.state = state.map(Path::to_path_buf);
+    let loaded = loaded::load_to_start(draft, clock::now())?;
     for warning in &loaded.warnings {
         out::note(warning);
     }

@@ -91,7 +91,7 @@ fn validate(packs: &[String]) -> Result<Exit, Troubles> {
 
 fn test(packs: &[String], facts: &Facts, verbose: bool) -> Result<Exit, Troubles> {
     let today = facts.as_of.unwrap_or_else(clock::today);
-    let registry = world::registry(facts.registry.as_deref())?;
+    let registry = world::registry_in(facts.registry.as_deref(), facts.state.as_deref())?;
     let (mut passed, mut failed) = (0_usize, 0_usize);
     let mut exit = Exit::Good;
     for name in chosen(packs) {

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &ResolveArgs) -> Exit {
 
 fn answer_all(args: &ResolveArgs) -> Result<Exit, Troubles> {
     let as_of = args.facts.as_of.unwrap_or_else(clock::today);
-    let registry = world::registry(args.facts.registry.as_deref())?;
+    let registry = world::registry_in(args.facts.registry.as_deref(), args.facts.state.as_deref())?;
     let view = world::view(&registry, &args.facts.overlay, as_of)?;
     if let Some(host) = &args.host
         && view.host(host).is_none()

@@ -65,6 +65,8 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     warn_of_proxy_variables();
     let state = State::find(args.place.state.as_deref())?;
     state.create()?;
+    // They are watched from the start, so that a first bundle is seen too.
+    state.create_registry()?;
     // Only the default file may be missing; one that was named must be there.
     let default = PathBuf::from(DEFAULT_CONFIG);
     let file = args
@@ -102,7 +104,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     engines.settled().await?;
     let gateway = Arc::new(Gateway::new(generation, log.clone(), clock::now, seed()?));
     gateway.record_start(recovered.interrupted);
-    let folders = watched(&config, sources.file.as_deref());
+    let folders = watched(&config, sources.file.as_deref(), &state);
     let access = Access::open(
         &state.admin_token(),
         &state.metrics_token(),
@@ -400,9 +402,17 @@ async fn record_strangers(gateway: Arc<Gateway>, stop: CancellationToken) {
     }
 }
 
-/// The folders that a configuration's files lie in.
-pub(crate) fn watched(config: &Config, file: Option<&Path>) -> Vec<std::path::PathBuf> {
-    let mut folders: Vec<_> = Vec::new();
+/// The folders in which everything lies that a reload reads: the files of a configuration, and
+/// installed registries. The demonstration has no files of its own.
+pub(crate) fn watched(
+    config: &Config,
+    file: Option<&Path>,
+    state: &State,
+) -> Vec<std::path::PathBuf> {
+    let mut folders = vec![state.registry_folder(), state.registry_keys()];
+    if file.is_none() {
+        return folders;
+    }
     let mut add = |path: &Path| {
         let folder = if path.is_dir() {
             path

@@ -18,9 +18,10 @@ fn the_built_in_registry_lists_and_shows_what_it_knows() {
                 .any(|line| line.split_whitespace().next() == Some(id)),
             "{list:?}"
         );
-        let shown = sandbox.run(&format!("registry show {id}"));
+        let shown = sandbox.run(&format!("registry show {id} --json"));
         let shown = shown.exits(GOOD).quietly().json();
         assert_eq!(shown["id"], id);
+        assert_eq!(shown["found"][0]["record"]["id"], id);
         assert!(
             shown.to_string().contains(r#""source":"#),
             "no source in {shown}"
@@ -42,7 +43,7 @@ fn the_built_in_registry_lists_and_shows_what_it_knows() {
 fn an_id_that_is_not_there_names_where_ids_are() {
     Sandbox::new().run("registry show nobody").complains(&[
         "nothing with the id `nobody`",
-        "help: `carnet registry list models`",
+        "help: `carnet registry list models` (hosts, producers, aliases, lists, groups)",
     ]);
 }
 
@@ -63,7 +64,7 @@ fn a_folder_is_checked_whole() {
         "help: name a folder with producers/",
     ]);
     sandbox.run("registry validate nowhere").complains(&[
-        "cannot read the folder",
+        "cannot read it",
         "--> nowhere",
         "help: ",
     ]);

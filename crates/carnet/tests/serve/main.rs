@@ -15,6 +15,7 @@ mod heads;
 mod http2;
 mod kept;
 mod mismatch;
+mod registry_update;
 mod reload;
 mod revoke;
 mod routes;

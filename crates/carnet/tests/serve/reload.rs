@@ -18,7 +18,7 @@ async fn reloaded(gateway: &Gateway, after: &Value, by: &str) -> Value {
 }
 
 /// How things stand before a change.
-async fn generation(gateway: &Gateway) -> Value {
+pub(crate) async fn generation(gateway: &Gateway) -> Value {
     gateway.admin(Method::GET, "/api/generation").await.1
 }
 
@@ -240,7 +240,7 @@ async fn files_of_a_registry_folder_are_watched_too() {
     gateway.finish().await;
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
+pub(crate) fn copy(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
