@@ -5,7 +5,7 @@ mod registry;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use registry::{
     BundleArgs, BundleKeyArgs, DiffArgs, ExportArgs, GraphArgs, GraphFormat, ListArgs,

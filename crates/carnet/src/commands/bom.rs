@@ -43,7 +43,7 @@ fn inventory(args: &BomArgs) -> Result<Inventory, Troubles> {
     if args.model.is_empty() && !args.registry_all {
         return of_config(args, day);
     }
-    let registry = world::registry(args.facts.registry.as_deref())?;
+    let registry = world::registry_in(args.facts.registry.as_deref(), args.facts.state.as_deref())?;
     let view = world::view(&registry, &args.facts.overlay, day)?;
     Ok(if args.registry_all {
         bom::of_registry(&view, day)
@@ -73,7 +73,7 @@ fn of_config(args: &BomArgs, day: Date) -> Result<Inventory, Troubles> {
         .registry
         .as_deref()
         .or(config.registry.as_deref());
-    let registry = world::registry(folder)?;
+    let registry = world::registry_in(folder, args.facts.state.as_deref())?;
     let mut overlay = config.overlay.clone();
     overlay.extend(args.facts.overlay.iter().cloned());
     let view = world::view(&registry, &overlay, day)?;
