@@ -1,5 +1,6 @@
 //! End-to-end suites: the built product between stock clients and the mock upstream.
 
+mod bom;
 mod dice;
 mod gateway;
 mod hostile;
@@ -76,6 +77,7 @@ pub(crate) fn suites(bench: &Bench<'_>) -> Result<Totals> {
         totals.case(&format!("records of requests for `{requested}`"), result);
     }
     console::say(format_args!("{} records in the log", records.len()));
+    bom::check(bench, setup.config(), &mut totals)?;
     Ok(totals)
 }
 

@@ -3,7 +3,7 @@
 //! Shapes of the gateway's own types are written out here, field by field, so that a change there
 //! does not silently change the API.
 
-use carnet_gateway::{RecentDecision, Status, Suspended, Versions};
+use carnet_gateway::{Probed, RecentDecision, Status, Suspended, Versions};
 use carnet_limits::{KeyRecord, SecretKey};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -156,6 +156,36 @@ pub struct RestoreTarget {
     pub upstream: String,
     /// The model, as `/api/targets` names it.
     pub model: String,
+}
+
+/// Which target to ask a question, and for whom.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeTarget {
+    /// The upstream, as `/api/targets` names it.
+    pub upstream: String,
+    /// The model, as `/api/targets` names it.
+    pub model: String,
+    /// The workload for which policy decides on the question.
+    pub workload: String,
+}
+
+/// What answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProbeAnswer {
+    /// The model that the answer named.
+    pub reported: Option<String>,
+    /// Whether it is one that was decided on; then the target is in service again.
+    pub clean: bool,
+}
+
+impl From<Probed> for ProbeAnswer {
+    fn from(probed: Probed) -> Self {
+        Self {
+            reported: probed.reported,
+            clean: probed.clean,
+        }
+    }
 }
 
 /// How a reload went.

@@ -18,7 +18,8 @@ use crate::Admin;
 use crate::actor::Actor;
 use crate::answers::{
     DecisionsAnswer, ErrorAnswer, GenerationAnswer, KeyAnswer, KeysAnswer, NewKey, NewKeyAnswer,
-    ReloadAnswer, RestoreTarget, StatusAnswer, SuspendedAnswer, TargetsAnswer,
+    ProbeAnswer, ProbeTarget, ReloadAnswer, RestoreTarget, StatusAnswer, SuspendedAnswer,
+    TargetsAnswer,
 };
 use crate::auth;
 use crate::codes::Code;
@@ -61,6 +62,7 @@ routes! {
     post "/api/reload" => reload;
     get "/api/status" => status;
     get "/api/targets" => targets;
+    post "/api/targets/probe" => probe_target;
     post "/api/targets/restore" => restore_target;
     get "/healthz" => healthz;
     get "/metrics" => metrics;
@@ -268,6 +270,25 @@ async fn restore_target(
     let target: RestoreTarget = read_json(&headers, body).await?;
     let restored = admin.restore_target(target, actor).await?;
     Ok(json(&SuspendedAnswer::from(restored)))
+}
+
+/// Ask a target that is out of service one short question. If the right model answers, it is in service again.
+#[utoipa::path(post, path = "/api/targets/probe", security(("admin_token" = [])), request_body = ProbeTarget,
+    responses(
+        (status = 200, description = "What answered, and whether the target is in service again", body = ProbeAnswer),
+        (status = 400, description = "The body is not of the wanted form", body = ErrorAnswer),
+        (status = 404, description = "No such target is out of service", body = ErrorAnswer),
+        (status = 502, description = "It could not be asked, or gave no answer", body = ErrorAnswer),
+    ))]
+async fn probe_target(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    let target: ProbeTarget = read_json(&headers, body).await?;
+    let probed = admin.probe_target(target, actor).await?;
+    Ok(json(&ProbeAnswer::from(probed)))
 }
 
 /// Counters in Prometheus' text form.

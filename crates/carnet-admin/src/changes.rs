@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use carnet_audit::{Kind, Outcome, Record};
-use carnet_gateway::{Gateway, Generation, Suspended};
+use carnet_gateway::{Gateway, Generation, Probed, Suspended};
 use carnet_limits::{KeyId, KeyRecord, KeyRing, SecretKey};
 use jiff::Timestamp;
 use tokio::task::{spawn, spawn_blocking};
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::Admin;
 use crate::actor::Actor;
-use crate::answers::{NewKey, Problem, ReloadAnswer, RestoreTarget};
+use crate::answers::{NewKey, ProbeTarget, Problem, ReloadAnswer, RestoreTarget};
 use crate::codes::Code;
 use crate::fault::Fault;
 use crate::limits::{NOTE_BYTES_MAX, RELOAD_TIME_MAX, WORKLOAD_BYTES_MAX};
@@ -108,13 +108,7 @@ impl Admin {
         to_the_end(async move {
             let RestoreTarget { upstream, model } = target;
             let Some(restored) = admin.gateway.restore(&upstream, &model) else {
-                let message = format!(
-                    "`{}` of upstream `{}` is not out of service",
-                    model.escape_debug(),
-                    upstream.escape_debug()
-                );
-                let help = "`GET /api/targets` lists those that are";
-                return Err(Fault::new(Code::TargetInService, message, help));
+                return Err(in_service(&upstream, &model));
             };
             let detail = format!(
                 "`{}` of upstream `{}`, where `{}` had answered, put into service again by {actor}",
@@ -124,6 +118,57 @@ impl Admin {
             );
             admin.record(event(admin.gateway.now(), &detail)).await;
             Ok(restored)
+        })
+        .await
+    }
+
+    /// Ask a target that is out of service a question, with a record before and after.
+    ///
+    /// # Errors
+    /// When it is in service, or cannot be asked.
+    pub async fn probe_target(
+        self: &Arc<Self>,
+        target: ProbeTarget,
+        actor: Actor,
+    ) -> Result<Probed, Fault> {
+        let admin = self.clone();
+        to_the_end(async move {
+            let ProbeTarget {
+                upstream,
+                model,
+                workload,
+            } = target;
+            let is = |one: &Suspended| *one.upstream == *upstream && *one.model == *model;
+            if !admin.gateway.suspended().iter().any(is) {
+                return Err(in_service(&upstream, &model));
+            }
+            let record = async |what: String| {
+                let detail =
+                    format!("probe of `{model}` of upstream `{upstream}` by {actor}: {what}");
+                admin.record(event(admin.gateway.now(), &detail)).await;
+            };
+            record(format!("asked for workload `{}`", workload.escape_debug())).await;
+            let probed = admin.gateway.probe(&upstream, &model, &workload).await;
+            match &probed {
+                Ok(Probed { reported, clean }) => {
+                    let name = reported.as_deref().unwrap_or("no model").escape_debug();
+                    let service = if *clean {
+                        "in service again"
+                    } else {
+                        "stays out of service"
+                    };
+                    record(format!("answered as `{name}`, {service}")).await;
+                }
+                Err(why) => record(format!("failed, stays out of service: {why}")).await,
+            }
+            probed.map_err(|why| {
+                let message = format!("the target could not be probed: {why}");
+                Fault::new(
+                    Code::ProbeFailed,
+                    message,
+                    "it stays out of service; see what is wrong there, or restore it",
+                )
+            })
         })
         .await
     }
@@ -296,6 +341,16 @@ fn refusal_record(answer: &ReloadAnswer) -> Record {
 
 fn event(now: Timestamp, detail: &str) -> Record {
     Record::event(Kind::Admin, record_id(now), now, detail)
+}
+
+fn in_service(upstream: &str, model: &str) -> Fault {
+    let message = format!(
+        "`{}` of upstream `{}` is not out of service",
+        model.escape_debug(),
+        upstream.escape_debug()
+    );
+    let help = "`GET /api/targets` lists those that are";
+    Fault::new(Code::TargetInService, message, help)
 }
 
 /// Ids that sort by time among those of requests.

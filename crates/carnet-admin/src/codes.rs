@@ -67,6 +67,8 @@ codes! {
     ReloadRefused = "reload_refused", UNPROCESSABLE_ENTITY;
     /// The key database cannot be read or written.
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE;
+    /// The target could not be asked, or gave no answer; it stays out of service.
+    ProbeFailed = "probe_failed", BAD_GATEWAY;
     /// No target of this name is out of service.
     TargetInService = "target_in_service", NOT_FOUND;
     /// The token sent is the one that reads metrics, and it opens nothing else.

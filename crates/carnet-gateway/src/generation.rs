@@ -333,7 +333,7 @@ impl Rules {
         let ends = resolution.valid_until().and_then(start_of);
         self.valid_until = [self.valid_until, ends].into_iter().flatten().min();
         let headers = fact_headers(&resolution);
-        let model = resolution.canonical.as_deref().map(Into::into);
+        let model = resolution.named().map(Into::into);
         let host = spec.host.as_ref().map(|host| host.as_str().into());
         let overlay = carnet_provenance::suggest_overlay(&resolution, &spec.upstream);
         let config = upstream.config();
@@ -428,7 +428,7 @@ fn fact_headers(resolution: &Resolution) -> Vec<(HeaderName, HeaderValue)> {
     [
         (
             "carnet-model",
-            or_unknown(resolution.canonical.clone().unwrap_or_default()),
+            or_unknown(resolution.named().unwrap_or_default().to_owned()),
         ),
         (
             "carnet-candidates",

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! caller ─▶ 1 identify ─▶ 2 resolve ─▶ 3 decide ─▶ 4 guard ─▶ intent ─▶ 5 send ─▶ 6 stream back ─▶ leaf
-//!           caller.rs     resolve.rs    admit.rs    screen.rs   record.rs egress/    relay.rs         record.rs
+//!           caller.rs     resolve.rs    admit.rs    screen.rs   record.rs egress/    reported.rs      record.rs
+//!                                       service.rs                                 relay.rs
 //!              │              │            │            │                   │            │
 //!              └──────────────┴────────────┴────────────┴───────────────────┴────────────┴─▶ error.rs
 //! ```
@@ -20,8 +21,10 @@
 //! 4. **Unknown is a value.** Facts that are missing reach the rules as unknown.
 //! 5. **Every request of an authenticated caller ends in one leaf.** `record::OpenRecord` writes it
 //!    whatever ends the request, its own `Drop` included; an intent lies in the journal before the dial.
-//! 6. **No country, producer or model name in code.**
-//! 7. **Bounded everything.** See [`limits`].
+//! 6. **What answers is what was decided on.** `reported` resolves the model that an answer names before
+//!    a byte of content goes to the caller; another one ends the answer and takes the target out of service.
+//! 7. **No country, producer or model name in code.**
+//! 8. **Bounded everything.** See [`limits`].
 
 // First, because its macro is used by the modules below.
 #[macro_use]
@@ -42,6 +45,7 @@ mod models;
 mod names;
 mod opening;
 mod pipeline;
+mod probe;
 mod recent;
 mod record;
 mod relay;
@@ -57,6 +61,7 @@ pub use gateway::{Clock, Gateway, Status};
 pub use generation::{BuildFailed, Generation, Parts, Versions, facts_of};
 pub use metrics::Metrics;
 pub use names::unknown_names;
+pub use probe::Probed;
 pub use recent::RecentDecision;
 pub use screen::Cleared;
 pub use server::{ListenFailed, Listener, serve};

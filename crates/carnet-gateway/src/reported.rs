@@ -154,7 +154,7 @@ impl Check {
     fn judge(&self, name: &str, workload: &str, now: Timestamp) -> Answering {
         let expected = &*self.expected;
         let today = now.to_zoned_datetime(TimeZone::UTC).date();
-        let canonical = |reading: &Resolution| reading.canonical.as_deref().map(Arc::from);
+        let canonical = |reading: &Resolution| reading.named().map(Arc::from);
         // The nearest reading that says which model it is counts; the operator's own mapping first.
         let named = expected
             .readings(name, today)

@@ -34,6 +34,9 @@ macro_rules! codes {
 }
 
 codes! {
+    CardAlias = "card-alias", "the front matter of a model card repeats a part by reference";
+    CardLimit = "card-limit", "the front matter of a model card is longer, deeper or has more parts than is read";
+    CardYaml = "card-yaml", "the front matter of a model card is not YAML that can be read";
     FileUnreadable = "file-unreadable", "the file could not be read to the end of its header";
     GgufAlignment = "gguf-alignment", "the stated alignment is not one that tensors can have";
     GgufArrayLength = "gguf-array-length", "an array has more elements than the file has room for";
@@ -61,6 +64,8 @@ codes! {
     GgufUtf8 = "gguf-utf8", "a text is not UTF-8";
     GgufValueType = "gguf-value-type", "a metadata value has a type that does not exist";
     GgufVersion = "gguf-version", "the version of the format is not one that is read";
+    JsonLimit = "json-limit", "a JSON text is longer, deeper or has more parts than is read";
+    JsonSyntax = "json-syntax", "a JSON text cannot be read";
     SafetensorsDtype = "safetensors-dtype", "a tensor has a type that does not exist";
     SafetensorsDuplicateKey = "safetensors-duplicate-key", "a name occurs twice in the header or in one of its objects";
     SafetensorsHeaderLength = "safetensors-header-length", "the stated length of the header cannot be";

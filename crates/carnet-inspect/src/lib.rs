@@ -9,6 +9,9 @@
 //! the file states. Nothing here opens a path, runs or unpickles anything, or says that the weights are good: a file
 //! that passes is well formed, no more.
 //!
+//! The texts beside weights are read too: [`card`] takes the front matter of a model card, [`json`] a configuration, both
+//! into a [`Tree`] that keeps a key as often as it stands there.
+//!
 //! ```
 //! use std::io::Cursor;
 //! use carnet_inspect::{Code, Limits, safetensors};
@@ -27,13 +30,17 @@
 //! # Ok::<(), carnet_inspect::Finding>(())
 //! ```
 
+pub mod card;
 mod codes;
 mod finding;
 pub mod gguf;
+pub mod json;
 pub mod limits;
 pub mod safetensors;
 mod tiling;
+mod tree;
 
 pub use codes::Code;
 pub use finding::Finding;
 pub use limits::Limits;
+pub use tree::Tree;

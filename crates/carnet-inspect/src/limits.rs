@@ -62,3 +62,15 @@ pub const MAX_GGUF_ALIGNMENT: u32 = 65_536;
 
 /// Characters of a name from a file that a message repeats.
 pub const MAX_SHOWN: usize = 64;
+
+/// Bytes of a model card's front matter. The longest published ones list thousands of benchmark results in 300 KiB.
+pub const MAX_FRONT_MATTER: usize = 1 << 20;
+
+/// Bytes of a JSON text beside weights. Configurations have a few KiB; one with names for 21,000 classes about 1 MiB.
+pub const MAX_JSON: usize = 4 << 20;
+
+/// Values of a text beside weights, keys included: the cards and configurations named above stay below a quarter of it.
+pub const MAX_TREE_VALUES: usize = 200_000;
+
+/// Levels of lists and maps within each other. Configurations of several encoders have eight.
+pub const MAX_TREE_DEPTH: usize = 32;

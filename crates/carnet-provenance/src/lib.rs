@@ -37,6 +37,7 @@
 //!   party's country is known. A guess is never complete.
 //! - Three questions are never mixed: the host says nothing about the maker, nor the uploader about
 //!   the weights.
+//! - What files say of themselves is their writer's claim: [`View::resolve_files`] is never complete on it.
 //! - What is not known is said, never left out.
 //!
 //! It reads no file, no clock and no network: texts and days are passed in. It decides nothing.
@@ -61,6 +62,7 @@ mod reader;
 mod registry;
 mod resolution;
 mod resolve;
+mod statements;
 mod suggest;
 mod view;
 mod word;
@@ -93,5 +95,6 @@ pub use registry::stats::Stats;
 pub use registry::{FieldRules, Registry};
 pub use resolution::{Ancestor, Candidate, Fact, Hosting, Party, Resolution, TeacherFact};
 pub use resolve::Query;
+pub use statements::{BaseStated, FileStatements, OwnName, Stated};
 pub use suggest::suggest_overlay;
 pub use view::View;

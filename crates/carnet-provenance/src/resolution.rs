@@ -20,7 +20,8 @@ use crate::registry::entry::{
 pub struct Resolution {
     /// The id as it was asked.
     pub id: String,
-    /// Id of the node, or of the moving alias; none when it is not identified.
+    /// Id of the node, or of the moving alias. A guess by the name, too, when it names one node; see
+    /// [`Resolution::named`].
     pub canonical: Option<String>,
     /// The platform whose grammar read the id.
     pub platform: Option<String>,
@@ -246,6 +247,12 @@ impl Resolution {
     #[must_use]
     pub fn is_identified(&self) -> bool {
         self.candidates.iter().all(|candidate| candidate.identified)
+    }
+
+    /// Id of the node or moving alias that the id names; none when that is only a guess.
+    #[must_use]
+    pub fn named(&self) -> Option<&str> {
+        self.canonical.as_deref().filter(|_| self.is_identified())
     }
 }
 

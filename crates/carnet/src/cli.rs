@@ -5,7 +5,7 @@ mod registry;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use registry::{
     BundleArgs, BundleKeyArgs, DiffArgs, ExportArgs, GraphArgs, GraphFormat, ListArgs,
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Resolve(ResolveArgs),
     /// Ask whether a model would be permitted, and why.
     Check(CheckArgs),
+    /// Write a bill of materials for models: CycloneDX 1.6 or SPDX 3.0.1.
+    Bom(BomArgs),
     /// List, show, validate and test policy packs.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -121,8 +123,11 @@ pub(crate) struct EngineArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ResolveArgs {
-    /// Model ids; `-` reads ids or JSON Lines {"id","platform","host"} from standard input.
-    #[arg(required = true, value_name = "MODEL")]
+    /// Model ids, or paths of model files and folders; `-` reads ids or JSON Lines {"id","platform","host"}
+    /// from standard input. An argument is a path if something is there and it has a `/` in it or ends in
+    /// .gguf, .safetensors or .json: `./name` is a folder, a plain `name` stays an id even where a folder is
+    /// called so. With --platform (other than file) all are ids; lines of standard input always are.
+    #[arg(required = true, value_name = "MODEL|PATH")]
     pub(crate) ids: Vec<OsString>,
     /// Grammar of the ids (bedrock, azure, vertex, openrouter, ollama, huggingface …).
     #[arg(long, value_name = "P")]
@@ -191,6 +196,37 @@ pub(crate) struct CheckArgs {
     /// One JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BomArgs {
+    /// How it is written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "cyclonedx")]
+    pub(crate) format: BomFormat,
+    /// Configuration whose models are listed, with those of its engines and their files' digests.
+    /// Default: carnet.toml if it is there, else the demonstration.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "registry_all"])]
+    pub(crate) config: Option<PathBuf>,
+    /// List these models instead of a configuration's.
+    #[arg(long, value_name = "MODEL", num_args = 1.., conflicts_with = "registry_all")]
+    pub(crate) model: Vec<String>,
+    /// Grammar of these ids.
+    #[arg(long, value_name = "P", requires = "model")]
+    pub(crate) platform: Option<String>,
+    /// List every model that registry and overlay know.
+    #[arg(long)]
+    pub(crate) registry_all: bool,
+    #[command(flatten)]
+    pub(crate) facts: Facts,
+}
+
+/// Formats of bills of materials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BomFormat {
+    /// CycloneDX 1.6 JSON (ML-BOM).
+    Cyclonedx,
+    /// SPDX 3.0.1 JSON-LD.
+    Spdx,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! The `carnet` command: what was typed leads to one command, which ends in one exit code.
 
+mod bom;
 mod cli;
 mod clock;
 mod commands;
@@ -7,6 +8,7 @@ mod config;
 mod demo;
 mod embedded;
 mod engine;
+mod evidence;
 mod exit;
 mod installed;
 mod loaded;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(args),
         Command::Resolve(args) => commands::resolve::run(args),
         Command::Check(args) => commands::check::run(args),
+        Command::Bom(args) => commands::bom::run(args),
         Command::Policy(command) => commands::policy::run(command),
         Command::Registry(command) => commands::registry::run(command),
         Command::Audit(command) => commands::audit::run(command),

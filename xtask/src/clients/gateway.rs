@@ -69,6 +69,11 @@ impl Setup {
         self
     }
 
+    /// The suite's configuration, filled in.
+    pub(super) fn config(&self) -> &Path {
+        &self.config
+    }
+
     /// Uses another build of the product.
     pub(super) fn of(self, carnet: &Path) -> Self {
         Self {

@@ -181,6 +181,13 @@ pub(crate) fn platform_name(name: &str) -> String {
         }
     }
     match name {
+        // Where the ending stands behind a platform with a grammar of its own it can be no other.
+        _ if name
+            .strip_suffix("-ai")
+            .is_some_and(|base| PLATFORMS.contains(&base)) =>
+        {
+            name.trim_end_matches("-ai").to_owned()
+        }
         // Gateways also put the cloud's name in front.
         _ if name.ends_with("-bedrock") => "bedrock".to_owned(),
         _ if name.ends_with("-vertex") => "vertex".to_owned(),

@@ -36,6 +36,8 @@ fn platforms_have_one_spelling() {
         ("vertex_ai-maker_models", "vertex"),
         ("azure_ai", "azure"),
         ("fireworks_ai", "fireworks"),
+        ("fireworks-ai", "fireworks"),
+        ("z-ai", "z-ai"),
         ("models.dev:nano-gpt", "nano-gpt"),
         ("Together_AI", "together"),
         ("ollama-cloud", "ollama"),

@@ -12,11 +12,16 @@ use crate::registry::families::{Families, Member};
 /// The platforms on which a name means something of its own: it says nothing on any other.
 const OWN_NAMES: &[&str] = &["azure", "bedrock", "file", "ollama"];
 
+/// The platform on which names stand behind an organisation's.
+const REPOSITORIES: &str = "huggingface";
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     aliases: HashMap<String, Vec<Hit>>,
     keys: HashMap<String, Vec<ModelId>>,
+    /// Keys of repositories' names without their organisation: many may publish under the same one.
+    tails: HashMap<String, Vec<ModelId>>,
     families: Vec<(String, ModelId)>,
     namespaces: HashMap<String, BTreeSet<ProducerId>>,
     members: Families,
@@ -66,15 +71,17 @@ impl Index {
     }
 
     fn add_model(&mut self, model: &Model) {
-        self.add_key(&key(model.id.as_str()), &model.id);
-        self.add_key(&key(&model.name), &model.id);
+        let own = key(model.id.as_str());
+        let mut tails = Vec::new();
         for alias in &model.aliases {
             self.add_alias(alias, Owner::Model(model.id.clone()));
-            if alias.valid.is_unbounded()
+            let plain = alias.valid.is_unbounded()
                 && !OWN_NAMES.contains(&alias.platform.as_str())
-                && !alias.id.contains(':')
-            {
-                self.add_key(&key(&alias.id), &model.id);
+                && !alias.id.contains(':');
+            if plain && alias.platform == REPOSITORIES && alias.id.contains('/') {
+                tails.push(key(&alias.id));
+            } else if plain {
+                add(&mut self.keys, &key(&alias.id), &model.id);
             }
             if let Some((namespace, _)) = alias.id.split_once('/') {
                 let producers = self
@@ -84,6 +91,15 @@ impl Index {
                 producers.extend(model.producer.values().cloned());
             }
         }
+        // A name that is only a repository's, and that the id had to be told apart from, is the same.
+        let name = key(&model.name);
+        if !tails.contains(&name) || name == own {
+            add(&mut self.keys, &name, &model.id);
+        }
+        for tail in tails {
+            add(&mut self.tails, &tail, &model.id);
+        }
+        add(&mut self.keys, &own, &model.id);
         if let Some(family) = &model.family {
             self.families.push((key(family), model.id.clone()));
         }
@@ -100,13 +116,6 @@ impl Index {
             .entry(alias.id.to_ascii_lowercase())
             .or_default()
             .push(hit);
-    }
-
-    fn add_key(&mut self, key: &str, model: &ModelId) {
-        let models = self.keys.entry(key.to_owned()).or_default();
-        if !key.is_empty() && !models.contains(model) {
-            models.push(model.clone());
-        }
     }
 
     /// Every alias with this name on this platform.
@@ -139,6 +148,11 @@ impl Index {
         self.members.members(key)
     }
 
+    /// The models of repositories whose name, without its organisation, has this key.
+    pub(crate) fn with_tail(&self, key: &str) -> &[ModelId] {
+        self.tails.get(key).map_or(&[], Vec::as_slice)
+    }
+
     /// Whether any maker stands under this name in front of its models.
     pub(crate) fn is_namespace(&self, namespace: &str) -> bool {
         self.namespaces.contains_key(namespace)
@@ -157,6 +171,13 @@ impl Index {
             .iter()
             .filter(|(family, _)| stands_in(key, family))
             .collect()
+    }
+}
+
+fn add(keys: &mut HashMap<String, Vec<ModelId>>, key: &str, model: &ModelId) {
+    let models = keys.entry(key.to_owned()).or_default();
+    if !key.is_empty() && !models.contains(model) {
+        models.push(model.clone());
     }
 }
 

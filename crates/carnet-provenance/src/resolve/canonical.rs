@@ -30,6 +30,11 @@ impl<'v> Search<'v, '_> {
                 return Some(identity);
             }
         }
+        for form in &reading.forms {
+            if let Some(identity) = self.with_tail(&key(form), form) {
+                return Some(identity);
+            }
+        }
         let last = key(reading.forms.last()?);
         if let Some(identity) = self.glued(&last) {
             return Some(identity);
@@ -54,6 +59,27 @@ impl<'v> Search<'v, '_> {
         }
         self.step(format!("`{form}` has the canonical key `{wanted}`"));
         self.judge(models, at_most)
+    }
+
+    /// A repository's name without its organisation: only behind that organisation does it identify.
+    fn with_tail(&mut self, wanted: &str, form: &str) -> Option<Identity<'v>> {
+        let mut models: Vec<&'v ModelId> = Vec::new();
+        for id in self.view.registry().index().with_tail(wanted) {
+            let node = self.view.model_node(id.as_str(), self.horizon);
+            models.extend(node.map(|node| node.id));
+        }
+        let (first, one) = (*models.first()?, models.len() == 1);
+        self.step(format!("`{form}` is the name of a repository"));
+        let mut identity = self.judge(models, Confidence::High)?;
+        if identity.identified && self.reading.namespace.is_none() {
+            self.step("many may publish under it: not identified, the name is only a guess");
+            identity.identified = false;
+            for found in &mut identity.found {
+                found.at_most = Confidence::Low;
+            }
+        }
+        identity.canonical = one.then(|| first.to_string());
+        Some(identity)
     }
 
     /// A stem that a model declares, and only parts that are accounted for behind it.
@@ -124,7 +150,7 @@ impl<'v> Search<'v, '_> {
         };
         Some(Identity {
             found: models.into_iter().map(found).collect(),
-            canonical: identified.then(|| first.to_string()),
+            canonical: one.then(|| first.to_string()),
             identified,
             ..Identity::default()
         })

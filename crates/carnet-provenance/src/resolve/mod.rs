@@ -2,6 +2,7 @@
 
 mod candidate;
 mod canonical;
+mod files;
 mod hosting;
 mod identify;
 mod join;

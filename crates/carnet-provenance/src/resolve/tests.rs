@@ -136,7 +136,8 @@ fn names_are_found_by_alias_key_and_guess() {
             answer.steps
         );
         assert!(identified || !answer.weights_complete, "{query:?}");
-        assert_eq!(answer.canonical.is_some(), identified, "{query:?}");
+        assert_eq!(answer.named().is_some(), identified, "{query:?}");
+        assert_eq!(answer.canonical.as_deref(), found, "{query:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file per command; each ends in an exit code of the contract.
 
 pub(crate) mod audit;
+pub(crate) mod bom;
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod engine;

@@ -1,14 +1,17 @@
 //! `carnet resolve`: what a model id is.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{BufRead, stdin};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use carnet_provenance::{Query, Resolution, View};
 use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::cli::ResolveArgs;
+use crate::evidence::{self, Argument};
 use crate::exit::Exit;
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, commands, out, world};
@@ -46,7 +49,7 @@ fn answer_all(args: &ResolveArgs) -> Result<Exit, Troubles> {
         let one = if id == "-" {
             asker.standard_input()?
         } else {
-            asker.bytes(id.as_bytes(), "an argument", several)
+            asker.argument(id, several)
         };
         exit = exit.worst(one);
     }
@@ -84,6 +87,44 @@ impl Asker<'_> {
             region.as_deref(),
             several,
         )
+    }
+
+    /// An id, or a path to files that tell what they are.
+    fn argument(&self, text: &OsStr, several: bool) -> Exit {
+        match evidence::argument(text, self.args.platform.as_deref()) {
+            Argument::Id => self.bytes(text.as_bytes(), "an argument", several),
+            Argument::Path(path) => self.path(&path, several),
+            Argument::Missing => self.nothing(&vec![evidence::missing(text)], text, several),
+        }
+    }
+
+    fn path(&self, path: &Path, several: bool) -> Exit {
+        let says = match evidence::read(path) {
+            Ok(says) => says,
+            Err(troubles) => return self.nothing(&troubles, path.as_os_str(), several),
+        };
+        let id = path.to_string_lossy();
+        let resolution = self.view.resolve_files(
+            &says,
+            &Query {
+                id: &id,
+                platform: None,
+                host: self.args.host.as_deref(),
+                upstream: None,
+                region: self.args.region.as_deref(),
+                as_of: self.as_of,
+            },
+        );
+        self.answer(&resolution, several)
+    }
+
+    /// A path that cannot be read. Among several there is still one answer for each argument.
+    fn nothing(&self, troubles: &Troubles, text: &OsStr, several: bool) -> Exit {
+        let exit = commands::failed(troubles);
+        if several {
+            self.query(&text.to_string_lossy(), Some("file"), None, None, true);
+        }
+        exit
     }
 
     /// An id as it came in. What is not text has an answer too, beside the complaint.
@@ -152,16 +193,23 @@ impl Asker<'_> {
             region,
             as_of: self.as_of,
         });
+        self.answer(&resolution, several)
+    }
+
+    fn answer(&self, resolution: &Resolution, several: bool) -> Exit {
         let exit = if self.args.json {
-            commands::json(&resolution)
+            commands::json(resolution)
         } else {
-            out::answer(describe(&resolution));
+            out::answer(describe(resolution));
             Exit::Good
         };
-        let known = resolution
+        let named = resolution
             .candidates
             .iter()
             .any(|candidate| candidate.model.is_some());
+        // Files may tell what theirs was made from without being known themselves.
+        let mut line = resolution.lineage.iter();
+        let known = named || line.any(|one| one.producer_id.is_some());
         if !known && (!several || self.args.strict) {
             exit.worst(Exit::Unknown)
         } else {
@@ -205,7 +253,11 @@ pub(crate) fn describe(resolution: &Resolution) -> String {
         let _ = writeln!(text, "  {label:<10} {value}");
     };
     let unknown = "unknown";
-    line("model", resolution.canonical.as_deref().unwrap_or(unknown));
+    match (resolution.named(), &resolution.canonical) {
+        (Some(named), _) => line("model", named),
+        (None, Some(guess)) => line("model", &format!("perhaps {guess}, by its name alone")),
+        (None, None) => line("model", unknown),
+    }
     if let Some(producer) = &resolution.producer {
         let country = producer
             .country
@@ -285,7 +337,10 @@ pub(crate) fn describe(resolution: &Resolution) -> String {
             if let Some(model) = &one.model
                 && Some(model.as_str()) != resolution.canonical.as_deref()
             {
-                line("is now", model.as_str());
+                line(
+                    if one.identified { "is now" } else { "may be" },
+                    model.as_str(),
+                );
             }
         }
         several => {

@@ -198,10 +198,10 @@ fn a_denial_names_what_is_configured_and_permitted() {
 fn a_denial_shows_what_an_overlay_would_have_to_say() {
     let sandbox = Sandbox::with_rack();
     let heading = "to settle what is unknown, say in an overlay";
-    let run = sandbox.run("check gpt-4o --host azure");
+    let run = sandbox.run("check our-gpt --host azure");
     run.exits(BAD).says(&[
         heading,
-        "[[deployment]]\n    id = \"gpt-4o\"\n    upstream = \"azure\"",
+        "[[deployment]]\n    id = \"our-gpt\"\n    upstream = \"azure\"",
         "[[host]]\n    id = \"azure\"",
     ]);
     // A permit needs nothing, and of a place that was not named nothing can be said.

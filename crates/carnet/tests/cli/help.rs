@@ -47,6 +47,18 @@ const COMMANDS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "bom",
+        &[
+            "Write a bill of materials",
+            "cyclonedx",
+            "spdx",
+            "--config",
+            "--model",
+            "--registry-all",
+            "--as-of",
+        ],
+    ),
+    (
         "policy",
         &[
             "List, show, validate and test policy packs",

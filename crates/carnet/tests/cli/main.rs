@@ -4,11 +4,15 @@
 #![cfg(test)]
 
 mod audit;
+mod bom;
 mod check;
 mod config;
 mod demo;
 mod engine;
+mod evidence;
+mod evidence_hostile;
 mod facts;
+mod files;
 mod help;
 mod key;
 mod pipes;

@@ -78,6 +78,54 @@ async fn an_answer_of_another_model_is_kept_back_and_its_target_goes_out_of_serv
 }
 
 #[tokio::test]
+async fn a_probe_puts_a_target_into_service_when_the_right_model_answers() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream.base_url()).start().await;
+    let answers = [other(COMPLETION), other(COMPLETION), COMPLETION.to_owned()];
+    let [first, second, third] = answers.map(|body| whole("", body.as_bytes()));
+    let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), async {
+        upstream.next().await.write(first).await;
+    });
+    answer.error(502, "model_mismatch").await;
+    let body = format!(r#"{{"upstream":"local","model":"{MODEL}","workload":"WORKLOAD"}}"#);
+    let probe = |workload: &str| body.replace("WORKLOAD", workload);
+    let path = "/api/targets/probe";
+
+    let (status, error) = gateway
+        .admin_with(Method::POST, path, &probe("nobody"))
+        .await;
+    assert_eq!(
+        (status, &error["error"]["code"]),
+        (502, &"probe_failed".into())
+    );
+    for (answer, clean) in [(second, false), (third, true)] {
+        let asked = probe("app");
+        let ((status, told), question) =
+            tokio::join!(gateway.admin_with(Method::POST, path, &asked), async {
+                let mut arrival = upstream.next().await;
+                arrival.write(answer).await;
+                arrival.json()
+            });
+        assert_eq!(
+            (status, told["clean"].as_bool()),
+            (200, Some(clean)),
+            "{told}"
+        );
+        assert_eq!(question["max_tokens"], 1);
+    }
+    assert_eq!(
+        targets(&gateway).await["suspended"],
+        Value::Array(Vec::new())
+    );
+    let (status, error) = gateway.admin_with(Method::POST, path, &probe("app")).await;
+    assert_eq!(
+        (status, &error["error"]["code"]),
+        (404, &"target_in_service".into())
+    );
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn a_stream_of_another_model_ends_before_its_first_content() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream.base_url()).start().await;
