@@ -43,6 +43,7 @@ pub(super) fn check(repo: &Repo) -> Result<Vec<Problem>> {
 fn judge(files: &[(String, Table)], latest: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut named: BTreeSet<&str> = BTreeSet::new();
+    let mut before: BTreeSet<String> = BTreeSet::new();
     for (file, table) in files {
         walk(table, &mut |key, text| match key {
             "date" if text > latest => problems.push(Problem::new(
@@ -60,6 +61,11 @@ fn judge(files: &[(String, Table)], latest: &str) -> Vec<Problem> {
             _ => {}
         });
         walk_named(table, &mut named);
+        walk(table, &mut |key, text| {
+            if let ("id", Some((namespace, _))) = (key, text.split_once('/')) {
+                before.insert(namespace.to_lowercase());
+            }
+        });
     }
     for (file, table) in files {
         let Some(id) = file
@@ -70,10 +76,13 @@ fn judge(files: &[(String, Table)], latest: &str) -> Vec<Problem> {
         };
         let mut sources = 0_usize;
         walk(table, &mut |key, _| sources += usize::from(key == "source"));
-        if sources == 0 && !named.contains(id) {
+        // Somebody who publishes copies stands in front of names of models.
+        let in_front = std::iter::once(id).chain(texts(table, "namespaces"));
+        let mut in_front = in_front.map(str::to_lowercase);
+        if sources == 0 && !named.contains(id) && !in_front.any(|name| before.contains(&name)) {
             problems.push(Problem::new(
                 file,
-                "nothing is claimed here, and no sourced claim elsewhere names this producer",
+                "nothing is claimed here, and neither a sourced claim nor a model's name leads here",
                 "claim something with its source, or remove the file",
             ));
         }
@@ -84,6 +93,12 @@ fn judge(files: &[(String, Table)], latest: &str) -> Vec<Problem> {
 fn leads_anywhere(source: &str) -> bool {
     let folded = source.trim().to_lowercase();
     folded.chars().count() >= SOURCE_CHARS_MIN && !NO_SOURCE.iter().any(|word| folded == *word)
+}
+
+/// The texts of a list.
+fn texts<'t>(table: &'t Table, key: &str) -> impl Iterator<Item = &'t str> {
+    let list = table.get(key).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// Every text with its key.
@@ -200,5 +215,7 @@ mod tests {
         let teacher =
             "[[teacher]]\nproducer = \"a\"\nsource = \"https://x.example\"\ndate = \"2026-01-01\"";
         assert_eq!(found(&[bare, ("models/m.toml", teacher)]), [""; 0]);
+        let copy = "[[alias]]\nplatform = \"x\"\nid = \"A/some-copy\"";
+        assert_eq!(found(&[bare, ("models/m.toml", copy)]), [""; 0]);
     }
 }

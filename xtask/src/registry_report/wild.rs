@@ -95,8 +95,8 @@ fn outcome(answer: &Value) -> Outcome {
 fn last_step(answer: &Value) -> &str {
     let steps = answer.get("steps").and_then(Value::as_array);
     let steps = steps.into_iter().flatten().filter_map(Value::as_str);
-    let about_names = steps.filter(|step| !step.starts_with("where the prompt goes"));
-    about_names.last().unwrap_or_default()
+    let mut about_names = steps.filter(|step| !step.starts_with("where the prompt goes"));
+    about_names.next_back().unwrap_or_default()
 }
 
 /// A step without the names in it, so that equal ones can be counted.
