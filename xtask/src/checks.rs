@@ -3,6 +3,7 @@
 mod codes;
 mod deny;
 mod edges;
+mod facts;
 mod fresh;
 mod locks;
 mod opening;
@@ -56,6 +57,11 @@ const CHECKS: &[(&str, &str, Run)] = &[
         "words",
         "no producer, model or country is named in code",
         words::check,
+    ),
+    (
+        "facts",
+        "no fact is of tomorrow, or rests on nothing",
+        facts::check,
     ),
     (
         "codes",

@@ -11,6 +11,7 @@ mod console;
 mod exec;
 mod generate;
 mod mock;
+mod registry_report;
 mod repo;
 mod rust_source;
 mod steps;
@@ -30,6 +31,8 @@ usage: cargo xtask <command>
   check [NAME]…                  only the repository checks
   lint                           rustfmt and clippy
   generate                       write the generated reference pages anew
+  registry-report [--sample] [--seed N] [--misses]
+                                 how much the registry knows and how well it reads, with ../shared/catalogue
   bench                          the product beside nginx, with ../shared/bench
   mock-upstream [--port N] [--cassettes DIR]
                                  the scripted upstream of the tests, by itself
@@ -59,6 +62,7 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "check" => steps::check(&repo, rest),
         "lint" => steps::lint(&repo),
         "bench" => steps::bench(&repo),
+        "registry-report" => registry_report::command(&repo, rest),
         "mock-upstream" => mock::command(&repo, rest).map(|()| ExitCode::SUCCESS),
         "generate" => generate::write(&repo).map(|()| ExitCode::SUCCESS),
         "help" | "--help" | "-h" => {

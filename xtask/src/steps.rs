@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::repo::Repo;
 use crate::tools::{self, Tools};
 use crate::totals::Totals;
-use crate::{bench, cargo_tests, checks, clients, console, exec, generate};
+use crate::{bench, cargo_tests, checks, clients, console, exec, generate, registry_report};
 
 /// What `cargo xtask test` was asked for.
 pub(crate) struct Options {
@@ -64,7 +64,7 @@ struct Step {
     run: fn(&Bench<'_>) -> Result<Totals>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step {
         name: "format",
         title: "rustfmt",
@@ -94,6 +94,12 @@ const STEPS: [Step; 10] = [
         title: "policy cases",
         only_full: false,
         run: |b| policy(b.repo),
+    },
+    Step {
+        name: "registry",
+        title: "the registry against its targets",
+        only_full: false,
+        run: |b| registry_report::step(b.repo),
     },
     Step {
         name: "clients",
@@ -219,6 +225,8 @@ fn policy(repo: &Repo) -> Result<Totals> {
         command
             .args(["policy", "test"])
             .current_dir(repo.root())
+            // A registry that somebody installed on this machine is not what is tested.
+            .env("XDG_STATE_HOME", repo.target().join("no-state"))
             .stderr(Stdio::inherit()),
         |line| {
             console::say(line);

@@ -3,6 +3,7 @@
 //! A blob is written from checked files, so a mistake here means that whoever made it did not use
 //! this program, or meant harm. It has no lines; the place is the file that the record would be in.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -126,12 +127,15 @@ impl Looker {
     }
 
     fn dated<T>(&mut self, key: &str, Dated(claims): &Dated<T>) {
-        for (at, claim) in claims.iter().enumerate() {
+        for claim in claims {
             self.claim(key, claim);
-            let mut before = claims.iter().take(at);
-            if before.any(|other| other.valid.overlaps(&claim.valid)) {
-                self.wrong(format_args!("two claims of `{key}` hold on the same days"));
-            }
+        }
+        // In order of time only neighbours can share a day; hostile lists must not cost more.
+        let mut ordered: Vec<Validity> = claims.iter().map(|claim| claim.valid).collect();
+        ordered.sort_by_key(|valid| valid.from);
+        let mut pairs = ordered.iter().zip(ordered.iter().skip(1));
+        if pairs.any(|(one, next)| one.overlaps(next)) {
+            self.wrong(format_args!("two claims of `{key}` hold on the same days"));
         }
     }
 
@@ -305,7 +309,8 @@ impl Looker {
 
     fn regions(&mut self, host: &Host) {
         let sourced = !host.regions_known.0.is_empty();
-        for (at, region) in host.regions.iter().enumerate() {
+        let mut known: HashSet<&str> = HashSet::new();
+        for region in &host.regions {
             self.text("region.id", &region.id);
             self.link(Kind::Country, region.country);
             match &region.evidence {
@@ -315,16 +320,11 @@ impl Looker {
                 }
                 None => {}
             }
-            if host
-                .regions
-                .iter()
-                .take(at)
-                .any(|other| other.id == region.id)
-            {
+            if !known.insert(&region.id) {
                 self.wrong(format_args!("region `{}` is listed twice", region.id));
             }
         }
-        let known = |id: &String| host.regions.iter().any(|region| region.id == *id);
+        let known = |id: &String| known.contains(id.as_str());
         for profile in &host.profiles {
             self.evidence("profile", &profile.evidence);
             self.lower("profile.prefix", [&profile.prefix]);
@@ -363,23 +363,19 @@ impl Looker {
             self.field_rules(&dialect.fields);
         }
         self.place = place("jurisdictions.toml");
-        for (at, country) in entries.countries.iter().enumerate() {
+        let mut known = HashSet::new();
+        for country in &entries.countries {
             self.text("name", &country.name);
-            let mut before = entries.countries.iter().take(at);
-            if before.any(|other| other.code == country.code) {
+            if !known.insert(country.code) {
                 self.wrong(format_args!("country `{}` is listed twice", country.code));
             }
         }
-        for (at, group) in entries.groups.iter().enumerate() {
+        let mut known = HashSet::new();
+        for group in &entries.groups {
             self.texts("group", [&group.id, &group.name, &group.source]);
             self.texts("remark", &group.remark);
             self.links(Kind::Country, &group.members);
-            if entries
-                .groups
-                .iter()
-                .take(at)
-                .any(|other| other.id == group.id)
-            {
+            if !known.insert(&group.id) {
                 self.wrong(format_args!("group `{}` is listed twice", group.id));
             }
         }
