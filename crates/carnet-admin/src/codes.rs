@@ -63,12 +63,12 @@ codes! {
     OriginRefused = "origin_refused", FORBIDDEN;
     /// The path is not served.
     PathNotServed = "path_not_served", NOT_FOUND;
+    /// The target could not be asked, or gave no answer; it stays out of service.
+    ProbeFailed = "probe_failed", BAD_GATEWAY;
     /// The configuration, or a file that it names, has mistakes; the one before stays in force.
     ReloadRefused = "reload_refused", UNPROCESSABLE_ENTITY;
     /// The key database cannot be read or written.
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE;
-    /// The target could not be asked, or gave no answer; it stays out of service.
-    ProbeFailed = "probe_failed", BAD_GATEWAY;
     /// No target of this name is out of service.
     TargetInService = "target_in_service", NOT_FOUND;
     /// The token sent is the one that reads metrics, and it opens nothing else.

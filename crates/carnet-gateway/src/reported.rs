@@ -125,11 +125,8 @@ impl Expected {
 
     fn fits(&self, reading: &Resolution) -> bool {
         reading.candidates.iter().all(|one| {
-            one.identified
-                && one
-                    .model
-                    .as_ref()
-                    .is_some_and(|model| self.models.contains(model))
+            let model = one.model.as_ref();
+            model.is_some_and(|model| self.models.contains(model))
         })
     }
 }
@@ -162,8 +159,14 @@ impl Check {
         if let Some(reading) = named.as_ref().filter(|reading| expected.fits(reading)) {
             return Answering::Expected(canonical(reading));
         }
-        // The upstream says back what it was asked for: no more is known than before.
-        if name.eq_ignore_ascii_case(&expected.spec.upstream_model) {
+        // A file's name, or one that anybody may give, proves nothing; but neither does it contradict
+        // when it is that of a model decided on. Nor does the name that was asked for.
+        let hinted = || {
+            let mut readings = expected.readings(name, today);
+            readings.any(|reading| expected.fits(&reading))
+        };
+        let asked = name.eq_ignore_ascii_case(&expected.spec.upstream_model);
+        if asked || (named.is_none() && hinted()) {
             return Answering::Expected(None);
         }
         if !expected.models.is_empty() {

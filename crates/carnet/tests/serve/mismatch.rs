@@ -189,6 +189,7 @@ async fn other_names_of_the_same_model_are_no_mismatch() {
         "llama3.3:70b-instruct-q4_K_M",
         "meta-llama/Llama-3.3-70B-Instruct",
         "LLAMA3.3:70B",
+        "/srv/models/Llama-3.3-70B-Instruct-Q4_K_M.gguf",
         "",
     ] {
         let body = COMPLETION.replace(MODEL, name);
