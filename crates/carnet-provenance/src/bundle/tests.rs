@@ -212,6 +212,21 @@ fn facts_that_the_reader_would_refuse_are_refused_when_signed_too() {
 }
 
 #[test]
+fn a_platform_that_another_version_spelled_otherwise_is_no_mistake() {
+    let bytes = signed(&registry(), |entries| {
+        let model = entries.models.get_mut("alder-r1").unwrap();
+        for alias in &mut model.aliases {
+            alias.platform = format!("{}_AI", alias.platform);
+        }
+    });
+    let keys = [key()];
+    let again = verify(&bytes, &keys).unwrap().registry().unwrap();
+    let aliases = &again.model("alder-r1").unwrap().aliases;
+    let platforms: Vec<&str> = aliases.iter().map(|one| one.platform.as_str()).collect();
+    assert_eq!(platforms, ["bedrock", "openrouter"]);
+}
+
+#[test]
 fn what_the_reader_takes_passes_the_same_questions() {
     assert_eq!(registry().problems(), []);
     assert_eq!(crate::Registry::parse(&files()).unwrap().problems(), []);

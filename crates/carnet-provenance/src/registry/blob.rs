@@ -62,7 +62,8 @@ impl Registry {
         if Sha256::digest(content).as_slice() != digest {
             return Err(BlobError::Damaged);
         }
-        let entries = postcard::from_bytes(content)?;
+        let mut entries: Entries = postcard::from_bytes(content)?;
+        entries.spell_platforms();
         Ok(Self::with_version(
             entries,
             format!("sha256:{}", hex::encode(digest)),

@@ -8,7 +8,6 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::claim::{Claim, Dated, Evidence, Validity};
-use crate::grammar;
 use crate::ids::is_id;
 use crate::problem::{Place, Problem, sorted};
 use crate::reader::is_plain;
@@ -236,9 +235,6 @@ impl Looker {
         for alias in aliases {
             self.texts("alias", [&alias.platform, &alias.id]);
             self.valid("alias", alias.valid);
-            if grammar::platform_name(&alias.platform) != alias.platform {
-                self.wrong(format_args!("`{}` is no platform", alias.platform));
-            }
             if let Some(evidence) = &alias.evidence {
                 self.evidence("alias", evidence);
             }
@@ -287,11 +283,7 @@ impl Looker {
             Kind::Country,
             host.country.values().chain(host.parent_country.values()),
         );
-        if let Some(platform) = &host.platform
-            && grammar::platform_name(platform) != *platform
-        {
-            self.wrong(format_args!("`{platform}` is no platform"));
-        }
+        self.texts("platform", &host.platform);
         for origin in &host.origins {
             if !is_origin_pattern(origin) || origin.chars().any(|c| c.is_ascii_uppercase()) {
                 self.wrong(format_args!("`{origin}` is not a host name"));

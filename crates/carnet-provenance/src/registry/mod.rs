@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::country::Country;
+use crate::grammar;
 use crate::ids::{HostId, ModelId, ProducerId, is_id};
 use crate::problem::{Problem, SourceFile, sorted};
 use crate::reader::Doc;
@@ -44,6 +45,20 @@ pub(crate) struct Entries {
     pub(crate) countries: Vec<CountryName>,
     pub(crate) groups: Vec<Group>,
     pub(crate) words: Vec<NameWords>,
+}
+
+impl Entries {
+    /// Spell platforms as this program does. Another version may have known fewer of their names, and
+    /// that must not make a signed bundle unusable.
+    pub(crate) fn spell_platforms(&mut self) {
+        let models = self.models.values_mut().flat_map(|one| &mut one.aliases);
+        let moving = self.moving.values_mut().flat_map(|one| &mut one.aliases);
+        let aliases = models.chain(moving).map(|alias| &mut alias.platform);
+        let hosts = self.hosts.values_mut();
+        for platform in aliases.chain(hosts.filter_map(|host| host.platform.as_mut())) {
+            *platform = grammar::platform_name(platform);
+        }
+    }
 }
 
 /// Reviewed facts, checked and indexed. Immutable.
