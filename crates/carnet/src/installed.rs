@@ -91,7 +91,10 @@ pub(crate) fn installed(state: &State) -> Result<Option<Installed>, Troubles> {
 /// A bundle at a place in the state directory, if one is there.
 pub(crate) fn at(file: &Path, state: &State) -> Result<Option<Installed>, Troubles> {
     match fs::symlink_metadata(file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        // A home that is no directory, such as `/dev/null`, holds nothing either.
+        Err(error) if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::NotFound) => {
+            return Ok(None);
+        }
         // Any other reason why it cannot be looked at is told when it is read.
         _ => {}
     }

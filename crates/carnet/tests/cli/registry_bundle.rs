@@ -120,6 +120,23 @@ fn another_state_directory_has_its_own_registry() {
 }
 
 #[test]
+fn without_a_home_the_built_in_registry_is_in_force() {
+    let sandbox = Sandbox::new();
+    for home in [None, Some("/dev/null"), Some("relative")] {
+        let mut command = sandbox.command();
+        command.env_remove("HOME").env_remove("XDG_STATE_HOME");
+        if let Some(home) = home {
+            command.env("HOME", home);
+        }
+        let done = command.args(["resolve", "gpt-4o"]).output().unwrap();
+        assert!(
+            done.status.success() && done.stderr.is_empty(),
+            "{home:?} {done:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_older_than_what_is_there_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.world("facts");

@@ -1,21 +1,27 @@
 //! The graph as a picture that needs nothing else: boxes, lines, and colours for light and dark.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use carnet_provenance::{Graph, GraphEdge};
 
-use crate::commands::registry::graph::layout::{HEIGHT, Layout, WIDTH};
+use crate::commands::registry::graph::layout::{BETWEEN, HEIGHT, Layout, WIDTH};
 use crate::commands::registry::graph::{label, lines, place, remark};
 
 /// Longest text in a box; the whole stands in its title.
 const CHARS_MAX: usize = 34;
 
-const STYLE: &str = "text { font: 13px sans-serif; fill: #1a1a1a } .small { font-size: 11px; fill: #444 } \
-.back { fill: #ffffff } rect.box { fill: #f4f6f8; stroke: #5b6670 } .start { stroke-width: 2.5 } \
-.disputed { stroke: #b3261e; stroke-dasharray: 5 3 } path { fill: none; stroke: #5b6670 } \
+/// Most labels above one box; the others are told by their lines' titles.
+const LABELS_MAX: i32 = 3;
+
+const STYLE: &str = "text { font: 13px sans-serif; fill: #1a1a1a } .small, .label { font-size: 11px; fill: #444 } \
+.label { paint-order: stroke; stroke: #fff; stroke-width: 4px } .back { fill: #fff } \
+rect.box { fill: #f4f6f8; stroke: #5b6670 } rect.start { stroke-width: 2.5 } \
+rect.disputed { stroke: #b3261e; stroke-dasharray: 5 3 } path { fill: none; stroke: #5b6670 } \
 .taught { stroke-dasharray: 5 4 } #tip path { fill: #5b6670; stroke: none } \
-@media (prefers-color-scheme: dark) { text { fill: #e8e8e8 } .small { fill: #b8bec4 } .back { fill: #14171a } \
-rect.box { fill: #21262b; stroke: #8b98a5 } .disputed { stroke: #f2958f } path { stroke: #8b98a5 } #tip path { fill: #8b98a5 } }";
+@media (prefers-color-scheme: dark) { text { fill: #e8e8e8 } .small, .label { fill: #b8bec4 } \
+.label { stroke: #14171a } .back { fill: #14171a } rect.box { fill: #21262b; stroke: #8b98a5 } \
+rect.disputed { stroke: #f2958f } path { stroke: #8b98a5 } #tip path { fill: #8b98a5 } }";
 
 pub(super) fn write(graph: &Graph) -> String {
     let layout = Layout::of(graph);
@@ -31,8 +37,9 @@ pub(super) fn write(graph: &Graph) -> String {
     );
     // Labels after all lines, so that no line runs through one.
     let mut labels = String::new();
+    let mut stacked = BTreeMap::new();
     for edge in &graph.edges {
-        line(&mut text, &mut labels, graph, &layout, edge);
+        line(&mut text, &mut labels, graph, &layout, edge, &mut stacked);
     }
     boxes(&mut text, graph, &layout);
     text.push_str(&labels);
@@ -77,34 +84,53 @@ fn boxes(text: &mut String, graph: &Graph, layout: &Layout) {
     }
 }
 
-/// From what was made to what it was made from, bent so that it leaves and arrives upright.
-fn line(text: &mut String, labels: &mut String, graph: &Graph, layout: &Layout, edge: &GraphEdge) {
+/// From what was made to what it was made from: upright through the rows of its own band, then bent.
+/// The label stands above what was made, one above the other if it has several.
+fn line(
+    text: &mut String,
+    labels: &mut String,
+    graph: &Graph,
+    layout: &Layout,
+    edge: &GraphEdge,
+    stacked: &mut BTreeMap<String, i32>,
+) {
     let corner = |id: &str| layout.corners.get(place(graph, id)?).copied();
     let (Some(from), Some(to)) = (corner(&edge.from), corner(&edge.to)) else {
         return;
     };
-    let middle = WIDTH / 2;
-    let (x1, x2) = (from.0 + middle, to.0 + middle);
-    let (y1, y2) = if to.1 <= from.1 {
+    let (x1, x2) = (from.0 + WIDTH / 2, to.0 + WIDTH / 2);
+    let upward = to.1 < from.1;
+    let (y1, y2) = if upward {
         (from.1, to.1 + HEIGHT)
     } else {
         (from.1 + HEIGHT, to.1)
     };
-    let half = (y1 + y2) / 2;
+    let bend = if upward { y1.min(y2 + BETWEEN) } else { y1 };
+    let half = (bend + y2) / 2;
     let class = if edge.relation.is_none() {
         " class=\"taught\""
     } else {
         ""
     };
+    let whole = format!("{}: {} {}", edge.from, label(edge), edge.to);
     let _ = writeln!(
         text,
-        "<path{class} d=\"M{x1} {y1}C{x1} {half} {x2} {half} {x2} {y2}\" marker-end=\"url(#tip)\"/>"
+        "<path{class} d=\"M{x1} {y1}V{bend}C{x1} {half} {x2} {half} {x2} {y2}\" marker-end=\"url(#tip)\"><title>{}</title></path>",
+        escaped(&whole)
     );
+    let above = stacked.entry(edge.from.clone()).or_default();
+    if *above >= LABELS_MAX {
+        return;
+    }
+    let y = if upward {
+        y1 - 9 - 14 * *above
+    } else {
+        y1 + 14 + 14 * *above
+    };
+    *above += 1;
     let _ = writeln!(
         labels,
-        "<text class=\"small\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-        (x1 + x2) / 2,
-        half + 4,
+        "<text class=\"label\" x=\"{x1}\" y=\"{y}\" text-anchor=\"middle\">{}</text>",
         escaped(&shortened(&label(edge)))
     );
 }
