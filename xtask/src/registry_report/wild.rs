@@ -13,7 +13,7 @@ use crate::repo::Repo;
 use crate::totals::Totals;
 
 const FILE: &str = "catalogue/ids-wild.jsonl";
-/// What a text or embedding model is called for; a name without any of these counts too.
+/// What a text or embedding model is called for.
 const MODES: &[&str] = &["chat", "completion", "embedding", "responses"];
 /// Lines of each table that are printed.
 const SHOWN: usize = 25;
@@ -25,7 +25,7 @@ enum Outcome {
     Read,
     /// To a model whose maker or country is not known.
     Half,
-    /// To a family, by a word: which identifies nothing.
+    /// To a model or family that the name only hints at, which identifies nothing.
     Guess,
     /// Nowhere.
     Unknown,
@@ -43,24 +43,51 @@ pub(super) fn run(repo: &Repo, sample: bool, seed: u64) -> Result<Totals> {
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()
         .context("the names are no JSON Lines")?;
-    let rows: Vec<Value> = rows.into_iter().filter(is_text).collect();
-    let names: Vec<Name<'_>> = rows.iter().map(name).collect();
-    let answers = ask::resolve(repo, &names, None)?;
-    let totals = figures(&names, &answers);
+    let texts: Vec<Name<'_>> = rows.iter().filter(|row| is_text(row)).map(name).collect();
+    let answers = ask::resolve(repo, &texts, None)?;
+    console::head(&format!(
+        "names as they occur: {} that a catalogue calls text or embedding models",
+        texts.len()
+    ));
+    let mut totals = Totals::default();
+    let (found, shown) = share(count(&answers, Outcome::Read), texts.len());
+    judge(&mut totals, &targets::READ, found, &shown);
+    figures(&texts, &answers);
     if sample {
-        print_sample(&names, &answers, seed);
+        print_sample(&texts, &answers, seed);
     }
+    // One of the catalogues does not say what its models are for: pictures and speech are among them.
+    let others: Vec<Name<'_>> = rows
+        .iter()
+        .filter(|row| modes(row).is_empty())
+        .map(name)
+        .collect();
+    let answers = ask::resolve(repo, &others, None)?;
+    console::head(&format!(
+        "names as they occur: {} of which no catalogue says what they are for",
+        others.len()
+    ));
+    let (_, shown) = share(count(&answers, Outcome::Read), others.len());
+    console::say(format_args!("  {:<58} {shown}", targets::READ.what));
+    figures(&others, &answers);
     Ok(totals)
 }
 
-fn is_text(row: &Value) -> bool {
+fn modes(row: &Value) -> Vec<&str> {
     let modes = row.get("modes").and_then(Value::as_array);
-    let mut modes = modes
+    modes
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
-        .peekable();
-    modes.peek().is_none() || modes.any(|mode| MODES.contains(&mode))
+        .collect()
+}
+
+fn is_text(row: &Value) -> bool {
+    modes(row).iter().any(|mode| MODES.contains(mode))
+}
+
+fn count(answers: &[Value], wanted: Outcome) -> usize {
+    answers.iter().filter(|one| outcome(one) == wanted).count()
 }
 
 fn name(row: &Value) -> Name<'_> {
@@ -77,14 +104,20 @@ fn outcome(answer: &Value) -> Outcome {
     let party = answer.get("producer").unwrap_or(&Value::Null);
     let sourced = text(party, "country").is_some()
         && text(party, "source").is_some_and(|source| !source.trim().is_empty());
-    if text(answer, "canonical").is_some() {
+    let steps = answer.get("steps").and_then(Value::as_array);
+    let hinted = steps
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .any(|step| step.contains("not identified"));
+    if text(answer, "canonical").is_some() && !hinted {
         return if sourced {
             Outcome::Read
         } else {
             Outcome::Half
         };
     }
-    if last_step(answer).contains("a guess") {
+    if hinted || last_step(answer).contains("a guess") {
         Outcome::Guess
     } else {
         Outcome::Unknown
@@ -108,21 +141,13 @@ fn shape(step: &str) -> String {
     shape
 }
 
-fn figures(names: &[Name<'_>], answers: &[Value]) -> Totals {
-    console::head(&format!(
-        "names as they occur: {} of text and embedding models",
-        names.len()
-    ));
-    let count = |wanted: Outcome| answers.iter().filter(|one| outcome(one) == wanted).count();
-    let mut totals = Totals::default();
-    let (found, shown) = share(count(Outcome::Read), names.len());
-    judge(&mut totals, &targets::READ, found, &shown);
+fn figures(names: &[Name<'_>], answers: &[Value]) {
     for (what, wanted) in [
         ("read, but maker or country not known", Outcome::Half),
-        ("family guessed, which identifies nothing", Outcome::Guess),
+        ("only hinted at, which identifies nothing", Outcome::Guess),
         ("unknown", Outcome::Unknown),
     ] {
-        let (_, shown) = share(count(wanted), names.len());
+        let (_, shown) = share(count(answers, wanted), names.len());
         console::say(format_args!("  {what:<58} {shown}"));
     }
     let mut steps: BTreeMap<String, usize> = BTreeMap::new();
@@ -139,7 +164,6 @@ fn figures(names: &[Name<'_>], answers: &[Value]) -> Totals {
     }
     table("unknown, by the step at which reading stopped", steps);
     table("not read to a sourced country, by platform", platforms);
-    totals
 }
 
 fn table<K: AsRef<str> + Ord>(title: &str, counts: BTreeMap<K, usize>) {
@@ -218,8 +242,8 @@ mod tests {
         for (modes, wanted) in [
             (json!(["chat"]), true),
             (json!(["image_generation", "embedding"]), true),
-            (json!([]), true),
-            (Value::Null, true),
+            (json!([]), false),
+            (Value::Null, false),
             (json!(["image_generation"]), false),
             (json!(["rerank"]), false),
         ] {
