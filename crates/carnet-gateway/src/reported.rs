@@ -27,7 +27,7 @@ pub(crate) struct Expected {
     known: Mutex<Vec<Known>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Known {
     name: Box<str>,
     model: Option<Arc<str>>,
@@ -79,14 +79,17 @@ impl Expected {
         &self.spec.upstream_model
     }
 
-    fn known(&self, name: &str) -> Option<Known> {
+    /// What a name means that was reported before and was right.
+    fn known(&self, name: &str) -> Option<Option<Arc<str>>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().find(|one| &*one.name == name).cloned()
+        let known = known.iter().find(|one| &*one.name == name)?;
+        Some(known.model.clone())
     }
 
     fn learn(&self, name: &str, model: Option<Arc<str>>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < REPORTED_NAMES_MAX {
+        let new = known.iter().all(|one| &*one.name != name);
+        if new && known.len() < REPORTED_NAMES_MAX {
             known.push(Known {
                 name: name.into(),
                 model,
@@ -135,8 +138,8 @@ impl Check {
     /// Hold a reported name against what was decided on.
     pub(crate) fn answering(&self, name: &str, workload: &str, now: Timestamp) -> Answering {
         let expected = &*self.expected;
-        if let Some(known) = expected.known(name) {
-            return Answering::Expected(known.model);
+        if let Some(model) = expected.known(name) {
+            return Answering::Expected(model);
         }
         let answering = self.judge(name, workload, now);
         // What a policy said is not kept: it may say another thing of another caller.
