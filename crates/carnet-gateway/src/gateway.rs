@@ -132,6 +132,19 @@ impl Gateway {
         self.service.all()
     }
 
+    /// Take targets out of service that were so before the start.
+    pub fn suspend(&self, suspended: Vec<Suspended>) {
+        for one in suspended {
+            self.service.suspend(one);
+        }
+        self.metrics.suspended(self.service.all().len());
+    }
+
+    /// Ends when the list of targets out of service has changed.
+    pub async fn suspended_changed(&self) {
+        self.service.changed().await;
+    }
+
     /// Put a target into service again, by the upstream's name and its own name for the model.
     pub fn restore(&self, upstream: &str, model: &str) -> Option<Suspended> {
         let gone = self.service.restore(upstream, model);

@@ -67,3 +67,7 @@ pub const RECENT_DECISIONS_MAX: usize = 10_000;
 pub const REPORTED_NAMES_MAX: usize = 16;
 /// Targets out of service that are kept in mind: more than any configuration names.
 pub const SUSPENDED_MAX: usize = 4_096;
+/// Characters of a reported name that errors, the program's log and the admin listener repeat.
+pub const REPORTED_NAME_SHOWN: usize = 120;
+/// Bytes of one answer that wait for its model's name: more than is searched for it, with room for comments.
+pub const HELD_BYTES_MAX: usize = 2 * 1024 * 1024;

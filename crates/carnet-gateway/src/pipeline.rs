@@ -202,7 +202,7 @@ async fn relayed(
 ) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
     let (mut head, body) = answer.response.into_parts();
-    let answered = Answered::new(body, &head);
+    let answered = Answered::new(body, &head, record.is_stream());
     let idle_timeout = upstream.config().idle_timeout;
     let relay = Relay::new(answered, record, check, idle_timeout, connection);
     let relay = match relay.opened().await {

@@ -44,6 +44,7 @@ impl Gateway {
         let generation = self.generation();
         let (name, offer) = target(&generation, upstream, model)
             .ok_or("the configuration names no such target any more")?;
+        let before = self.service().of(upstream, model);
         let reported = self.ask(&generation, &name, offer, workload).await?;
         let check = Check {
             expected: offer.expected.clone(),
@@ -53,6 +54,8 @@ impl Gateway {
             let answering = check.answering(reported, workload, self.now());
             matches!(answering, Answering::Expected(_))
         });
+        // What another answer showed meanwhile stands.
+        let clean = clean && before == self.service().of(upstream, model);
         if clean {
             self.restore(upstream, model);
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use carnet_audit::{Attempt, Kind, Outcome, Record, Ruling, Slot};
 use carnet_policy::{Effect, Verdict};
+use carnet_wire::sniff::Absence;
 use http::{HeaderValue, StatusCode};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,7 @@ use crate::egress::{Sent, Upstream};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::generation::Generation;
-use crate::reported::Check;
+use crate::reported::{Check, shortened};
 use crate::resolve::Offer;
 use crate::service::Suspended;
 
@@ -266,6 +267,16 @@ impl OpenRecord {
         self.record.answering_model = node;
     }
 
+    /// Whether the caller asked for a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.record.stream
+    }
+
+    /// The answer names no model where one was looked for.
+    pub(crate) fn unnamed(&mut self, why: Absence) {
+        self.record.detail = Some(why.to_string().into());
+    }
+
     /// Another model answers than was decided on.
     pub(crate) fn mismatch(&mut self, check: &Check, reported: &str, suspend: bool) {
         let (upstream, asked) = (check.expected.upstream(), check.expected.asked());
@@ -273,14 +284,14 @@ impl OpenRecord {
         let gateway = &self.gateway;
         gateway.metrics().mismatches.inc();
         tracing::warn!(
-            record = %self.record.id, %upstream, %asked, reported = %reported.escape_debug(), suspend,
+            record = %self.record.id, %upstream, %asked, reported = %shortened(reported).escape_debug(), suspend,
             "another model answered than was decided on"
         );
         if suspend {
             gateway.service().suspend(Suspended {
                 upstream: upstream.clone(),
                 model: asked.clone(),
-                reported: reported.into(),
+                reported: shortened(reported).into(),
                 since: gateway.now(),
                 record: self.record.id.clone(),
             });

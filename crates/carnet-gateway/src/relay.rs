@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_audit::Outcome;
-use carnet_wire::sniff::{Framing, Reported, ReportedModel};
+use carnet_wire::sniff::{Absence, Framing, Reported, ReportedModel};
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, response};
 use http_body::{Body, Frame, SizeHint};
@@ -25,10 +25,10 @@ use crate::codes::Code;
 use crate::config::{OnMismatch, OnRevoke};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
-use crate::limits::UNREAD_GRACE;
+use crate::limits::{HELD_BYTES_MAX, UNREAD_GRACE};
 use crate::record::OpenRecord;
 use crate::relays::Running;
-use crate::reported::{Answering, Check};
+use crate::reported::{Answering, Check, shortened};
 
 /// What hyper sends to the caller.
 #[derive(Debug)]
@@ -54,6 +54,7 @@ pub(crate) struct Relay {
     mismatched: bool,
     /// Pieces that wait until it is known which model they are from.
     held: VecDeque<Bytes>,
+    held_bytes: usize,
     /// Whether the upstream has sent everything.
     ended: bool,
     events: bool,
@@ -91,12 +92,24 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    pub(crate) fn new(body: Incoming, head: &response::Parts) -> Self {
+    /// `stream`: whether the caller asked for one, and so reads it as one, whatever it is called.
+    pub(crate) fn new(body: Incoming, head: &response::Parts, stream: bool) -> Self {
         let kind = head.headers.get(CONTENT_TYPE);
-        let kind = kind.and_then(|value| value.to_str().ok());
+        let kind = kind
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let mut framing = Framing::of_content_type(kind);
+        if stream
+            && !kind
+                .trim_start()
+                .to_ascii_lowercase()
+                .starts_with("application/json")
+        {
+            framing = Framing::EventStream;
+        }
         Self {
             body,
-            framing: Framing::of_content_type(kind.unwrap_or_default()),
+            framing,
             success: head.status.is_success(),
         }
     }
@@ -106,8 +119,8 @@ impl Answered {
 fn is_comment(piece: &[u8]) -> bool {
     ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end))
         && piece
-            .split(|byte| *byte == b'\n')
-            .all(|line| matches!(line, [] | [b'\r'] | [b':', ..]))
+            .split(|byte| matches!(byte, b'\n' | b'\r'))
+            .all(|line| matches!(line, [] | [b':', ..]))
 }
 
 impl ResponseBody {
@@ -148,6 +161,7 @@ impl Relay {
             on_mismatch,
             mismatched: false,
             held: VecDeque::new(),
+            held_bytes: 0,
             ended: false,
             events: framing == Framing::EventStream,
             torn: false,
@@ -172,7 +186,12 @@ impl Relay {
         if self.events || self.sniff.is_none() || self.record.is_none() {
             return Ok(self);
         }
-        match poll_fn(|cx| self.step(cx)).await {
+        let step = poll_fn(|cx| {
+            // It is we who ask: the answer is not left unread.
+            self.running.asked();
+            self.step(cx)
+        });
+        match step.await {
             Step::Piece(piece) => self.held.push_front(piece),
             Step::End => self.ended = true,
             Step::Stop(fault) => {
@@ -237,17 +256,25 @@ impl Relay {
                 continue;
             };
             self.last_piece = Instant::now();
-            if let Some(fault) = self.look(&piece) {
+            // Comments keep a connection alive: they are no content, and say nothing of a model.
+            let comment = self.events && !self.torn && self.held.is_empty() && is_comment(&piece);
+            if !comment && let Some(fault) = self.look(&piece) {
                 return Poll::Ready(Step::Stop(fault));
             }
             if self.upstream.is_end_stream() {
                 (self.ended, self.sniff) = (true, None);
             }
-            let may_go = self.sniff.is_none() || (self.events && !self.torn && is_comment(&piece));
-            if may_go && self.held.is_empty() {
+            if comment || (self.sniff.is_none() && self.held.is_empty()) {
                 return Poll::Ready(Step::Piece(piece));
             }
+            self.held_bytes = self.held_bytes.saturating_add(piece.len());
             self.held.push_back(piece);
+            if self.held_bytes > HELD_BYTES_MAX {
+                self.sniff = None;
+                if let Some(record) = &mut self.record {
+                    record.unnamed(Absence::Limit);
+                }
+            }
         }
     }
 
@@ -267,9 +294,10 @@ impl Relay {
     fn look(&mut self, piece: &[u8]) -> Option<Fault> {
         let name = match self.sniff.as_mut()?.push(piece) {
             Reported::Pending => return None,
-            Reported::Absent(_) => {
+            Reported::Absent(absence) => {
+                let absence = *absence;
                 self.sniff = None;
-                return None;
+                return self.unnamed(absence);
             }
             Reported::Model(name) => name.clone(),
         };
@@ -284,15 +312,32 @@ impl Relay {
             Answering::Other(node) => node,
         };
         record.reported(&name, node);
+        self.mismatch(&name)
+    }
+
+    /// The answer names no model, or nothing that can be read as one.
+    fn unnamed(&mut self, absence: Absence) -> Option<Fault> {
+        match absence {
+            Absence::Ended | Absence::NotJson => None,
+            Absence::Limit => {
+                self.record.as_mut()?.unnamed(absence);
+                None
+            }
+            Absence::NotText | Absence::TooLong => self.mismatch("a name that cannot be read"),
+        }
+    }
+
+    /// Another model answers than was decided on: end the answer, or let it pass and say so.
+    fn mismatch(&mut self, name: &str) -> Option<Fault> {
         let cut = self.on_mismatch == OnMismatch::Cut;
-        record.mismatch(check, &name, cut);
+        self.record.as_mut()?.mismatch(&self.check, name, cut);
         self.mismatched = true;
         let message = format!(
             "upstream `{}` was asked for `{}` and answered as `{}`, which is not what was decided on; \
              nothing of the answer was passed on",
-            check.expected.upstream(),
-            check.expected.asked(),
-            name.escape_debug()
+            self.check.expected.upstream(),
+            self.check.expected.asked(),
+            shortened(name).escape_debug()
         );
         cut.then(|| Fault::new(Code::ModelMismatch, message))
     }

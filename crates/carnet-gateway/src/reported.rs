@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use crate::config::UpstreamConfig;
 use crate::generation::Generation;
-use crate::limits::REPORTED_NAMES_MAX;
+use crate::limits::{REPORTED_NAME_SHOWN, REPORTED_NAMES_MAX};
 
 /// What an upstream may name as the model of its answers, for one offer.
 #[derive(Debug)]
@@ -40,6 +40,13 @@ pub(crate) enum Answering {
     Expected(Option<Arc<str>>),
     /// Something else; what, if the name tells it.
     Other(Option<Arc<str>>),
+}
+
+/// An upstream's text, cut to what people read; the record keeps all of it.
+pub(crate) fn shortened(name: &str) -> &str {
+    name.char_indices()
+        .nth(REPORTED_NAME_SHOWN)
+        .map_or(name, |(end, _)| name.get(..end).unwrap_or_default())
 }
 
 /// What the answer of one request is held against.

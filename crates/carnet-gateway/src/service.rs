@@ -1,16 +1,17 @@
 //! Targets that are out of service: another model answered there than was decided on, and nobody
-//! has said since that all is well.
+//! has said since that all is well. Whoever runs the gateway keeps the list over a restart.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use crate::limits::SUSPENDED_MAX;
 
 /// A target that is out of service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspended {
     /// The upstream.
     pub upstream: Arc<str>,
@@ -29,13 +30,17 @@ pub struct Suspended {
 pub(crate) struct Service {
     count: AtomicUsize,
     suspended: Mutex<Vec<Suspended>>,
+    changed: Notify,
 }
 
 impl Service {
     /// Whether a target is out of service. Costs one load while none is.
     pub(crate) fn is_suspended(&self, upstream: &str, model: &str) -> bool {
         self.count.load(Ordering::Acquire) > 0
-            && self.with(|all| all.iter().any(|one| one.is(upstream, model)))
+            && self.with(|all| {
+                // With more than can be kept in mind, none is trusted.
+                all.len() >= SUSPENDED_MAX || all.iter().any(|one| one.is(upstream, model))
+            })
     }
 
     /// Take a target out of service; whether it was in service until now.
@@ -44,12 +49,11 @@ impl Service {
             if all.iter().any(|one| one.is(&new.upstream, &new.model)) {
                 return false;
             }
-            // There are only as many targets as the configuration names; a bound all the same.
-            if all.len() >= SUSPENDED_MAX {
-                all.remove(0);
+            if all.len() < SUSPENDED_MAX {
+                all.push(new);
             }
-            all.push(new);
             self.count.store(all.len(), Ordering::Release);
+            self.changed.notify_one();
             true
         })
     }
@@ -60,8 +64,19 @@ impl Service {
             let at = all.iter().position(|one| one.is(upstream, model))?;
             let gone = all.remove(at);
             self.count.store(all.len(), Ordering::Release);
+            self.changed.notify_one();
             Some(gone)
         })
+    }
+
+    /// Why a target is out of service, if it is.
+    pub(crate) fn of(&self, upstream: &str, model: &str) -> Option<Suspended> {
+        self.with(|all| all.iter().find(|one| one.is(upstream, model)).cloned())
+    }
+
+    /// Ends when the list has changed since it last ended.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     pub(crate) fn all(&self) -> Vec<Suspended> {

@@ -100,8 +100,12 @@ fn producers() -> Vec<SourceFile> {
         confidence = "high"
     "#;
     vec![
-        known("alder", "QX", listed),
-        known("birch", "QY", ""),
+        known(
+            "alder",
+            "QX",
+            &format!("namespaces = [\"alder\", \"alder-lab\"]\n{listed}"),
+        ),
+        known("birch", "QY", "namespaces = [\"birch\", \"birch-ai\"]"),
         known("cedrus", "QZ", ""),
         file("producers/nomad.toml", "name = \"Nomad\""),
         file(

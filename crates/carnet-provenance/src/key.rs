@@ -59,17 +59,26 @@ pub(crate) fn key(name: &str) -> String {
 
 /// A key without a date at its end (`20250131`, `2025-01-31`).
 pub(crate) fn without_date(key: &str) -> Option<&str> {
-    let digits = |text: &str, count: usize| {
-        text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())
+    let within = |text: &str, digits: usize, least: u32, most: u32| {
+        text.len() == digits
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && text
+                .parse()
+                .is_ok_and(|number: u32| (least..=most).contains(&number))
+    };
+    let is_date = |year: &str, month: &str, day: &str| {
+        within(year, 4, 2000, 2099) && within(month, 2, 1, 12) && within(day, 2, 1, 31)
     };
     let (rest, last) = key.rsplit_once('-')?;
-    if digits(last, 8) && last.starts_with("20") {
+    if let Some((year, day)) = last.split_at_checked(4)
+        && let Some((month, day)) = day.split_at_checked(2)
+        && is_date(year, month, day)
+    {
         return Some(rest);
     }
     let (rest, month) = rest.rsplit_once('-')?;
     let (rest, year) = rest.rsplit_once('-')?;
-    (digits(last, 2) && digits(month, 2) && digits(year, 4) && year.starts_with("20"))
-        .then_some(rest)
+    is_date(year, month, last).then_some(rest)
 }
 
 /// A lower-case name without quantisation at its end. Something is always left.
@@ -202,7 +211,13 @@ mod tests {
     fn only_a_whole_date_goes() {
         assert_eq!(without_date("alpha-20250131"), Some("alpha"));
         assert_eq!(without_date("alpha-2025-01-31"), Some("alpha"));
-        for name in ["alpha-0528", "alpha-1776", "alpha-2-5-1"] {
+        for name in [
+            "alpha-0528",
+            "alpha-1776",
+            "alpha-2-5-1",
+            "alpha-2024-13-40",
+            "alpha-20241340",
+        ] {
             assert_eq!(without_date(name), None, "{name}");
         }
     }

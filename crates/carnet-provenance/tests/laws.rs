@@ -198,6 +198,44 @@ fn every_name_that_is_described_by_its_parts_leads_to_its_model() {
     );
 }
 
+/// Names under which anybody may publish, or that bear what a maker never published.
+#[test]
+fn somebody_elses_name_is_never_a_makers() {
+    for (platform, id) in [
+        ("", "Llama-3-8B-Instruct-262k"),
+        ("", "mistral-7b-128k"),
+        ("", "deepseek-v3-20250324"),
+        ("", "mistral-7b-instruct-20250101"),
+        ("", "gpt-4o-2024-13-40"),
+        ("", "llama-3.1-70b-lightning"),
+        ("huggingface", "togethercomputer/LLaMA-2-7B-32K"),
+        ("huggingface", "ps/Qwen3-8B"),
+        ("huggingface", "route/Qwen3-8B"),
+        ("huggingface", "cerebras/Llama-3.1-8B"),
+        ("huggingface", "huihui-ai/Llama-3.1-8B-Instruct"),
+        ("huggingface", "failspy/Meta-Llama-3-70B-Instruct"),
+        ("huggingface", "evil/meta-llama/Llama-3.1-8B-Instruct"),
+        ("huggingface", "meta-llama/Llama-3.1-8B-Instruct@refs/pr/7"),
+        ("ollama", "evil.com:5000/llama3.1:8b"),
+        ("ollama", "localhost:5000/evil/llama3.1:8b"),
+        ("ollama", "evil.com/llama3.1:8b"),
+        ("fireworks", "evil/gpt-oss-20b"),
+        ("azure", "evil/gpt-4o"),
+        (
+            "azure",
+            "azureml://registries/evil/models/llama-3.1-8b-instruct",
+        ),
+        ("nano-gpt", "evil/meta-llama/llama-3.3-70b-instruct"),
+    ] {
+        let answer = resolve(&VIEW, id, Some(platform).filter(|name| !name.is_empty()));
+        assert!(
+            !answer.weights_complete && !answer.is_identified(),
+            "{platform} {id}: {:?}",
+            answer.steps
+        );
+    }
+}
+
 #[test]
 fn nothing_is_complete_that_lacks_a_source() {
     for model in REGISTRY.models() {

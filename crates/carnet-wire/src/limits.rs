@@ -20,9 +20,13 @@ pub const MAX_UNKNOWN_KEYS: usize = 32;
 /// Characters of a caller's key that an error message repeats.
 pub const MAX_KEY_SHOWN: usize = 64;
 
-/// Bytes of an answer in which the reported model must be seen. Services send it among the first members; what is
-/// not there by then is absent, because the answer is held back until it is known.
-pub const MAX_SNIFFED: usize = 16 * 1024;
+/// Bytes of a stream in which the reported model must be seen. Services send it with the first event; what is not
+/// there by then is absent, because the answer is held back until it is known.
+pub const MAX_SNIFFED: usize = 64 * 1024;
+
+/// The same of an answer that comes as a whole: some services write its members in the order of the alphabet, so
+/// that the text stands before the model's name.
+pub const MAX_SNIFFED_WHOLE: usize = 1024 * 1024;
 
 /// Bytes of a reported model name, escapes included. Longer than any id that can be resolved.
 pub const MAX_MODEL_NAME: usize = 3 * 1024;

@@ -12,7 +12,7 @@ mod tests;
 use finder::{Finder, Found};
 use sse::{Lines, Piece};
 
-use crate::limits::MAX_SNIFFED;
+use crate::limits::{MAX_SNIFFED, MAX_SNIFFED_WHOLE};
 
 /// How an answer is framed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,13 +82,21 @@ pub struct ReportedModel {
     lines: Lines,
     finder: Finder,
     left: usize,
+    /// Whether the next byte begins a line, and whether this one is a comment, which does not count.
+    line_begins: bool,
+    comment: bool,
     reported: Reported,
 }
 
 impl ReportedModel {
-    /// Starts at the beginning of an answer and gives up after [`MAX_SNIFFED`] bytes.
+    /// Starts at the beginning of an answer and gives up after [`MAX_SNIFFED`] bytes of a stream, or
+    /// [`MAX_SNIFFED_WHOLE`] of another answer.
     pub fn new(framing: Framing) -> Self {
-        Self::with_limit(framing, MAX_SNIFFED)
+        let limit = match framing {
+            Framing::EventStream => MAX_SNIFFED,
+            Framing::Json => MAX_SNIFFED_WHOLE,
+        };
+        Self::with_limit(framing, limit)
     }
 
     /// Starts at the beginning of an answer and gives up after so many bytes.
@@ -99,6 +107,8 @@ impl ReportedModel {
             lines: Lines::default(),
             finder,
             left: limit,
+            line_begins: true,
+            comment: false,
             reported: Reported::Pending,
         }
     }
@@ -108,6 +118,10 @@ impl ReportedModel {
         for byte in chunk {
             if self.reported != Reported::Pending {
                 break;
+            }
+            if self.is_comment(*byte) {
+                self.stream_byte(*byte);
+                continue;
             }
             match self.left.checked_sub(1) {
                 Some(left) => self.left = left,
@@ -135,6 +149,18 @@ impl ReportedModel {
     /// What is known so far.
     pub fn reported(&self) -> &Reported {
         &self.reported
+    }
+
+    /// Whether a byte belongs to a comment of a stream, by which upstreams keep a connection alive.
+    fn is_comment(&mut self, byte: u8) -> bool {
+        if self.framing == Framing::Json {
+            return false;
+        }
+        if self.line_begins {
+            self.comment = byte == b':';
+        }
+        self.line_begins = matches!(byte, b'\n' | b'\r');
+        self.comment
     }
 
     fn json_byte(&mut self, byte: u8) {

@@ -259,10 +259,22 @@ pub(crate) fn lock(state: &State) -> Result<fs::File, Troubles> {
 
 /// Keep a key under its fingerprint, so that no name replaces another's key.
 pub(crate) fn trust(state: &State, key: &BundleKey) -> Result<(), Troubles> {
+    world::write(
+        &key_file(state, key),
+        format!("{}\n", key.text()).as_bytes(),
+    )
+}
+
+/// Trust a key no more, when what it was trusted for did not come about.
+pub(crate) fn distrust(state: &State, key: &BundleKey) {
+    // A key that stays can only do what the operator has agreed to.
+    let _ = fs::remove_file(key_file(state, key));
+}
+
+fn key_file(state: &State, key: &BundleKey) -> PathBuf {
     let digest = key.fingerprint().trim_start_matches("sha256:");
     let short = digest.get(..16).unwrap_or(digest);
-    let file = state.registry_keys().join(format!("{short}.pub"));
-    world::write(&file, format!("{}\n", key.text()).as_bytes())
+    state.registry_keys().join(format!("{short}.pub"))
 }
 
 /// Put a bundle in force. A crash leaves the old one or the new one, whole.

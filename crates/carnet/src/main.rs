@@ -15,6 +15,7 @@ mod loaded;
 mod out;
 mod reload;
 mod state;
+mod suspended;
 mod trouble;
 mod world;
 

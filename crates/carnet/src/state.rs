@@ -89,6 +89,11 @@ impl State {
         self.0.join("audit.pub")
     }
 
+    /// Targets that are out of service.
+    pub(crate) fn suspended(&self) -> PathBuf {
+        self.0.join("suspended.json")
+    }
+
     /// Keys of callers, as digests.
     pub(crate) fn database(&self) -> PathBuf {
         self.0.join("carnet.db")

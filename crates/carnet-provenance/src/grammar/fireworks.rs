@@ -1,6 +1,6 @@
 //! Fireworks: `accounts/<account>/models/<name>`, with `p` for the point in versions.
 
-use crate::grammar::{Names, Reading};
+use crate::grammar::{Names, Reading, plain};
 
 /// The account under which the service lists its own catalogue.
 const CATALOGUE: &str = "fireworks";
@@ -36,7 +36,7 @@ pub(super) fn read(id: &str, reading: &mut Reading) {
             reading.opaque = Some("the account is a customer's, which may give any model any name");
             return;
         }
-        _ => {}
+        _ => plain::namespace(reading),
     }
     reading.without_storage();
 }

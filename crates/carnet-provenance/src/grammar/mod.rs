@@ -39,6 +39,8 @@ pub(crate) struct Reading {
     pub(crate) forms: Vec<String>,
     /// The organisation in front of the name.
     pub(crate) namespace: Option<String>,
+    /// What stands still further in front.
+    pub(crate) beyond: Vec<String>,
     /// Who chooses names there.
     pub(crate) names: Names,
     /// Whether exact names of other platforms mean the same here.

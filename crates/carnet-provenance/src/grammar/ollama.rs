@@ -14,8 +14,22 @@ pub(super) fn read(id: &str, reading: &mut Reading) {
         reading.names = Names::Anybodys;
         return;
     }
-    let (name, tag) = id.split_once(':').unwrap_or((id, "latest"));
+    let at = id.rfind('/').map_or(0, |at| at.saturating_add(1));
+    let (path, last) = id.split_at_checked(at).unwrap_or(("", id));
+    let (name, tag) = match last.split_once(':') {
+        Some((_, tag)) => (
+            id.get(..id.len().saturating_sub(tag.len().saturating_add(1))),
+            tag,
+        ),
+        None => (Some(id), "latest"),
+    };
+    let name = name.unwrap_or(id);
     reading.form(id);
+    if path.contains(['.', ':']) {
+        reading.step("another registry stands in front: what it serves under a name is its own");
+        reading.names = Names::Anybodys;
+        return;
+    }
     reading.form(&format!("{name}:{tag}"));
     let tag = local_tag(name, tag, reading);
     reading.without_storage();

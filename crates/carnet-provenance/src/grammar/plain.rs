@@ -54,11 +54,24 @@ fn is_number(text: &str) -> bool {
 
 /// Note the organisation in front of the most stripped form.
 pub(super) fn namespace(reading: &mut Reading) {
-    let organisation = reading
-        .forms
-        .last()
-        .and_then(|form| form.rsplit_once('/'))
-        .map(|(before, _)| before);
-    let nearest = organisation.and_then(|before| before.rsplit('/').next());
-    reading.namespace = nearest.map(str::to_owned);
+    let path = reading.forms.last().and_then(|form| form.rsplit_once('/'));
+    let mut parts: Vec<String> = path
+        .into_iter()
+        .flat_map(|(before, _)| before.split('/'))
+        .map(str::to_owned)
+        .collect();
+    // Price lists put the size and quality of pictures in front.
+    parts.retain(|part| !is_picture(part));
+    reading.namespace = parts.pop();
+    reading.beyond = parts;
+}
+
+/// `1024-x-1024`, `50-steps`, `hd` …: how large and how fine a picture is.
+fn is_picture(part: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let size = part
+        .split_once("-x-")
+        .is_some_and(|(width, height)| digits(width) && digits(height));
+    size || part.strip_suffix("-steps").is_some_and(digits)
+        || matches!(part, "hd" | "high" | "low" | "medium" | "standard")
 }

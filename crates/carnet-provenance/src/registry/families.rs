@@ -72,9 +72,10 @@ impl Families {
     }
 
     fn add(&mut self, model: &Model) {
-        let mut weights = model.weights.values();
-        let closed = model.weights.values().next().is_some()
-            && weights.all(|weights| *weights == Weights::Closed);
+        let closed = model
+            .weights
+            .values()
+            .all(|weights| *weights != Weights::Open);
         for name in &model.names {
             let parts = |texts: &[String]| {
                 let mut parts: Vec<String> = texts
@@ -168,10 +169,15 @@ impl Tail<'_> {
                 return Some(exact && *left == Left::Same);
             }
         }
+        // Of open weights a length of context or a date may be weights of somebody's own, or of another
+        // day: there only what the model's file lists counts.
+        if !family.closed {
+            return None;
+        }
         if let Some(exact) = context(tail).and_then(|rest| self.rest(rest, sized)) {
             return Some(exact);
         }
-        for rest in dates(tail, family.closed) {
+        for rest in dates(tail) {
             if self.rest(rest, sized).is_some() {
                 return Some(false);
             }
@@ -197,9 +203,8 @@ fn context(text: &str) -> Option<&str> {
     digits.then(|| after(rest, "k")).flatten()
 }
 
-/// What follows a date, in every way that one can be read. Of open weights only whole dates count:
-/// shorter ones, such as a month and a day, are versions with weights of their own.
-fn dates(text: &str, closed: bool) -> Vec<&str> {
+/// What follows a date, whole or short, in every way that one can be read.
+fn dates(text: &str) -> Vec<&str> {
     let mut parts = text.splitn(4, '-');
     let (first, second, third) = (parts.next(), parts.next(), parts.next());
     let first = first.unwrap_or_default();
@@ -237,9 +242,6 @@ fn dates(text: &str, closed: bool) -> Vec<&str> {
     let (month_part, day_part) = halves(&back, 2);
     if (year(&front) || short_year(&front)) && month(&month_part) && day(&day_part) {
         found.extend(skip(1));
-    }
-    if !closed {
-        return found;
     }
     if let Some(second) = second
         && month(first)
@@ -311,9 +313,10 @@ mod tests {
             ("Oak2-8B-Instruct", Some(("oak-2", true))),
             ("oak-2-30b-a3b-instruct-fp8", Some(("oak-2", true))),
             ("oak-2-8b-0905-awq-fast", Some(("oak-2", false))),
-            ("oak-2-instruct-8b-128k", Some(("oak-2", true))),
+            ("oak-2-instruct-8b-128k", None),
             ("oak-2-vl-8b", Some(("oak-2-vl", true))),
-            ("oak-2-8b-20250131", Some(("oak-2", false))),
+            ("oak-2-8b-20250131", None),
+            ("elm-4-128k", Some(("elm-4", true))),
             ("elm-4-mini-thinking-2025-01-31", Some(("elm-4", false))),
             ("elm-4-0613", Some(("elm-4", false))),
             ("elm-4-preview-01-25", None),
@@ -338,20 +341,20 @@ mod tests {
 
     #[test]
     fn dates_are_read_whole() {
-        for (text, closed, rests) in [
-            ("2025-01-31-x", false, vec!["-x", "-31-x"]),
-            ("20250131", false, vec![""]),
-            ("251104", false, vec![""]),
-            ("05-2026", false, vec![""]),
-            ("0613", false, vec![]),
-            ("0613", true, vec![""]),
-            ("2407", true, vec![""]),
-            ("04-17-x", true, vec!["-x"]),
-            ("002", true, vec![""]),
-            ("1776", true, vec![]),
-            ("70", true, vec![]),
+        for (text, rests) in [
+            ("2025-01-31-x", vec!["-x", "-31-x"]),
+            ("20250131", vec![""]),
+            ("251104", vec![""]),
+            ("05-2026", vec![""]),
+            ("0613", vec![""]),
+            ("2407", vec![""]),
+            ("04-17-x", vec!["-x"]),
+            ("002", vec![""]),
+            ("1776", vec![]),
+            ("70", vec![]),
+            ("2024-13-40", vec![]),
         ] {
-            assert_eq!(dates(text, closed), rests, "{text}");
+            assert_eq!(dates(text), rests, "{text}");
         }
     }
 

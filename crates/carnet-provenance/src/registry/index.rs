@@ -83,13 +83,6 @@ impl Index {
             } else if plain {
                 add(&mut self.keys, &key(&alias.id), &model.id);
             }
-            if let Some((namespace, _)) = alias.id.split_once('/') {
-                let producers = self
-                    .namespaces
-                    .entry(namespace.to_ascii_lowercase())
-                    .or_default();
-                producers.extend(model.producer.values().cloned());
-            }
         }
         // A name that is only a repository's, and that the id had to be told apart from, is the same.
         let name = key(&model.name);

@@ -2,9 +2,10 @@
 //! name glued in front.
 
 use crate::claim::{Confidence, Validity};
-use crate::grammar::{Names, Services};
+use crate::grammar::{Names, Services, platform_name};
 use crate::ids::ModelId;
 use crate::key::{key, without_date};
+use crate::registry::entry::Weights;
 use crate::resolve::identify::{Found, Identity, Search};
 
 /// What a name that no alias lists is worth here.
@@ -39,8 +40,16 @@ impl<'v> Search<'v, '_> {
         if let Some(identity) = self.glued(&last) {
             return Some(identity);
         }
-        // A date behind the name: the same name, another day.
+        // A date behind a closed model's name: the same name, another day.
         let undated = without_date(&last)?;
+        let index = self.view.registry().index();
+        let closed = |id: &ModelId| {
+            let model = self.view.registry().model(id.as_str());
+            model.is_some_and(|model| model.weights.values().all(|one| *one == Weights::Closed))
+        };
+        if !index.with_key(undated).iter().all(closed) {
+            return None;
+        }
         self.with_key(undated, &last, Confidence::Medium)
     }
 
@@ -158,22 +167,33 @@ impl<'v> Search<'v, '_> {
 
     /// What a name is worth that no alias lists, if it is this model's.
     fn worth(&mut self, model: &ModelId) -> Worth {
-        let namespace = match (self.reading.names, &self.reading.namespace) {
-            (Names::Anybodys, _) => return Worth::Guess,
-            (Names::Deployments, _) if self.on_wire => return Worth::Guess,
-            (Names::Deployments, _) => {
+        // What stands further in front must be services on the way, never somebody's folder.
+        if !self
+            .reading
+            .beyond
+            .iter()
+            .all(|part| self.view.is_service(&platform_name(part)))
+        {
+            return Worth::Guess;
+        }
+        let most = match self.reading.names {
+            Names::Anybodys => return Worth::Guess,
+            Names::Deployments if self.on_wire => return Worth::Guess,
+            Names::Deployments => {
                 self.step("read as the catalogue's name; a deployment may bear any name");
-                return Worth::Sure(Confidence::Medium);
+                Confidence::Medium
             }
-            (Names::Services | Names::Namespaced, None) => return Worth::Sure(Confidence::High),
-            (Names::Services | Names::Namespaced, Some(namespace)) => namespace,
+            Names::Services | Names::Namespaced => Confidence::High,
+        };
+        let Some(namespace) = &self.reading.namespace else {
+            return Worth::Sure(most);
         };
         // Services serve uploads too: an organisation in front must be the maker's.
         let index = self.view.registry().index();
         let node = self.view.model_node(model.as_str(), self.horizon);
         let maker = node.and_then(|node| node.producer(self.horizon));
         if maker.is_some_and(|said| index.is_namespace_of(namespace, said.value)) {
-            return Worth::Sure(Confidence::High);
+            return Worth::Sure(most);
         }
         // A service in front says who serves it, unless that service makes models too.
         if self.reading.names == Names::Services

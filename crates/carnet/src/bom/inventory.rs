@@ -1,7 +1,7 @@
 //! Which models a bill of materials lists, each resolved as the gateway does.
 
 use carnet_gateway::facts_of;
-use carnet_provenance::{Query, View};
+use carnet_provenance::{Query, Resolution, View};
 use jiff::civil::Date;
 
 use super::{Entry, Inventory, Offer, files};
@@ -49,7 +49,10 @@ pub(crate) fn of_ids(ids: &[String], platform: Option<&str>, view: &View, day: D
 
 /// Every model that registry and overlay know.
 pub(crate) fn of_registry(view: &View, day: Date) -> Inventory {
-    let entries = view.models().map(|id| asked(id.as_str(), None, view, day));
+    let entries = view.models().filter_map(|id| {
+        let resolution = view.model_record(id.as_str(), day)?;
+        Some(entry(id.as_str(), resolution))
+    });
     inventory(entries.collect(), view, day)
 }
 
@@ -62,6 +65,10 @@ fn asked(id: &str, platform: Option<&str>, view: &View, as_of: Date) -> Entry {
         region: None,
         as_of,
     });
+    entry(id, resolution)
+}
+
+fn entry(id: &str, resolution: Resolution) -> Entry {
     Entry {
         reference: id.to_owned(),
         name: id.to_owned(),

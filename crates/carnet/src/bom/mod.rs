@@ -61,7 +61,7 @@ pub(crate) struct FileDigest {
 impl Entry {
     /// The model's name for people: canonical, if it is identified.
     fn title(&self) -> &str {
-        self.resolution.canonical.as_deref().unwrap_or(&self.name)
+        self.resolution.named().unwrap_or(&self.name)
     }
 
     /// Why others cannot be excluded from the weights, in the words of the answer.

@@ -19,7 +19,7 @@ use crate::exit::Exit;
 use crate::reload::{Fixed, Reloader, Sources, Taken};
 use crate::state::{State, write_secret};
 use crate::trouble::{Trouble, Troubles};
-use crate::{clock, commands, demo, loaded, out, world};
+use crate::{clock, commands, demo, loaded, out, suspended, world};
 
 /// The configuration that is looked for when none is named.
 const DEFAULT_CONFIG: &str = "carnet.toml";
@@ -103,6 +103,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     let (data, admin_socket) = listeners(&config)?;
     engines.settled().await?;
     let gateway = Arc::new(Gateway::new(generation, log.clone(), clock::now, seed()?));
+    suspended::take_over(&gateway, &state.suspended())?;
     gateway.record_start(recovered.interrupted);
     let folders = watched(&config, sources.file.as_deref(), &state);
     let access = Access::open(
@@ -134,6 +135,11 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     tasks.spawn(admin.serve_tcp(admin_socket, ended.clone()));
     tasks.spawn(reloader.run(folders, ended.clone()));
     tasks.spawn(record_strangers(gateway.clone(), ended.clone()));
+    tasks.spawn(suspended::keep(
+        gateway.clone(),
+        state.suspended(),
+        ended.clone(),
+    ));
     announce(
         args,
         &config,

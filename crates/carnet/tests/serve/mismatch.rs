@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::harness::upstream::{COMPLETION, DELTA, DONE, EVENTS, LAST_CHUNK, whole};
-use crate::harness::{Gateway, MODEL, Setup, Upstream, chat_body};
+use crate::harness::{Gateway, MODEL, Setup, Upstream, chat_body, until};
 
 const OTHER: &str = "deepseek-r1:70b";
 
@@ -57,6 +57,14 @@ async fn an_answer_of_another_model_is_kept_back_and_its_target_goes_out_of_serv
     assert_eq!(listed["suspended"][0]["reported"], OTHER);
     assert_eq!(gateway.counter("carnet_model_mismatches_total").await, 1);
     assert_eq!(gateway.counter("carnet_targets_suspended").await, 1);
+
+    // The list outlives the process.
+    let file = gateway.setup.path("state/suspended.json");
+    let kept = until("the list on disk", async || {
+        let text = std::fs::read(&file).ok()?;
+        serde_json::from_slice::<Value>(&text).ok()
+    });
+    assert_eq!(kept.await[0]["reported"], OTHER);
 
     let body = format!(r#"{{"upstream":"local","model":"{MODEL}"}}"#);
     let (status, _) = gateway
@@ -230,5 +238,65 @@ async fn an_answer_that_says_its_model_last_waits_for_it() {
             answer.error(502, "model_mismatch").await;
         }
     }
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_name_that_comes_late_or_under_another_content_type_is_found() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream.base_url())
+        .server("on_mismatch = \"flag\"")
+        .start()
+        .await;
+    let long = format!(
+        r#"{{"choices":[{{"message":{{"content":"{}"}}}}],"model":"{OTHER}"}}"#,
+        "x".repeat(100_000)
+    );
+    let sse = format!("{}{}", other(DELTA), DONE);
+    let comments = format!("{}{sse}", ": still working\n\n".repeat(5_000));
+    for (stream, kind, body) in [
+        (false, "application/json", long),
+        (true, "text/plain", sse),
+        (true, "text/event-stream", comments),
+    ] {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, stream)), async {
+            let mut arrival = upstream.next().await;
+            arrival.write(head).await;
+            arrival.write(&body).await;
+            arrival.keep();
+        });
+        let id = answer.record();
+        assert_eq!(answer.text().await, body, "{kind}");
+        is_mismatch(&gateway, &id).await;
+    }
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_whole_answer_kept_alive_by_blank_lines_is_waited_for() {
+    let mut upstream = Upstream::start().await;
+    let entry = crate::harness::entry("local", &upstream.base_url(), "idle_seconds = 1");
+    let gateway = Setup::with(&entry).start().await;
+    let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), async {
+        let mut arrival = upstream.next().await;
+        let lines = 16;
+        let length = COMPLETION.len() + lines;
+        arrival
+            .write(format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+            ))
+            .await;
+        for _ in 0..lines {
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            arrival.write("\n").await;
+        }
+        arrival.write(COMPLETION).await;
+        arrival.keep();
+    });
+    assert_eq!(answer.text().await.trim_start(), COMPLETION);
     gateway.finish().await;
 }

@@ -112,6 +112,10 @@ pub(super) fn key(args: &BundleKeyArgs) -> Result<Exit, Troubles> {
     beside.push(".pub");
     let beside = PathBuf::from(beside);
     let help = "a key that is there already is not replaced; name another file";
+    if beside.exists() && !args.out.exists() {
+        let there = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+        return Err(Trouble::io("write the public key", &beside, &there, help));
+    }
     write_secret(&args.out, &format!("{}\n", signer.private_text()))
         .map_err(|error| Trouble::io("write the private key", &args.out, &error, help))?;
     world::write(&beside, format!("{}\n", key.text()).as_bytes())?;

@@ -123,6 +123,15 @@ fn update(args: &UpdateArgs, state: &State, source: &Path) -> Result<Exit, Stop>
         );
     }
     let (file, taken) = take(source, &keys)?;
+    // A key that signed nothing here has shown nothing, and is not kept.
+    let signs = |key: &BundleKey| verify(&taken.bytes, std::slice::from_ref(key)).is_ok();
+    let (new_key, idle) = new_key.map_or((None, false), |key| {
+        let signs = signs(&key);
+        (signs.then_some(key), !signs)
+    });
+    if idle {
+        out::note("note: the key of --trust did not sign this bundle, so it is not kept");
+    }
     let current = current(state)?;
     if let Some(why) = older(&taken.signed, &current) {
         let trouble =
@@ -171,7 +180,12 @@ fn update(args: &UpdateArgs, state: &State, source: &Path) -> Result<Exit, Stop>
         installed::trust(state, key)?;
     }
     // A broken one is nothing to go back to; what was kept before it stays.
-    installed::put(state, &taken.bytes, whole)?;
+    if let Err(troubles) = installed::put(state, &taken.bytes, whole) {
+        if let Some(key) = &new_key {
+            installed::distrust(state, key);
+        }
+        return Err(troubles.into());
+    }
     Ok(done(args, "installed", true, now, difference))
 }
 
