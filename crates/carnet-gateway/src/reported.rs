@@ -148,6 +148,10 @@ impl Check {
         if let Some(model) = expected.known(name) {
             return Answering::Expected(model);
         }
+        // Nothing was known of what was asked for, and its own name tells nothing new.
+        if expected.models.is_empty() && name.eq_ignore_ascii_case(&expected.spec.upstream_model) {
+            return Answering::Expected(None);
+        }
         let answering = self.judge(name, workload, now);
         // What a policy said is not kept: it may say another thing of another caller.
         if let Answering::Expected(model) = &answering
