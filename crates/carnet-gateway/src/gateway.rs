@@ -132,12 +132,12 @@ impl Gateway {
         self.service.all()
     }
 
-    /// Take targets out of service that were so before the start.
-    pub fn suspend(&self, suspended: Vec<Suspended>) {
+    /// Take targets out of service.
+    pub fn suspend(&self, suspended: impl IntoIterator<Item = Suspended>) {
         for one in suspended {
             self.service.suspend(one);
         }
-        self.metrics.suspended(self.service.all().len());
+        self.metrics.suspended(self.service.len());
     }
 
     /// Ends when the list of targets out of service has changed.
@@ -148,7 +148,7 @@ impl Gateway {
     /// Put a target into service again, by the upstream's name and its own name for the model.
     pub fn restore(&self, upstream: &str, model: &str) -> Option<Suspended> {
         let gone = self.service.restore(upstream, model);
-        self.metrics.suspended(self.service.all().len());
+        self.metrics.suspended(self.service.len());
         gone
     }
 

@@ -336,9 +336,7 @@ impl Rules {
         let model = resolution.named().map(Into::into);
         let host = spec.host.as_ref().map(|host| host.as_str().into());
         let overlay = carnet_provenance::suggest_overlay(&resolution, &spec.upstream);
-        let config = upstream.config();
-        let of_host = host_of(view, config);
-        let expected = Expected::new(view, spec.clone(), config, of_host, &resolution);
+        let expected = Expected::new(view, spec.clone(), upstream, &resolution);
         let target = self.decider.target(spec, resolution, today);
         let rename =
             (name != own).then(|| Bytes::from(serde_json::Value::from(&**own).to_string()));

@@ -23,7 +23,8 @@ use crate::ingress::{self, openai};
 use crate::limits::{ATTEMPTS_MAX, HEADER_FIELDS_MAX};
 use crate::record::OpenRecord;
 use crate::relay::{self, Answered, Relay, ResponseBody};
-use crate::reported::{Check, Expected};
+use crate::reported::Check;
+use crate::resolve::Offer;
 use crate::{admit, models, resolve, screen};
 
 /// Id of the record of this request.
@@ -81,12 +82,8 @@ pub(crate) async fn handle(
         Err(fault) => Err(fault.into()),
     };
     match result {
-        Ok(Ready::Relay(answer, upstream, expected, headers)) => {
-            let check = Check {
-                expected,
-                generation: generation.clone(),
-            };
-            relayed(answer, &upstream, check, headers, record, connection).await
+        Ok(Ready::Relay(answer, offer)) => {
+            relayed(answer, offer, &generation, record, connection).await
         }
         Ok(Ready::Whole(bytes)) => whole(bytes, record).await,
         Err(stop) => refused(stop, record).await,
@@ -95,13 +92,8 @@ pub(crate) async fn handle(
 
 /// What the stages end with, when they end well.
 pub(crate) enum Ready<'a> {
-    /// An upstream's answer, to be streamed back.
-    Relay(
-        Answer,
-        Arc<egress::Upstream>,
-        Arc<Expected>,
-        &'a [(HeaderName, HeaderValue)],
-    ),
+    /// An upstream's answer to what was offered, to be streamed back.
+    Relay(Answer, &'a Offer),
     /// An answer of our own.
     Whole(Bytes),
 }
@@ -161,12 +153,7 @@ async fn chat<'a>(
         let stopped = match answered {
             Ok(answer) => {
                 record.answered(answer.response.status());
-                return Ok(Ready::Relay(
-                    answer,
-                    offer.upstream.clone(),
-                    offer.expected.clone(),
-                    &offer.headers,
-                ));
+                return Ok(Ready::Relay(answer, offer));
             }
             Err(stopped) => stopped,
         };
@@ -194,16 +181,19 @@ async fn interrupted(record: &OpenRecord, on_revoke: OnRevoke) -> Fault {
 // 6 stream back; the record goes along and ends with the last byte
 async fn relayed(
     answer: Answer,
-    upstream: &egress::Upstream,
-    check: Check,
-    facts: &[(HeaderName, HeaderValue)],
+    offer: &Offer,
+    generation: &Arc<Generation>,
     record: OpenRecord,
     connection: CancellationToken,
 ) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
     let (mut head, body) = answer.response.into_parts();
     let answered = Answered::new(body, &head, record.is_stream());
-    let idle_timeout = upstream.config().idle_timeout;
+    let idle_timeout = offer.upstream.config().idle_timeout;
+    let check = Check {
+        expected: offer.expected.clone(),
+        generation: generation.clone(),
+    };
     let relay = Relay::new(answered, record, check, idle_timeout, connection);
     let relay = match relay.opened().await {
         Ok(relay) => relay,
@@ -212,8 +202,8 @@ async fn relayed(
     relay::filter_headers(&mut head.headers);
     head.extensions.clear();
     head.version = http::Version::HTTP_11;
-    head.headers.reserve(facts.len() + 2);
-    for (name, value) in facts {
+    head.headers.reserve(offer.headers.len() + 2);
+    for (name, value) in &offer.headers {
         head.headers.insert(name.clone(), value.clone());
     }
     head.headers.insert(CARNET_DECISION, decision);

@@ -51,7 +51,7 @@ impl Gateway {
             generation: generation.clone(),
         };
         let clean = reported.as_deref().is_some_and(|reported| {
-            let answering = check.answering(reported, workload, self.now());
+            let answering = check.answering(reported, workload, false, self.now());
             matches!(answering, Answering::Expected(_))
         });
         // What another answer showed meanwhile stands.

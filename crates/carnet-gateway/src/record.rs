@@ -288,14 +288,13 @@ impl OpenRecord {
             "another model answered than was decided on"
         );
         if suspend {
-            gateway.service().suspend(Suspended {
+            gateway.suspend([Suspended {
                 upstream: upstream.clone(),
                 model: asked.clone(),
                 reported: shortened(reported).into(),
                 since: gateway.now(),
                 record: self.record.id.clone(),
-            });
-            gateway.metrics().suspended(gateway.suspended().len());
+            }]);
         }
     }
 

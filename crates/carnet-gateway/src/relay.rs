@@ -292,27 +292,24 @@ impl Relay {
 
     /// Listen in for the model's name; why the answer must stop, if it is the wrong one.
     fn look(&mut self, piece: &[u8]) -> Option<Fault> {
-        let name = match self.sniff.as_mut()?.push(piece) {
-            Reported::Pending => return None,
-            Reported::Absent(absence) => {
-                let absence = *absence;
-                self.sniff = None;
-                return self.unnamed(absence);
-            }
-            Reported::Model(name) => name.clone(),
-        };
-        self.sniff = None;
-        let record = self.record.as_mut()?;
-        let (check, now) = (&self.check, self.gateway.now());
-        let node = match check.answering(&name, record.workload(), now) {
-            Answering::Expected(node) => {
-                record.reported(&name, node);
+        let mut sniff = self.sniff.take()?;
+        let name = match sniff.push(piece) {
+            Reported::Pending => {
+                self.sniff = Some(sniff);
                 return None;
             }
-            Answering::Other(node) => node,
+            Reported::Absent(absence) => return self.unnamed(*absence),
+            Reported::Model(name) => name,
         };
-        record.reported(&name, node);
-        self.mismatch(&name)
+        let record = self.record.as_mut()?;
+        let (workload, stream) = (record.workload(), record.is_stream());
+        let now = self.gateway.now();
+        let (node, fits) = match self.check.answering(name, workload, stream, now) {
+            Answering::Expected(node) => (node, true),
+            Answering::Other(node) => (node, false),
+        };
+        record.reported(name, node);
+        if fits { None } else { self.mismatch(name) }
     }
 
     /// The answer names no model, or nothing that can be read as one.

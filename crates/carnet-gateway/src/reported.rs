@@ -3,13 +3,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use carnet_policy::{Api, Ask, TargetSpec};
-use carnet_provenance::{ModelId, Query, Resolution, View};
+use carnet_policy::{Api, Ask, Target, TargetSpec};
+use carnet_provenance::{HostId, ModelId, Query, Resolution, View};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::config::UpstreamConfig;
+use crate::egress::Upstream;
 use crate::generation::Generation;
 use crate::limits::{REPORTED_NAME_SHOWN, REPORTED_NAMES_MAX};
 
@@ -18,19 +18,29 @@ use crate::limits::{REPORTED_NAME_SHOWN, REPORTED_NAMES_MAX};
 pub(crate) struct Expected {
     view: Arc<View>,
     spec: TargetSpec,
-    platform: Option<String>,
-    host: Option<String>,
-    region: Option<String>,
+    upstream: Arc<Upstream>,
     /// The models that were decided on; empty when the name says none.
     models: Vec<ModelId>,
-    /// Names that turned out to be among them, with what they mean. An upstream reports one or two.
-    known: Mutex<Vec<Known>>,
+    /// Names that were reported before. An upstream reports one or two.
+    known: Mutex<Known>,
 }
 
-#[derive(Debug)]
+/// What reported names mean on one day: a name may move to another model overnight.
+#[derive(Debug, Default)]
 struct Known {
-    name: Box<str>,
-    model: Option<Arc<str>>,
+    day: Option<Date>,
+    names: Vec<(Box<str>, Meaning)>,
+}
+
+/// What a reported name means, whoever asked.
+#[derive(Clone, Debug)]
+enum Meaning {
+    /// What was decided on, or nothing that contradicts it; the model, if the name tells it.
+    Decided(Option<Arc<str>>),
+    /// Something else; the model, if the name tells it.
+    Other(Option<Arc<str>>),
+    /// A known model, where nobody knew what would answer: the policy decides, for each caller anew.
+    Undecided(Target, Option<Arc<str>>),
 }
 
 /// What an answer turned out to come from.
@@ -60,17 +70,14 @@ impl Expected {
     pub(crate) fn new(
         view: &Arc<View>,
         spec: TargetSpec,
-        upstream: &UpstreamConfig,
-        host: Option<String>,
+        upstream: &Arc<Upstream>,
         resolution: &Resolution,
     ) -> Self {
         let named = resolution.candidates.iter().filter(|one| one.identified);
         Self {
             view: view.clone(),
             spec,
-            platform: upstream.platform.as_deref().map(str::to_owned),
-            host,
-            region: upstream.region.as_deref().map(str::to_owned),
+            upstream: upstream.clone(),
             models: named.filter_map(|one| one.model.clone()).collect(),
             known: Mutex::default(),
         }
@@ -86,38 +93,40 @@ impl Expected {
         &self.spec.upstream_model
     }
 
-    /// What a name means that was reported before and was right.
-    fn known(&self, name: &str) -> Option<Option<Arc<str>>> {
+    fn known(&self, name: &str, today: Date) -> Option<Meaning> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.iter().find(|one| &*one.name == name)?;
-        Some(known.model.clone())
+        let mut names = known.names.iter().filter(|_| known.day == Some(today));
+        let (_, meaning) = names.find(|(one, _)| **one == *name)?;
+        Some(meaning.clone())
     }
 
-    fn learn(&self, name: &str, model: Option<Arc<str>>) {
+    fn learn(&self, name: &str, meaning: Meaning, today: Date) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = known.iter().all(|one| &*one.name != name);
-        if new && known.len() < REPORTED_NAMES_MAX {
-            known.push(Known {
-                name: name.into(),
-                model,
-            });
+        if known.day != Some(today) {
+            known.day = Some(today);
+            known.names.clear();
+        }
+        let new = known.names.iter().all(|(one, _)| **one != *name);
+        if new && known.names.len() < REPORTED_NAMES_MAX {
+            known.names.push((name.into(), meaning));
         }
     }
 
     /// Every way in which the name may be meant: as on the wire of this upstream, as in the
     /// platform's catalogue, as a repository, as a plain name.
-    fn readings<'n>(&'n self, name: &'n str, as_of: Date) -> impl Iterator<Item = Resolution> + 'n {
+    fn readings(&self, name: &str, as_of: Date) -> [Resolution; 4] {
+        let config = self.upstream.config();
         let plain = Query {
             id: name,
             platform: None,
             host: None,
             upstream: None,
-            region: self.region.as_deref(),
+            region: config.region.as_deref(),
             as_of,
         };
         let catalogue = Query {
-            platform: self.platform.as_deref(),
-            host: self.host.as_deref(),
+            platform: config.platform.as_deref(),
+            host: self.spec.host.as_ref().map(HostId::as_str),
             ..plain
         };
         let wire = Query {
@@ -128,9 +137,7 @@ impl Expected {
             platform: Some("huggingface"),
             ..plain
         };
-        [wire, catalogue, repository, plain]
-            .into_iter()
-            .map(|query| self.view.resolve(&query))
+        [wire, catalogue, repository, plain].map(|query| self.view.resolve(&query))
     }
 
     fn fits(&self, reading: &Resolution) -> bool {
@@ -143,71 +150,68 @@ impl Expected {
 
 impl Check {
     /// Hold a reported name against what was decided on.
-    pub(crate) fn answering(&self, name: &str, workload: &str, now: Timestamp) -> Answering {
-        let expected = &*self.expected;
-        if let Some(model) = expected.known(name) {
-            return Answering::Expected(model);
+    pub(crate) fn answering(
+        &self,
+        name: &str,
+        workload: &str,
+        stream: bool,
+        now: Timestamp,
+    ) -> Answering {
+        let today = now.to_zoned_datetime(TimeZone::UTC).date();
+        let meaning = self.expected.known(name, today).unwrap_or_else(|| {
+            let meaning = self.meaning(name, today);
+            self.expected.learn(name, meaning.clone(), today);
+            meaning
+        });
+        match meaning {
+            Meaning::Decided(model) => Answering::Expected(model),
+            Meaning::Other(model) => Answering::Other(model),
+            Meaning::Undecided(target, model) if self.permits(&target, workload, stream, now) => {
+                Answering::Expected(model)
+            }
+            Meaning::Undecided(_, model) => Answering::Other(model),
         }
-        // Nothing was known of what was asked for, and its own name tells nothing new.
-        if expected.models.is_empty() && name.eq_ignore_ascii_case(&expected.spec.upstream_model) {
-            return Answering::Expected(None);
-        }
-        let answering = self.judge(name, workload, now);
-        // What a policy said is not kept: it may say another thing of another caller.
-        if let Answering::Expected(model) = &answering
-            && !expected.models.is_empty()
-        {
-            expected.learn(name, model.clone());
-        }
-        answering
     }
 
-    fn judge(&self, name: &str, workload: &str, now: Timestamp) -> Answering {
+    fn meaning(&self, name: &str, today: Date) -> Meaning {
         let expected = &*self.expected;
-        let today = now.to_zoned_datetime(TimeZone::UTC).date();
-        let canonical = |reading: &Resolution| reading.named().map(Arc::from);
-        // The nearest reading that says which model it is counts; the operator's own mapping first.
-        let named = expected
-            .readings(name, today)
-            .find(Resolution::is_identified);
-        if let Some(reading) = named.as_ref().filter(|reading| expected.fits(reading)) {
-            return Answering::Expected(canonical(reading));
+        let asked = name.eq_ignore_ascii_case(expected.asked());
+        // Nothing was known of what was asked for, and its own name tells nothing new.
+        if expected.models.is_empty() && asked {
+            return Meaning::Decided(None);
         }
+        let readings = expected.readings(name, today);
         // A file's name, or one that anybody may give, proves nothing; but neither does it contradict
         // when it is that of a model decided on. Nor does the name that was asked for.
-        let hinted = || {
-            let mut readings = expected.readings(name, today);
-            readings.any(|reading| expected.fits(&reading))
+        let hinted = readings.iter().any(|reading| expected.fits(reading));
+        // The nearest reading that says which model it is counts; the operator's own mapping first.
+        let Some(named) = readings.into_iter().find(Resolution::is_identified) else {
+            return if asked || hinted || expected.models.is_empty() {
+                Meaning::Decided(None)
+            } else {
+                Meaning::Other(None)
+            };
         };
-        let asked = name.eq_ignore_ascii_case(&expected.spec.upstream_model);
-        if asked || (named.is_none() && hinted()) {
-            return Answering::Expected(None);
-        }
-        if !expected.models.is_empty() {
-            return Answering::Other(named.as_ref().and_then(canonical));
-        }
-        // The policy let pass what nobody knows. What is known now, it decides on.
-        let Some(reading) = named else {
-            return Answering::Expected(None);
-        };
-        let model = canonical(&reading);
-        if self.permitted(reading, workload, today, now) {
-            Answering::Expected(model)
+        let model = named.named().map(Arc::from);
+        if expected.fits(&named) {
+            Meaning::Decided(model)
+        } else if asked {
+            Meaning::Decided(None)
+        } else if expected.models.is_empty() {
+            // The policy let pass what nobody knows. What is known now, it decides on.
+            let target = self.generation.target(expected.spec.clone(), named, today);
+            Meaning::Undecided(target, model)
         } else {
-            Answering::Other(model)
+            Meaning::Other(model)
         }
     }
 
-    fn permitted(&self, reading: Resolution, workload: &str, today: Date, now: Timestamp) -> bool {
-        let Some(principal) = self.generation.principal(workload) else {
-            return false;
-        };
-        let spec = self.expected.spec.clone();
-        let target = self.generation.target(spec, reading, today);
+    fn permits(&self, target: &Target, workload: &str, stream: bool, now: Timestamp) -> bool {
         let ask = Ask {
             api: Api::ChatCompletions,
-            stream: false,
+            stream,
         };
-        self.generation.permits(principal, &target, &ask, now)
+        let principal = self.generation.principal(workload);
+        principal.is_some_and(|principal| self.generation.permits(principal, target, &ask, now))
     }
 }

@@ -36,26 +36,24 @@ pub(crate) struct Service {
 impl Service {
     /// Whether a target is out of service. Costs one load while none is.
     pub(crate) fn is_suspended(&self, upstream: &str, model: &str) -> bool {
-        self.count.load(Ordering::Acquire) > 0
+        self.len() > 0
             && self.with(|all| {
                 // With more than can be kept in mind, none is trusted.
                 all.len() >= SUSPENDED_MAX || all.iter().any(|one| one.is(upstream, model))
             })
     }
 
-    /// Take a target out of service; whether it was in service until now.
-    pub(crate) fn suspend(&self, new: Suspended) -> bool {
+    /// Take a target out of service, if it is not so already.
+    pub(crate) fn suspend(&self, new: Suspended) {
         self.with(|all| {
-            if all.iter().any(|one| one.is(&new.upstream, &new.model)) {
-                return false;
+            let known = all.iter().any(|one| one.is(&new.upstream, &new.model));
+            if known || all.len() >= SUSPENDED_MAX {
+                return;
             }
-            if all.len() < SUSPENDED_MAX {
-                all.push(new);
-            }
+            all.push(new);
             self.count.store(all.len(), Ordering::Release);
             self.changed.notify_one();
-            true
-        })
+        });
     }
 
     /// Put a target into service again.
@@ -77,6 +75,10 @@ impl Service {
     /// Ends when the list has changed since it last ended.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
     }
 
     pub(crate) fn all(&self) -> Vec<Suspended> {
