@@ -11,6 +11,8 @@ pub enum Refusal {
     Damaged,
     /// It is no bundle, or a piece of one.
     Malformed,
+    /// It says that it was made on a day that has not come.
+    NotYet,
     /// It is not newer than what is in force.
     Older,
     /// Another version of Carnet is needed to read it.
@@ -29,6 +31,7 @@ impl Refusal {
             Self::BrokenFacts => "bundle-broken-facts",
             Self::Damaged => "bundle-damaged",
             Self::Malformed => "bundle-malformed",
+            Self::NotYet => "bundle-not-yet",
             Self::Older => "bundle-older",
             Self::OtherForm => "bundle-other-form",
             Self::Untrusted => "bundle-untrusted",
@@ -43,6 +46,9 @@ impl Refusal {
             Self::BrokenFacts => "tell whoever made the bundle; the facts in force stay",
             Self::Damaged => "get the file again: what arrived is not what was signed",
             Self::Malformed => "name a file that `carnet registry bundle` made, whole",
+            Self::NotYet => {
+                "set the clock of this machine, if it is behind; else tell whoever made the bundle"
+            }
             Self::Older => {
                 "get a newer bundle; to go back to the one before, use `carnet registry update --rollback`"
             }

@@ -7,10 +7,12 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::country::Country;
+use crate::ids::ProducerId;
 use crate::overlay::Overlay;
 use crate::registry::Registry;
 use crate::registry::entry::LineageStatus;
 use crate::resolution::{Hosting, Resolution};
+use crate::resolve::Query;
 use crate::view::View;
 
 /// A model or moving alias whose answer changes.
@@ -89,18 +91,19 @@ pub(super) fn effects(
     let (before, after) = (hosts(old, as_of), hosts(new, as_of));
     let effect = |(id, before, after)| HostEffect { id, before, after };
     let places = pairs(before, after).into_iter().map(effect).collect();
-    let (before, after) = (names(old, as_of), names(new, as_of));
-    let mut moved = Vec::new();
-    for ((platform, name), before, after) in pairs(before, after) {
-        // A name that nobody knew before harms nothing; it stands among the claims.
-        let Some(before) = before else { continue };
-        moved.push(NameEffect {
-            platform,
-            name,
-            before,
-            after: after.unwrap_or_default(),
-        });
-    }
+    let built = built_names(old, new);
+    let (before, after) = (names(old, &built, as_of), names(new, &built, as_of));
+    let effect = |((platform, name), before, after): (_, Option<_>, Option<_>)| NameEffect {
+        platform,
+        name,
+        before: before.unwrap_or_default(),
+        after: after.unwrap_or_default(),
+    };
+    let mut moved: Vec<_> = pairs(before, after).into_iter().map(effect).collect();
+    // The names of a record that is new stand among its claims.
+    let known =
+        |id: &String| old.model(id).is_some() || old.moving_aliases().any(|one| one.id == *id);
+    moved.retain(|one| !one.before.is_empty() || one.after.iter().any(known));
     (models, places, moved)
 }
 
@@ -150,7 +153,8 @@ fn hosts(registry: &Arc<Registry>, as_of: Date) -> BTreeMap<String, HostOutcome>
         .collect()
 }
 
-fn names(registry: &Registry, as_of: Date) -> Names {
+/// What names mean: those that the files list, and some more.
+fn names(registry: &Arc<Registry>, more: &BTreeSet<String>, as_of: Date) -> Names {
     let mut found = Names::new();
     let models = registry.models().map(|one| (one.id.as_str(), &one.aliases));
     let moving = registry.moving_aliases();
@@ -161,7 +165,65 @@ fn names(registry: &Registry, as_of: Date) -> Names {
             found.entry(key).or_default().insert(id.to_owned());
         }
     }
+    let view = View::new(registry.clone(), Overlay::default());
+    for name in more {
+        let answer = view.resolve(&Query {
+            id: name,
+            platform: None,
+            host: None,
+            upstream: None,
+            region: None,
+            as_of,
+        });
+        if let Some(id) = answer.named() {
+            let key = ("*".to_owned(), name.clone());
+            found.entry(key).or_default().insert(id.to_owned());
+        }
+    }
     found
+}
+
+/// Names that are read by their parts in one of two registries: each stem with each of its parts, and
+/// with every word and organisation that only one of the two knows.
+fn built_names(old: &Registry, new: &Registry) -> BTreeSet<String> {
+    let words = |registry: &Registry| -> BTreeSet<String> {
+        let groups = &registry.entries().words;
+        groups
+            .iter()
+            .flat_map(|group| group.words.clone())
+            .collect()
+    };
+    let fresh = &words(old) ^ &words(new);
+    let namespaces = |registry: &Registry| -> BTreeMap<ProducerId, BTreeSet<String>> {
+        let each = registry.producers();
+        each.map(|one| (one.id.clone(), one.namespaces.iter().cloned().collect()))
+            .collect()
+    };
+    let (before, after) = (namespaces(old), namespaces(new));
+    let mut names = BTreeSet::new();
+    for model in old.models().chain(new.models()) {
+        let makers = model.producer.values();
+        let makers = makers.flat_map(|maker| {
+            let of = |all: &BTreeMap<ProducerId, BTreeSet<String>>| {
+                all.get(maker).cloned().unwrap_or_default()
+            };
+            &of(&before) ^ &of(&after)
+        });
+        let makers: Vec<String> = makers.collect();
+        for name in &model.names {
+            let stem = name.stem.to_ascii_lowercase();
+            let mut bases = vec![stem.clone()];
+            bases.extend(name.sizes.iter().map(|size| format!("{stem}-{size}")));
+            let parts = name.words.iter().chain(&fresh);
+            let parts: Vec<&String> = parts.collect();
+            for base in bases {
+                names.extend(parts.iter().map(|part| format!("{base}-{part}")));
+                names.extend(makers.iter().map(|maker| format!("{maker}/{base}")));
+                names.insert(base);
+            }
+        }
+    }
+    names
 }
 
 impl Outcome {

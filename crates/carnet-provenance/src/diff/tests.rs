@@ -95,3 +95,53 @@ fn a_host_that_learns_of_its_parent_changes_its_law() {
     assert!(!effect.before.as_ref().unwrap().complete);
     assert!(effect.after.as_ref().unwrap().complete);
 }
+
+#[test]
+fn names_that_begin_to_be_read_by_their_parts_are_told() {
+    let names = |old: &Arc<Registry>, new: &Arc<Registry>| -> Vec<(String, Vec<String>)> {
+        let difference = Difference::between(old, new, today());
+        let pair = |one: NameEffect| {
+            assert!(one.before.is_empty() && one.platform == "*", "{one:?}");
+            (one.name, one.after.into_iter().collect())
+        };
+        difference.names.into_iter().map(pair).collect()
+    };
+    let model = "alder-base".to_owned();
+    let read = |name: &str| (name.to_owned(), vec![model.clone()]);
+    let stem = "\n[[names]]\nstem = \"alder\"\nsizes = [\"7b\"]\n";
+    let with = |path: &str, old: &str, new: &str| {
+        let mut all = files();
+        all.push(file("words.toml", ""));
+        for one in &mut all {
+            if one.path == "models/alder-base.toml" {
+                one.text += stem;
+            }
+            if one.path == path {
+                one.text = match old {
+                    "" => format!("{}{new}", one.text),
+                    old => one.text.replace(old, new),
+                };
+            }
+        }
+        Arc::new(Registry::parse(&all).unwrap())
+    };
+    let base = with("", "", "");
+    let found = names(&registry(), &base);
+    assert_eq!(found, [read("alder"), read("alder-7b")]);
+    // A part of a model, a word of all models, an organisation in front.
+    let new = with("models/alder-base.toml", "", "words = [\"0905\"]\n");
+    let found = names(&base, &new);
+    assert_eq!(found, [read("alder-0905"), read("alder-7b-0905")]);
+    let word = "[[word]]\nwords = [\"nimble\"]\nkind = \"served\"\nwhy = \"w\"\nsource = \"s\"\ndate = \"2025-01-01\"\n";
+    let found = names(&base, &with("words.toml", "", word));
+    assert_eq!(found, [read("alder-7b-nimble"), read("alder-nimble")]);
+    let found = names(
+        &base,
+        &with(
+            "producers/alder.toml",
+            "\"alder-lab\"",
+            "\"alder-lab\", \"alder-ai\"",
+        ),
+    );
+    assert_eq!(found, [read("alder-ai/alder"), read("alder-ai/alder-7b")]);
+}

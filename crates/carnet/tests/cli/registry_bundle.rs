@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::registry_world::LATE;
+use crate::registry_world::{day, today};
 use crate::sandbox::{BAD, ERROR, GOOD, Sandbox};
 
 /// What lies in the state directory, with its bytes.
@@ -40,7 +40,7 @@ fn current(sandbox: &Sandbox) -> std::path::PathBuf {
 fn a_bundle_is_taken_over_and_every_command_uses_it() {
     let sandbox = Sandbox::new();
     sandbox.world("facts");
-    sandbox.bundle("facts", 1, LATE);
+    sandbox.bundle("facts", 1, &today());
     let built_in = version(&sandbox);
     let ask = "registry update facts-1.carnet-registry";
     // The first trust is the operator's own word.
@@ -66,7 +66,7 @@ fn a_bundle_is_taken_over_and_every_command_uses_it() {
         .exits(GOOD)
         .says(&[
             "from  built in, newest claim of ",
-            "to    bundle 1 of 2099-01-01, signed by review.example",
+            &*format!("to    bundle 1 of {}, signed by review.example", today()),
             "0 models changed their country set",
             "installed; in force: bundle 1",
         ]);
@@ -77,16 +77,16 @@ fn a_bundle_is_taken_over_and_every_command_uses_it() {
         .says(&["The birch (DE)", "DE, US (complete)"]);
     sandbox.run("check birch-deep --set sector=any").exits(BAD);
     sandbox.run("resolve gpt-4o").exits(3);
-    sandbox
-        .run("registry validate")
-        .exits(GOOD)
-        .says(&["2 producers, 3 models, 0 hosts", "bundle 1 of 2099-01-01"]);
+    sandbox.run("registry validate").exits(GOOD).says(&[
+        "2 producers, 3 models, 0 hosts",
+        &*format!("bundle 1 of {}", today()),
+    ]);
     // A folder that is named goes before it.
     sandbox
         .run("resolve birch-deep --registry facts")
         .exits(GOOD);
     // The trusted key needs no further word.
-    sandbox.moved("facts").bundle("facts", 2, LATE);
+    sandbox.moved("facts").bundle("facts", 2, &today());
     sandbox
         .run("registry update facts-2.carnet-registry")
         .exits(GOOD)
@@ -147,15 +147,15 @@ fn what_is_older_than_what_is_there_is_refused() {
         .exits(BAD)
         .says(&["refused facts-5.carnet-registry: bundle-older"])
         .warns(&["of 2025-06-01, the built-in registry of 20"]);
-    sandbox.bundle("facts", 6, "2099-02-01");
+    sandbox.bundle("facts", 6, &day(1));
     sandbox
         .run(&format!("registry update facts-6.carnet-registry {key}"))
         .exits(GOOD);
     let before = installed(&sandbox);
     sandbox.moved("facts");
     // The same number with other facts, a lower number, an earlier day.
-    for (sequence, created) in [(6, "2099-02-01"), (4, "2099-03-01"), (7, "2099-01-31")] {
-        sandbox.bundle("facts", sequence, created);
+    for (sequence, later) in [(6, 1), (4, 1), (7, 0)] {
+        sandbox.bundle("facts", sequence, &day(later));
         let run = sandbox.run(&format!(
             "registry update facts-{sequence}.carnet-registry --json"
         ));
@@ -164,6 +164,19 @@ fn what_is_older_than_what_is_there_is_refused() {
         assert_eq!(answer["done"], false);
         assert_eq!(installed(&sandbox), before);
     }
+}
+
+#[test]
+fn what_is_of_a_day_to_come_is_refused() {
+    let sandbox = Sandbox::installed();
+    let before = installed(&sandbox);
+    sandbox.moved("facts").bundle("facts", 2, &day(3));
+    sandbox
+        .run("registry update facts-2.carnet-registry")
+        .exits(BAD)
+        .says(&["refused facts-2.carnet-registry: bundle-not-yet"])
+        .warns(&["this machine's clock says", "set the clock"]);
+    assert_eq!(installed(&sandbox), before);
 }
 
 #[test]
@@ -185,9 +198,7 @@ fn only_the_trusted_key_counts() {
         .run("registry bundle-key --out other.key --name review.example")
         .exits(GOOD);
     sandbox
-        .run(&format!(
-            "registry bundle facts --key other.key --sequence 9 --created {LATE} --out other.carnet-registry"
-        ))
+        .run("registry bundle facts --key other.key --sequence 9 --out other.carnet-registry")
         .exits(GOOD);
     for ask in [
         "registry update other.carnet-registry",
@@ -212,7 +223,7 @@ fn only_the_trusted_key_counts() {
 fn a_byte_that_changed_or_is_missing_refuses_the_bundle() {
     let sandbox = Sandbox::installed();
     sandbox.moved("facts");
-    let file = sandbox.bundle("facts", 2, LATE);
+    let file = sandbox.bundle("facts", 2, &today());
     let good = fs::read(&file).unwrap();
     let before = installed(&sandbox);
     let places = (0..good.len()).filter(|at| *at < 20 || at % 89 == 0 || at + 3 > good.len());
@@ -238,7 +249,7 @@ fn a_byte_that_changed_or_is_missing_refuses_the_bundle() {
 fn a_dry_run_changes_nothing() {
     let sandbox = Sandbox::installed();
     let before = installed(&sandbox);
-    sandbox.moved("facts").bundle("facts", 2, LATE);
+    sandbox.moved("facts").bundle("facts", 2, &today());
     let run = sandbox.run("registry update facts-2.carnet-registry --dry-run");
     run.exits(GOOD).says(&[
         "3 models changed their country set",
@@ -270,7 +281,7 @@ fn a_dry_run_changes_nothing() {
 fn going_back_leads_to_the_bundle_before_and_then_to_the_built_in_one() {
     let sandbox = Sandbox::installed();
     let first = version(&sandbox);
-    sandbox.moved("facts").bundle("facts", 2, LATE);
+    sandbox.moved("facts").bundle("facts", 2, &today());
     sandbox
         .run("registry update facts-2.carnet-registry")
         .exits(GOOD);
@@ -308,7 +319,7 @@ fn going_back_leads_to_the_bundle_before_and_then_to_the_built_in_one() {
 fn of_a_folder_the_newest_good_bundle_is_taken() {
     let sandbox = Sandbox::installed();
     for sequence in [2, 4, 3] {
-        let file = sandbox.bundle("facts", sequence, LATE);
+        let file = sandbox.bundle("facts", sequence, &today());
         let inside = format!("media/{}", file.file_name().unwrap().to_string_lossy());
         sandbox.write(&inside, fs::read(&file).unwrap());
     }
@@ -338,7 +349,7 @@ fn of_a_folder_the_newest_good_bundle_is_taken() {
 #[test]
 fn a_damaged_installed_bundle_is_an_error_and_never_passed_over() {
     let sandbox = Sandbox::installed();
-    sandbox.moved("facts").bundle("facts", 2, LATE);
+    sandbox.moved("facts").bundle("facts", 2, &today());
     sandbox
         .run("registry update facts-2.carnet-registry")
         .exits(GOOD);
@@ -398,7 +409,7 @@ fn a_damaged_installed_bundle_is_an_error_and_never_passed_over() {
 fn a_kill_in_the_middle_leaves_the_old_bundle_in_force() {
     let sandbox = Sandbox::installed();
     let before = version(&sandbox);
-    let new = fs::read(sandbox.moved("facts").bundle("facts", 2, LATE)).unwrap();
+    let new = fs::read(sandbox.moved("facts").bundle("facts", 2, &today())).unwrap();
     let folder = sandbox.state().join("registry");
     // Whole or half written, but not yet renamed.
     for piece in [&new[..], &new[..new.len() / 3], &[]] {
@@ -457,16 +468,14 @@ fn keys_are_secret_and_are_not_replaced() {
 fn a_series_names_the_bundle_before() {
     let sandbox = Sandbox::new();
     sandbox.world("facts");
-    sandbox.bundle("facts", 1, LATE);
-    let next = format!(
-        "registry bundle facts --key review.key --created {LATE} --out next.carnet-registry --previous facts-1.carnet-registry --json --sequence"
-    );
+    sandbox.bundle("facts", 1, &today());
+    let next = "registry bundle facts --key review.key --out next.carnet-registry --previous facts-1.carnet-registry --json --sequence";
     let made = sandbox.run(&format!("{next} 2"));
     let made = made.exits(GOOD).json();
     assert_eq!(made["previous"], made["registry"]);
     assert_eq!(
         (&made["sequence"], &made["created"]),
-        (&2.into(), &LATE.into())
+        (&2.into(), &today().into())
     );
     sandbox
         .run(&format!("{next} 1"))

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::registry_world::SAID;
+use crate::registry_world::{SAID, today};
 use crate::sandbox::{BAD, ERROR, GOOD, Sandbox, keys};
 
 fn world() -> Sandbox {
@@ -324,7 +324,7 @@ fn two_registries_are_compared_with_what_that_does() {
     assert_eq!(json["effects"].as_array().unwrap().len(), 3);
     assert_eq!(json["records"]["producer"]["changed"][0]["id"], "alder");
     // Bundles and folders alike; the one in force where no second is named.
-    sandbox.bundle("new", 1, "2099-01-01");
+    sandbox.bundle("new", 1, &today());
     sandbox
         .run("registry diff facts new-1.carnet-registry --trust review.key.pub")
         .exits(BAD)

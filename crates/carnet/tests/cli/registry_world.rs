@@ -2,13 +2,24 @@
 
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+
 use crate::sandbox::{GOOD, Sandbox};
 
 /// Source, date and confidence of a claim.
 pub(crate) const SAID: &str =
     r#"source = "https://x.example", date = "2025-01-01", confidence = "high""#;
-/// Later than any claim of the built-in registry.
-pub(crate) const LATE: &str = "2099-01-01";
+/// A day that is not before any claim of the built-in registry, and not to come.
+pub(crate) fn today() -> String {
+    day(0)
+}
+
+/// Today, or so many days later.
+pub(crate) fn day(later: i64) -> String {
+    let now = Timestamp::now().to_zoned_datetime(TimeZone::UTC);
+    (now.date() + Span::new().days(later)).to_string()
+}
 
 fn model(name: &str, producer: &str, status: &str, base: Option<&str>) -> String {
     let base = base.map_or(String::new(), |base| {
@@ -80,7 +91,7 @@ impl Sandbox {
     pub(crate) fn installed() -> Self {
         let sandbox = Self::new();
         sandbox.world("facts");
-        sandbox.bundle("facts", 1, LATE);
+        sandbox.bundle("facts", 1, &today());
         sandbox
             .run("registry update facts-1.carnet-registry --trust review.key.pub --yes")
             .exits(GOOD);

@@ -11,9 +11,6 @@ use crate::harness::upstream::COMPLETION;
 use crate::harness::{Gateway, MODEL, Setup, Upstream, chat_body, until};
 use crate::reload::{copy, generation};
 
-/// Later than any claim of the built-in registry.
-const LATE: &str = "2099-01-01";
-
 fn run(folder: &Path, arguments: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_carnet"));
     let done = command
@@ -47,8 +44,6 @@ fn bundles(setup: &Setup) -> Bundles {
             "facts",
             "--key",
             "key",
-            "--created",
-            LATE,
             "--sequence",
             sequence,
             "--out",

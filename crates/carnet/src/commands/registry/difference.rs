@@ -58,6 +58,9 @@ fn described(difference: &Difference) -> String {
     text.trim_end().to_owned()
 }
 
+/// One word may let thousands of names be read.
+const NAMES_SHOWN: usize = 50;
+
 /// What the change does to the answers, counted first.
 pub(super) fn effects(difference: &Difference) -> String {
     let mut text = String::new();
@@ -131,18 +134,28 @@ pub(super) fn effects(difference: &Difference) -> String {
     if !difference.names.is_empty() {
         let _ = writeln!(
             text,
-            "{} changed its meaning",
+            "{} with another meaning than before",
             counted(difference.names.len(), "name")
         );
     }
-    for name in &difference.names {
-        let (before, after) = (joined(&name.before), joined(&name.after));
-        let after = if after.is_empty() { "nothing" } else { &after };
+    for name in difference.names.iter().take(NAMES_SHOWN) {
+        let meaning = |ids| match joined(ids) {
+            none if none.is_empty() => "nothing".to_owned(),
+            ids => ids,
+        };
         let _ = writeln!(
             text,
-            "  {} on {}: {before} → {after}",
-            name.name, name.platform
+            "  {} on {}: {} → {}",
+            name.name,
+            name.platform,
+            meaning(&name.before),
+            meaning(&name.after)
         );
+    }
+    if let Some(more) = difference.names.len().checked_sub(NAMES_SHOWN)
+        && more > 0
+    {
+        let _ = writeln!(text, "  and {more} more; --json tells all");
     }
     text
 }

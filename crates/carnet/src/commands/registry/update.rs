@@ -133,10 +133,10 @@ fn update(args: &UpdateArgs, state: &State, source: &Path) -> Result<Exit, Stop>
         out::note("note: the key of --trust did not sign this bundle, so it is not kept");
     }
     let current = current(state)?;
-    if let Some(why) = older(&taken.signed, &current) {
-        let trouble =
-            Trouble::new(format!("{why} [{}]", Refusal::Older), Refusal::Older.help()).of(&file);
-        return Err(Stop::Refused(file, Refusal::Older, vec![trouble]));
+    let wrong_day = not_yet(&taken.signed).or_else(|| older(&taken.signed, &current));
+    if let Some((refusal, why)) = wrong_day {
+        let trouble = Trouble::new(format!("{why} [{refusal}]"), refusal.help()).of(&file);
+        return Err(Stop::Refused(file, refusal, vec![trouble]));
     }
     let whole = current.in_force.is_some();
     let before = match current.in_force {
@@ -158,16 +158,7 @@ fn update(args: &UpdateArgs, state: &State, source: &Path) -> Result<Exit, Stop>
         ));
     }
     tell(args, &before.from, &now, &difference);
-    if args.dry_run {
-        return Ok(done(
-            args,
-            "nothing was changed",
-            false,
-            before.from,
-            difference,
-        ));
-    }
-    if !agreed(args, new_key.as_ref())? {
+    if args.dry_run || !agreed(args, new_key.as_ref())? {
         return Ok(done(
             args,
             "nothing was changed",
@@ -292,15 +283,25 @@ fn current(state: &State) -> Result<Current, Troubles> {
     }
 }
 
+/// Why the bundle cannot be of the day that it names: it would count as newer than all that follow. Clocks
+/// may be a day apart.
+fn not_yet(new: &Signed) -> Option<(Refusal, String)> {
+    let (created, today) = (new.manifest.created, clock::today());
+    let latest = today.tomorrow().unwrap_or(today);
+    let why = || format!("the bundle is of {created}, and this machine's clock says {today}");
+    (created > latest).then(|| (Refusal::NotYet, why()))
+}
+
 /// Why the new bundle is not newer than what is there.
-fn older(new: &Signed, current: &Current) -> Option<String> {
+fn older(new: &Signed, current: &Current) -> Option<(Refusal, String)> {
     let new = &new.manifest;
     let built_in = embedded::date().ok()?;
     if new.created < built_in {
-        return Some(format!(
+        let why = format!(
             "the bundle is of {}, the built-in registry of {built_in}",
             new.created
-        ));
+        );
+        return Some((Refusal::Older, why));
     }
     let there = &current.signed.as_ref()?.manifest;
     if there == new {
@@ -308,10 +309,11 @@ fn older(new: &Signed, current: &Current) -> Option<String> {
     }
     let older = new.sequence <= there.sequence || new.created < there.created;
     older.then(|| {
-        format!(
+        let why = format!(
             "the bundle has the number {} and is of {}; installed is number {} of {}",
             new.sequence, new.created, there.sequence, there.created
-        )
+        );
+        (Refusal::Older, why)
     })
 }
 
