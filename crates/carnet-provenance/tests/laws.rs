@@ -41,6 +41,12 @@ fn countries(answer: &Resolution) -> Vec<String> {
         .collect()
 }
 
+/// Fails with all that was found wrong.
+fn none_of(wrong: &[String]) {
+    let (count, list) = (wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{count} names:\n{list}");
+}
+
 /// Every name on every platform that a file lists, with the platform.
 fn names() -> Vec<(String, String)> {
     let of_models = REGISTRY.models().flat_map(|model| &model.aliases);
@@ -96,12 +102,7 @@ fn every_listed_name_is_identified_and_letter_case_changes_nothing() {
             wrong.push(format!("{platform} {id}: letter case changes the answer"));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} names:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    none_of(&wrong);
 }
 
 #[test]
@@ -132,12 +133,7 @@ fn regions_and_storage_change_no_country() {
             }
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} names:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    none_of(&wrong);
 }
 
 #[test]
@@ -166,12 +162,7 @@ fn a_word_that_changes_the_lineage_is_never_lost() {
             }
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} names:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    none_of(&wrong);
 }
 
 #[test]
@@ -190,12 +181,7 @@ fn every_name_that_is_described_by_its_parts_leads_to_its_model() {
             ));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} names:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    none_of(&wrong);
 }
 
 /// Names under which anybody may publish, or that bear what a maker never published.

@@ -1,7 +1,7 @@
 //! The name without its spelling: the canonical key, then the parts of the name, then a maker's
 //! name glued in front.
 
-use crate::claim::{Confidence, Validity};
+use crate::claim::Confidence;
 use crate::grammar::{Names, Services, platform_name};
 use crate::ids::ModelId;
 use crate::key::{key, without_date};
@@ -149,14 +149,7 @@ impl<'v> Search<'v, '_> {
             Worth::Sure(most) => at_most.min(most),
             Worth::Guess => Confidence::Low,
         };
-        let found = |model| Found {
-            model,
-            valid: Validity::default(),
-            note: None,
-            evidence: None,
-            origin: None,
-            at_most,
-        };
+        let found = |model| Found::of(model, at_most);
         Some(Identity {
             found: models.into_iter().map(found).collect(),
             canonical: one.then(|| first.to_string()),

@@ -40,6 +40,20 @@ pub(super) struct Found<'v> {
     pub(super) at_most: Confidence,
 }
 
+impl<'v> Found<'v> {
+    /// A model that is meant by its id, at all times.
+    pub(super) fn of(model: &'v ModelId, at_most: Confidence) -> Self {
+        Self {
+            model,
+            valid: Validity::default(),
+            note: None,
+            evidence: None,
+            origin: None,
+            at_most,
+        }
+    }
+}
+
 pub(super) struct Search<'v, 'q> {
     pub(super) view: &'v View,
     pub(super) reading: &'q Reading,

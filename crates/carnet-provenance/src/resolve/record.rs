@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::claim::{Confidence, Horizon, Validity};
+use crate::claim::{Confidence, Horizon};
 use crate::grammar::Reading;
 use crate::resolution::{Hosting, Party, Resolution};
 use crate::resolve::identify::{Found, Identity, Search};
@@ -15,14 +15,7 @@ impl View {
     pub fn model_record(&self, id: &str, as_of: Date) -> Option<Resolution> {
         let mut horizon = Horizon::new(as_of);
         let node = self.model_node(id, &mut horizon)?;
-        let found = Found {
-            model: node.id,
-            valid: Validity::default(),
-            note: None,
-            evidence: None,
-            origin: None,
-            at_most: Confidence::High,
-        };
+        let found = Found::of(node.id, Confidence::High);
         self.record(id, vec![found], horizon, as_of)
     }
 

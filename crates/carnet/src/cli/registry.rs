@@ -31,6 +31,17 @@ pub(crate) enum RegistryCommand {
     Update(UpdateArgs),
 }
 
+/// Which bundles are taken for what they say, and which registry is in force.
+#[derive(Debug, Args)]
+pub(crate) struct Known {
+    /// Public key that a bundle may be signed with, beside those that are trusted already.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    /// State directory, in which an installed registry lies. Default: $XDG_STATE_HOME/carnet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
     /// Registry folder or bundle. Default: the registry in force.
@@ -39,12 +50,8 @@ pub(crate) struct ValidateArgs {
     /// Overlay to check against it.
     #[arg(long, value_name = "FILE")]
     pub(crate) overlay: Vec<PathBuf>,
-    /// Public key that a bundle may be signed with, beside those that are trusted already.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trust: Option<PathBuf>,
-    /// State directory, in which an installed registry lies. Default: $XDG_STATE_HOME/carnet.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) known: Known,
     /// One JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -133,12 +140,8 @@ pub(crate) struct DiffArgs {
     /// Compare the answers of this day. Default: today.
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) as_of: Option<Date>,
-    /// Public key that a bundle may be signed with, beside those that are trusted already.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trust: Option<PathBuf>,
-    /// State directory, in which an installed registry lies. Default: $XDG_STATE_HOME/carnet.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) known: Known,
     /// One JSON object.
     #[arg(long)]
     pub(crate) json: bool,

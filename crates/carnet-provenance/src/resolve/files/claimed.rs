@@ -1,6 +1,6 @@
 //! The candidate that rests on what files say their model comes from.
 
-use crate::claim::{Confidence, Evidence, Horizon, Validity};
+use crate::claim::{Confidence, Evidence, Horizon};
 use crate::ids::ModelId;
 use crate::overlay::Origin;
 use crate::registry::entry::LineageStatus;
@@ -97,14 +97,7 @@ impl Context<'_, '_> {
     /// What the registry knows of the namesake. It is still only a name.
     fn as_named(&self, id: &ModelId, horizon: Horizon) -> Option<Candidate> {
         let node = self.view.model_node(id.as_str(), &mut horizon.clone())?;
-        let found = Found {
-            model: node.id,
-            valid: Validity::default(),
-            note: None,
-            evidence: None,
-            origin: None,
-            at_most: Confidence::Medium,
-        };
+        let found = Found::of(node.id, Confidence::Medium);
         let nobody = Identity::default();
         candidate::candidate(self.view, &found, &nobody, horizon, self.place)
     }

@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use crate::claim::{Confidence, Horizon, Validity};
+use crate::claim::{Confidence, Horizon};
 use crate::grammar::Reading;
 use crate::ids::ModelId;
 use crate::resolution::{Candidate, Fact, Resolution};
@@ -153,14 +153,7 @@ impl View {
             family.extend(guess);
         }
         steps.push("nothing here says what the model comes from".to_owned());
-        let found = |model| Found {
-            model,
-            valid: Validity::default(),
-            note: None,
-            evidence: None,
-            origin: None,
-            at_most: Confidence::Low,
-        };
+        let found = |model| Found::of(model, Confidence::Low);
         let identity = Identity {
             found: nodes.into_iter().map(found).collect(),
             family: family.into_iter().collect(),

@@ -12,7 +12,7 @@ use crate::trouble::Troubles;
 use crate::{clock, commands, installed, out};
 
 pub(super) fn run(args: &DiffArgs) -> Result<Exit, Troubles> {
-    let (state, trust) = (args.state.as_deref(), args.trust.as_deref());
+    let (state, trust) = (args.known.state.as_deref(), args.known.trust.as_deref());
     let old = installed::open(&args.old, state, trust)?;
     let new = match &args.new {
         Some(path) => installed::open(path, state, trust)?,

@@ -20,9 +20,9 @@ struct Good {
 }
 
 pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Troubles> {
-    let state = args.state.as_deref();
+    let state = args.known.state.as_deref();
     let found = match &args.source {
-        Some(path) => installed::open(path, state, args.trust.as_deref())?,
+        Some(path) => installed::open(path, state, args.known.trust.as_deref())?,
         None => installed::in_force(state)?,
     };
     let registry = &found.registry;
