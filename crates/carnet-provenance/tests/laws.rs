@@ -53,7 +53,8 @@ fn names() -> Vec<(String, String)> {
     let of_moving = REGISTRY.moving_aliases().flat_map(|moving| &moving.aliases);
     let mut names: Vec<(String, String)> = of_models
         .chain(of_moving)
-        .filter(|alias| alias.platform != "*")
+        // Of a digest every digit counts.
+        .filter(|alias| !["*", "digest"].contains(&alias.platform.as_str()))
         .map(|alias| (alias.platform.clone(), alias.id.clone()))
         .collect();
     names.sort();

@@ -2,6 +2,7 @@
 //! and the names as they occur. It asks the product's binary, as an operator would.
 
 mod ask;
+mod references;
 mod targets;
 mod truth;
 mod wild;
@@ -66,10 +67,7 @@ fn report(repo: &Repo, options: &Options) -> Result<Totals> {
     totals.add(truth::run(repo, options.misses)?);
     let seed = options.seed.unwrap_or(targets::SEED);
     totals.add(wild::run(repo, options.sample, seed)?);
-    // Its (id, base_model) pairs are in no file beside the repository, and nothing is fetched here.
-    totals.add(Totals::not_run(
-        "agreement with the references of models.dev: its data is not on this machine",
-    ));
+    totals.add(references::run(repo)?);
     Ok(totals)
 }
 
@@ -150,4 +148,14 @@ fn share(part: usize, whole: usize) -> (f64, String) {
 /// A text of an object, or nothing.
 fn text<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
     value.get(key).and_then(Value::as_str)
+}
+
+/// Whether an answer only hints at a model.
+fn is_hinted(answer: &Value) -> bool {
+    let steps = answer.get("steps").and_then(Value::as_array);
+    steps
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .any(|step| step.contains("not identified"))
 }

@@ -47,6 +47,9 @@ pub(super) const READ: Target = floor(
     0.97,
 );
 
+/// Against the references of another catalogue.
+pub(super) const AGREED: Target = floor("names that mean what models.dev says", 0.95);
+
 /// The day on which the labelled set is asked, so that a run today and one next year agree.
 pub(super) const AS_OF: &str = "2026-11-01";
 /// Names that `--sample` prints.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::console;
 use crate::registry_report::ask::{self, Name};
-use crate::registry_report::{judge, share, targets, text};
+use crate::registry_report::{is_hinted, judge, share, targets, text};
 use crate::repo::Repo;
 use crate::totals::Totals;
 
@@ -104,12 +104,7 @@ fn outcome(answer: &Value) -> Outcome {
     let party = answer.get("producer").unwrap_or(&Value::Null);
     let sourced = text(party, "country").is_some()
         && text(party, "source").is_some_and(|source| !source.trim().is_empty());
-    let steps = answer.get("steps").and_then(Value::as_array);
-    let hinted = steps
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .any(|step| step.contains("not identified"));
+    let hinted = is_hinted(answer);
     if text(answer, "canonical").is_some() && !hinted {
         return if sourced {
             Outcome::Read

@@ -112,7 +112,7 @@ fn version(name: &str) -> Option<&str> {
 }
 
 /// `eu-central-1`, `us-gov-west-1`.
-fn is_region(text: &str) -> bool {
+pub(super) fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let words = parts.split_last().is_some_and(|(last, words)| {
         !last.is_empty()

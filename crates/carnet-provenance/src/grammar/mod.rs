@@ -5,6 +5,7 @@
 
 mod azure;
 mod bedrock;
+mod digest;
 mod file;
 mod fireworks;
 mod huggingface;
@@ -17,6 +18,8 @@ mod vertex;
 mod tests;
 
 use crate::key::without_storage;
+
+pub(crate) use digest::{DIGEST, is_digest, short};
 
 /// Platforms with a grammar of their own; every other one is read as plain names.
 pub(crate) const PLATFORMS: &[&str] = &[
@@ -125,9 +128,11 @@ impl Services for NoServices {
 pub(crate) fn read(id: &str, platform: Option<&str>, services: &dyn Services) -> Reading {
     let lower = id.to_ascii_lowercase();
     let mut reading = Reading::default();
-    let platform = platform
-        .map(platform_name)
-        .or_else(|| hint(&lower, services));
+    let platform = platform.map(platform_name);
+    if digest::read(&lower, platform.as_deref(), &mut reading) {
+        return reading;
+    }
+    let platform = platform.or_else(|| hint(&lower, services));
     let mut rest = lower.as_str();
     if let Some(name) = platform.as_deref() {
         reading.form(rest);

@@ -1,6 +1,6 @@
 //! Platforms that write a name, or an organisation and a name: most OpenAI-compatible services.
 
-use crate::grammar::{Names, Reading};
+use crate::grammar::{Names, Reading, bedrock};
 
 /// Words after a colon that choose how the model is served.
 const VARIANTS: &[&str] = &[
@@ -25,6 +25,7 @@ pub(super) fn read(id: &str, names: Names, reading: &mut Reading) {
         None => id,
     };
     reading.form(id);
+    let id = placed(id, reading);
     let id = &listed(id, reading);
     if let Some((rest, variant)) = id.rsplit_once(':')
         && (VARIANTS.contains(&variant) || is_number(variant))
@@ -34,6 +35,30 @@ pub(super) fn read(id: &str, names: Names, reading: &mut Reading) {
     }
     reading.without_storage();
     namespace(reading);
+}
+
+/// `name@us-east-1`: routers let the caller choose the place so.
+fn placed<'i>(id: &'i str, reading: &mut Reading) -> &'i str {
+    let Some((rest, region)) = id.rsplit_once('@').filter(|(_, place)| is_place(place)) else {
+        return id;
+    };
+    reading.step(format!("`@{region}` chooses the place"));
+    reading.region = Some(region.to_owned());
+    reading.form(rest);
+    rest
+}
+
+/// `us-east-1`, `europe-west4`: a region of a large cloud.
+fn is_place(text: &str) -> bool {
+    let continent = |(area, place): (&str, &str)| {
+        let name = place.trim_end_matches(|c: char| c.is_ascii_digit());
+        matches!(
+            area,
+            "asia" | "australia" | "europe" | "me" | "northamerica" | "southamerica" | "us"
+        ) && name.len() < place.len()
+            && name.bytes().all(|byte| byte.is_ascii_lowercase())
+    };
+    bedrock::is_region(text) || text.split_once('-').is_some_and(continent)
 }
 
 /// `organisation/application/models/name`: an application's list of models.

@@ -98,6 +98,10 @@ fn ids_are_stripped_to_their_name() {
             "maker/model-r1-distill-other-32b",
         ),
         ("any", "any/maker/model:thinking", "maker/model"),
+        ("any", "maker/model@us-east-1", "maker/model"),
+        ("any", "maker/model@europe-west4", "maker/model"),
+        ("any", "maker/model@mine", "maker/model@mine"),
+        ("any", "maker/model-us-east-1", "maker/model-us-east-1"),
     ] {
         assert_eq!(last(platform, id), expected, "{platform} {id}");
     }
@@ -111,6 +115,8 @@ fn where_it_goes_is_kept() {
         (Some("eu-central-1"), Some("eu"))
     );
     assert_eq!(read_on("bedrock", "maker.v3.2").profile, None);
+    let placed = read_on("any", "maker/model@us-east5");
+    assert_eq!(placed.region.as_deref(), Some("us-east5"));
     assert_eq!(
         read_on("ollama", "model:671b-cloud").host,
         Some("ollama-cloud")

@@ -8,13 +8,14 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::claim::{Claim, Dated, Evidence, Validity};
+use crate::grammar::{DIGEST, is_digest};
 use crate::ids::is_id;
 use crate::problem::{Place, Problem, sorted};
 use crate::reader::is_plain;
 use crate::registry::entry::{Alias, FieldRule, Host, Model, MovingAlias, Producer, TaughtBy};
 use crate::registry::links::{Edge, Kind, Links, Name};
 use crate::registry::read_host::is_origin_pattern;
-use crate::registry::read_model::misfits;
+use crate::registry::read_model::{NO_DIGEST, misfits};
 use crate::registry::{Entries, check};
 
 /// All mistakes of decoded records.
@@ -234,6 +235,9 @@ impl Looker {
     fn aliases(&mut self, aliases: &[Alias], owner: &str) {
         for alias in aliases {
             self.texts("alias", [&alias.platform, &alias.id]);
+            if alias.platform == DIGEST && !is_digest(&alias.id) {
+                self.wrong(NO_DIGEST);
+            }
             self.valid("alias", alias.valid);
             if let Some(evidence) = &alias.evidence {
                 self.evidence("alias", evidence);

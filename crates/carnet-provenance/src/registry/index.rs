@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::claim::{Evidence, Validity};
+use crate::grammar::{DIGEST, short};
 use crate::ids::{ModelId, ProducerId};
 use crate::key::key;
 use crate::registry::Entries;
@@ -10,7 +11,7 @@ use crate::registry::entry::{Alias, Model};
 use crate::registry::families::{Families, Member};
 
 /// The platforms on which a name means something of its own: it says nothing on any other.
-const OWN_NAMES: &[&str] = &["azure", "bedrock", "file", "ollama"];
+const OWN_NAMES: &[&str] = &["azure", "bedrock", DIGEST, "file", "ollama"];
 
 /// The platform on which names stand behind an organisation's.
 const REPOSITORIES: &str = "huggingface";
@@ -105,6 +106,10 @@ impl Index {
             valid: alias.valid,
             evidence: alias.evidence.clone(),
         };
+        if let Some(short) = short(&alias.id).filter(|_| alias.platform == DIGEST) {
+            let hits = self.aliases.entry(short.to_owned()).or_default();
+            hits.push(hit.clone());
+        }
         self.aliases
             .entry(alias.id.to_ascii_lowercase())
             .or_default()

@@ -190,6 +190,9 @@ fn aliases(fields: &mut Fields<'_>, owner: &str, links: &mut Links) -> Vec<Alias
             continue;
         };
         let platform = grammar::platform_name(&platform);
+        if platform == grammar::DIGEST && !grammar::is_digest(&id.value) {
+            fields.note(id.place.problem(NO_DIGEST));
+        }
         links.names.push(Name {
             platform: platform.clone(),
             id: id.value.to_ascii_lowercase(),
@@ -244,6 +247,9 @@ fn disputes(fields: &mut Fields<'_>) -> Vec<Dispute> {
     }
     found
 }
+
+/// What a name on the platform of digests must be.
+pub(crate) const NO_DIGEST: &str = "a digest is `sha256:` and 64 digits of 0-9 and a-f";
 
 /// A status and the ancestors listed must not contradict each other.
 pub(crate) fn misfits(model: &Model) -> Vec<String> {

@@ -158,6 +158,11 @@ fn every_kind_of_mistake_has_its_place() {
             "no region `x`",
         ),
         ("aliases/a.toml", "name = \"A\"", "without any [[target]]"),
+        (
+            "models/a.toml",
+            &format!("{GOOD}alias = [{{ platform = \"digest\", id = \"sha256:0A\" }}]"),
+            "a digest is `sha256:` and 64 digits",
+        ),
     ] {
         let found = mistakes(&[(path, text)]);
         assert!(

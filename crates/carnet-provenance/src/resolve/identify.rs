@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::claim::{Confidence, Evidence, Horizon, Validity};
-use crate::grammar::Reading;
+use crate::grammar::{DIGEST, Reading, is_digest};
 use crate::ids::ModelId;
 use crate::key::key;
 use crate::overlay::Origin;
@@ -131,7 +131,14 @@ impl<'v> Search<'v, '_> {
         if let Some(platform) = self.reading.platform.clone() {
             for form in &self.reading.forms {
                 let hits: Vec<&'v Hit> = index.on(&platform, form).collect();
-                if let Some(identity) = self.owners(&hits, form, &format!("on `{platform}`")) {
+                let place = format!("on `{platform}`");
+                if let Some(mut identity) = self.owners(&hits, form, &place) {
+                    if platform == DIGEST && !is_digest(form) {
+                        self.step("the first digits of a digest are no proof");
+                        for one in &mut identity.found {
+                            one.at_most = one.at_most.min(Confidence::Medium);
+                        }
+                    }
                     return Some(identity);
                 }
             }

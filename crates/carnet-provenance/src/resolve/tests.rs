@@ -143,6 +143,49 @@ fn names_are_found_by_alias_key_and_guess() {
 }
 
 #[test]
+fn a_digest_tells_what_a_moving_name_leaves_open() {
+    let whole = format!("sha256:{}", "0a".repeat(32));
+    let mut all = files();
+    let model = all
+        .iter_mut()
+        .find(|one| one.path == "models/alder-base.toml");
+    model.unwrap().text += &format!("[[alias]]\nplatform = \"digest\"\nid = \"{whole}\"\n");
+    let registry = Registry::parse(&all).unwrap();
+    let view = View::new(registry.into(), Overlay::default());
+    let of = |query: &Query<'_>| {
+        let answer = view.resolve(query);
+        let model = answer.named().map(str::to_owned);
+        (model, answer.confidence, answer.weights_complete)
+    };
+    let open = view.resolve(&on("ollama", "alder-r1:8b"));
+    assert_eq!(open.candidates.len(), 2);
+    let known = (Some("alder-base".to_owned()), crate::Confidence::High, true);
+    for id in [
+        whole.clone(),
+        whole.to_uppercase(),
+        "0a".repeat(32),
+        format!("sha256-{}", "0a".repeat(32)),
+        format!("alder-r1:8b@{whole}"),
+        format!("anybody/anything@{whole}"),
+    ] {
+        assert_eq!(of(&asking(&id)), known, "{id}");
+        assert_eq!(of(&on("ollama", &id)), known, "{id}");
+    }
+    // What tools show of a digest is read where such stand, and is no proof.
+    let (model, confidence, _) = of(&on("ollama", "0a0a0a0a0a0a"));
+    assert_eq!(model.as_deref(), Some("alder-base"));
+    assert_eq!(confidence, crate::Confidence::Medium);
+    for id in [
+        "0a0a0a0a0a0a".to_owned(),
+        format!("sha256:{}0b", "0a".repeat(31)),
+        format!("alder-base@sha256:{}", "0b".repeat(32)),
+    ] {
+        let (model, _, complete) = of(&asking(&id));
+        assert!(model.is_none() && !complete, "{id}");
+    }
+}
+
+#[test]
 fn a_family_guess_names_countries_but_no_model() {
     let answer = view().resolve(&asking("alder-birch-mix"));
     assert_eq!(countries(&answer), ["QX", "QY"]);

@@ -211,10 +211,10 @@ fn single(place: &Place, notes: &mut Notes) {
 /// A file whose name does not tell what it is: a manifest of Ollama's, another configuration, or nothing.
 fn other(place: &Place, mut opened: Opened, name: &str, notes: &mut Notes) {
     if opened.begins_with(b"{")
-        && let Some(tree) = tree(&mut opened, name, notes)
+        && let Some((tree, bytes)) = tree_and_bytes(&mut opened, name, notes)
     {
         if ollama::is_manifest(&tree) {
-            ollama::manifest(place, &tree, name, notes);
+            ollama::manifest(place, &tree, &bytes, name, notes);
         } else {
             place.names(notes);
             texts::config(&tree, name, notes);
@@ -247,14 +247,18 @@ fn one(kind: Kind, mut opened: Opened, name: &str, notes: &mut Notes) {
 
 /// A JSON file's values.
 fn tree(opened: &mut Opened, name: &str, notes: &mut Notes) -> Option<Tree> {
+    tree_and_bytes(opened, name, notes).map(|(tree, _)| tree)
+}
+
+fn tree_and_bytes(opened: &mut Opened, name: &str, notes: &mut Notes) -> Option<(Tree, Vec<u8>)> {
     let limit = MAX_JSON.saturating_add(1);
-    let read = opened.head(limit);
-    let result = match &read {
-        Ok(bytes) => json::read(bytes).map_err(|finding| notes::told(&finding)),
-        Err(error) => Err(error.to_string()),
-    };
+    let read = opened.head(limit).map_err(|error| error.to_string());
+    let result = read.and_then(|bytes| {
+        let tree = json::read(&bytes).map_err(|finding| notes::told(&finding))?;
+        Ok((tree, bytes))
+    });
     match result {
-        Ok(tree) => Some(tree),
+        Ok(read) => Some(read),
         Err(why) => {
             notes.step(format!("{name} is not read: {why}"));
             None

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use carnet_inspect::Tree;
+use sha2::{Digest, Sha256};
 
 use super::notes::Notes;
 use super::place::{self, Place};
@@ -11,7 +12,8 @@ use super::{texts, tree, weights};
 /// Media types of the layers.
 const LAYER: &str = "application/vnd.ollama.image.";
 /// Layers that hold weights: the model, adapters over it, encoders beside it.
-const WEIGHTS: &[&str] = &["adapter", "model", "projector"];
+const WEIGHTS: &[&str] = &["adapter", MODEL, "projector"];
+const MODEL: &str = "model";
 /// Most layers of one manifest; real ones have about six.
 const LAYERS_MAX: usize = 64;
 /// The store's own registry and the folder of its own models.
@@ -38,7 +40,7 @@ fn layers(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Read a manifest and what it leads to.
-pub(super) fn manifest(place: &Place, tree: &Tree, name: &str, notes: &mut Notes) {
+pub(super) fn manifest(place: &Place, tree: &Tree, bytes: &[u8], name: &str, notes: &mut Notes) {
     let stored = Stored::of(place.path());
     match stored.as_ref().and_then(Stored::name) {
         Some((value, platform)) => {
@@ -46,6 +48,8 @@ pub(super) fn manifest(place: &Place, tree: &Tree, name: &str, notes: &mut Notes
         }
         None => place.names(notes),
     }
+    let digest = format!("sha256:{:x}", Sha256::digest(bytes));
+    notes.own_name(&digest, "the manifest's digest", "digest", true);
     for (kind, digest) in layers(tree).take(LAYERS_MAX) {
         let Some(kind) = kind
             .strip_prefix(LAYER)
@@ -60,6 +64,10 @@ pub(super) fn manifest(place: &Place, tree: &Tree, name: &str, notes: &mut Notes
             continue;
         };
         notes.step(format!("{name} names the {kind} sha256:{hex}, as it was stored; the digest is not computed anew"));
+        if kind == MODEL {
+            let place = format!("the {kind}'s digest in {name}");
+            notes.own_name(&format!("sha256:{hex}"), &place, "digest", false);
+        }
         let Some(stored) = &stored else { continue };
         let blob = stored.blob(hex);
         if !blob.exists() {

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::evidence::{answer, countries, nearest, resolve, sandbox, says};
 use crate::files::gguf;
@@ -74,6 +75,28 @@ fn a_manifest_without_its_blob_has_its_name() {
     assert_eq!(countries(&answer(&sandbox, &path)), "QX");
     let path = store(&sandbox, "registry.ollama.ai/somebody/unheard/latest", None);
     resolve(&sandbox, &path).exits(UNKNOWN);
+}
+
+#[test]
+fn a_known_digest_tells_which_model_a_tag_was() {
+    let sandbox = sandbox();
+    let path = store(&sandbox, "registry.ollama.ai/library/birch-chat/8b", None);
+    let digest = Sha256::digest(sandbox.read(&path));
+    let file = "facts/models/alder-base.toml";
+    let alias = format!("[[alias]]\nplatform = \"digest\"\nid = \"sha256:{digest:x}\"\n");
+    sandbox.write(file, sandbox.read(file) + &alias);
+    let told = answer(&sandbox, &path);
+    says(
+        &told,
+        &format!("digest `sha256:{digest:x}` is that of `alder-base`"),
+    );
+    assert_eq!(told["confidence"], "medium");
+    assert_eq!(countries(&told), "QX");
+    // The store's place says `birch-chat`, which comes from it: no contradiction, but not the same.
+    assert_eq!(told["disputed"], json!([]));
+    // Another manifest is not known, whatever it calls its layers.
+    sandbox.write(&path, sandbox.read(&path) + " ");
+    assert_eq!(countries(&answer(&sandbox, &path)), "QX QY");
 }
 
 #[test]

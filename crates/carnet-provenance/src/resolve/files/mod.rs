@@ -15,7 +15,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use crate::claim::{Confidence, Horizon};
-use crate::grammar::Reading;
+use crate::grammar::{DIGEST, Reading};
 use crate::ids::ModelId;
 use crate::resolution::{Candidate, Fact, Resolution};
 use crate::resolve::identify::{Found, Identity};
@@ -142,7 +142,13 @@ impl View {
     ) -> Vec<Candidate> {
         let mut nodes: Vec<&ModelId> = Vec::new();
         let mut family: BTreeSet<&ModelId> = BTreeSet::new();
-        for Name { found, guess, .. } in &heard.names {
+        // The content narrows what a name leaves open.
+        let digests = |name: &&Name<'_, '_>| {
+            name.own.outside && name.own.platform == DIGEST && !name.found.is_empty()
+        };
+        let known = heard.names.iter().any(|name| digests(&name));
+        let names = heard.names.iter().filter(|name| !known || digests(name));
+        for Name { found, guess, .. } in names {
             nodes.extend(
                 found
                     .iter()
@@ -153,7 +159,12 @@ impl View {
             family.extend(guess);
         }
         steps.push("nothing here says what the model comes from".to_owned());
-        let found = |model| Found::of(model, Confidence::Low);
+        let at_most = if known {
+            Confidence::Medium
+        } else {
+            Confidence::Low
+        };
+        let found = |model| Found::of(model, at_most);
         let identity = Identity {
             found: nodes.into_iter().map(found).collect(),
             family: family.into_iter().collect(),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::claim::Horizon;
+use crate::grammar::DIGEST;
 use crate::ids::{ModelId, ProducerId};
 use crate::key::key;
 use crate::registry::entry::Relation;
@@ -177,6 +178,9 @@ fn told_name(own: &OwnName, found: &[&ModelId], guess: &[&ModelId]) -> Option<St
             "{place} `{value}` holds the family word of {}: a guess, which identifies nothing",
             listed(guess)
         )),
+        (found, _) if own.platform == DIGEST => {
+            Some(format!("{place} `{value}` is that of {}", listed(found)))
+        }
         (found, _) => Some(format!(
             "{place} `{value}` is the name of {}, which anybody may give",
             listed(found)
