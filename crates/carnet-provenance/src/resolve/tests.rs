@@ -143,6 +143,22 @@ fn names_are_found_by_alias_key_and_guess() {
 }
 
 #[test]
+fn what_a_service_writes_in_front_is_read_by_the_host_s_name_and_by_the_platform_s() {
+    let mut all = files();
+    all.push(file(
+        "hosts/lot-east.toml",
+        "name = \"Lot East\"\nkind = \"inference\"\nplatform = \"lot\"\nprefixes = [\"Pro/\"]",
+    ));
+    let registry = Registry::parse(&all).unwrap();
+    let view = View::new(registry.into(), Overlay::default());
+    for (platform, read) in [("lot", true), ("lot-east", true), ("else", false)] {
+        let answer = view.resolve(&on(platform, "Pro/alder/alder-r1"));
+        let model = answer.named();
+        assert_eq!(model, read.then_some("alder-r1"), "{platform}");
+    }
+}
+
+#[test]
 fn a_digest_tells_what_a_moving_name_leaves_open() {
     let whole = format!("sha256:{}", "0a".repeat(32));
     let mut all = files();

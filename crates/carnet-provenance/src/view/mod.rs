@@ -277,8 +277,10 @@ impl Services for View {
     }
 
     fn without_prefix<'i>(&self, platform: &str, id: &'i str) -> Option<(&'i str, &'i str)> {
-        let of_platform =
-            |host: &&Host| host.platform.as_deref().unwrap_or(host.id.as_str()) == platform;
+        // Catalogues name the host where another one of the operator's shares its platform.
+        let of_platform = |host: &&Host| {
+            host.platform.as_deref() == Some(platform) || host.id.as_str() == platform
+        };
         let hosts = self.inner.registry.hosts().filter(of_platform);
         let mut prefixes = hosts.flat_map(|host| &host.prefixes);
         let prefix = prefixes.find(|prefix| id.starts_with(prefix.as_str()))?;
