@@ -9,6 +9,7 @@ mod checks;
 mod clients;
 mod console;
 mod exec;
+mod fuzz;
 mod generate;
 mod mock;
 mod registry_report;
@@ -38,7 +39,8 @@ usage: cargo xtask <command>
                                  the scripted upstream of the tests, by itself
   help                           this text
 
---full adds what takes long: every cut of every recorded stream, 50 kill points, the benchmark.";
+--full adds what takes long: every cut of every recorded stream, 50 kill points,
+the fuzz targets for a minute each, the benchmark.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::repo::Repo;
 use crate::tools::{self, Tools};
 use crate::totals::Totals;
-use crate::{bench, cargo_tests, checks, clients, console, exec, generate, registry_report};
+use crate::{bench, cargo_tests, checks, clients, console, exec, fuzz, generate, registry_report};
 
 /// What `cargo xtask test` was asked for.
 pub(crate) struct Options {
@@ -64,7 +64,7 @@ struct Step {
     run: fn(&Bench<'_>) -> Result<Totals>,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "format",
         title: "rustfmt",
@@ -124,6 +124,12 @@ const STEPS: [Step; 11] = [
         title: "killed in the middle of work",
         only_full: false,
         run: clients::kill,
+    },
+    Step {
+        name: "fuzz",
+        title: "parsers of untrusted bytes, fuzzed",
+        only_full: true,
+        run: |b| fuzz::run(b.repo),
     },
     Step {
         name: "bench",
