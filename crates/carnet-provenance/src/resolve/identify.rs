@@ -7,7 +7,7 @@ use crate::grammar::{DIGEST, Reading, is_digest};
 use crate::ids::ModelId;
 use crate::key::key;
 use crate::overlay::Origin;
-use crate::registry::entry::MovingAlias;
+use crate::registry::entry::{LineageStatus, MovingAlias};
 use crate::registry::{Hit, Owner};
 use crate::resolve::Query;
 use crate::view::View;
@@ -153,12 +153,23 @@ impl<'v> Search<'v, '_> {
             return None;
         }
         for form in &self.reading.forms {
-            let hits: Vec<&'v Hit> = index.anywhere(form).collect();
+            let hits = index.anywhere(form).filter(|hit| self.travels(hit));
+            let hits: Vec<&'v Hit> = hits.collect();
             if let Some(identity) = self.owners(&hits, form, "on other platforms") {
                 return Some(identity);
             }
         }
         None
+    }
+
+    /// Whether a name means the same on other platforms: what one calls `auto` is its own choice.
+    fn travels(&self, hit: &Hit) -> bool {
+        let undecidable = |status: &LineageStatus| *status == LineageStatus::NotDecidableFromId;
+        let Owner::Model(id) = &hit.owner else {
+            return true;
+        };
+        let model = self.view.registry().model(id.as_str());
+        !model.is_some_and(|model| model.lineage_status.values().any(undecidable))
     }
 
     /// What the aliases that hold on the day stand for.

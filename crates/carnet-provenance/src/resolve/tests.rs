@@ -159,6 +159,23 @@ fn what_a_service_writes_in_front_is_read_by_the_host_s_name_and_by_the_platform
 }
 
 #[test]
+fn a_service_s_own_choice_is_nobody_else_s() {
+    let mut all = files();
+    all.push(file(
+        "models/lot-router.toml",
+        "name = \"Lot Router\"\nweights = { value = \"closed\", SAID }\nproducer = { value = \"alder\", SAID }\n\
+         lineage_status = { value = \"not-decidable-from-id\", SAID }\nalias = [{ platform = \"lot\", id = \"auto\" }]",
+    ));
+    let registry = Registry::parse(&all).unwrap();
+    let view = View::new(registry.into(), Overlay::default());
+    let named = |query: &Query<'_>| view.resolve(query).named().map(str::to_owned);
+    assert_eq!(named(&on("lot", "auto")).as_deref(), Some("lot-router"));
+    for query in [asking("auto"), on("else", "auto"), asking("else/auto")] {
+        assert_eq!(named(&query), None, "{query:?}");
+    }
+}
+
+#[test]
 fn a_digest_tells_what_a_moving_name_leaves_open() {
     let whole = format!("sha256:{}", "0a".repeat(32));
     let mut all = files();
