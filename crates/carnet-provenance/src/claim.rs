@@ -1,8 +1,11 @@
 //! A claim: a value with who says it, when, how sure that is and for which days it holds.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::pool;
 use crate::word::words;
 
 words! {
@@ -22,8 +25,9 @@ words! {
 /// Who says something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Where it stands.
-    pub source: String,
+    /// Where it stands. Many claims share one source, which is kept once.
+    #[serde(deserialize_with = "pool::shared")]
+    pub source: Arc<str>,
     /// When it was said or read.
     pub date: Option<Date>,
     /// How sure it is.

@@ -57,6 +57,7 @@ mod ids;
 mod key;
 mod limits;
 mod overlay;
+mod pool;
 mod problem;
 mod reader;
 mod registry;

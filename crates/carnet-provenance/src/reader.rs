@@ -347,7 +347,7 @@ impl<'a> Fields<'a> {
         let date = self.need_date("date");
         let confidence = self.need_word("confidence", Confidence::ALL);
         Some(Evidence {
-            source: source?,
+            source: source?.into(),
             date: Some(date?),
             confidence: confidence?,
         })

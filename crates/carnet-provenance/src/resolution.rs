@@ -274,7 +274,7 @@ impl Fact {
         Self {
             claim: claim.to_owned(),
             value: value.to_string(),
-            source: evidence.source.clone(),
+            source: evidence.source.to_string(),
             date: evidence.date,
             confidence: evidence.confidence,
             origin: origin.clone(),

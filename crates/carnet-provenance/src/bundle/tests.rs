@@ -135,7 +135,7 @@ fn facts_that_the_reader_would_refuse_are_refused_when_signed_too() {
     said(
         broken(|entries| {
             let model = entries.models.get_mut("alder-r1").unwrap();
-            model.producer.0[0].evidence.source = " ".to_owned();
+            model.producer.0[0].evidence.source = " ".into();
         }),
         "models/alder-r1.toml:1:1: `producer.source` is empty",
     );

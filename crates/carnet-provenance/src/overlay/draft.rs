@@ -287,7 +287,7 @@ impl<T> Entry<T> {
             problems.push(self.unexplained(what, &why, today));
         }
         let evidence = Evidence {
-            source: OPERATOR.to_owned(),
+            source: OPERATOR.into(),
             date: None,
             confidence: self.confidence.unwrap_or(confidence),
         };

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::pool;
 use crate::registry::{Entries, Registry};
 
 const MARK: &[u8; 8] = b"CARNETRG";
@@ -62,7 +63,7 @@ impl Registry {
         if Sha256::digest(content).as_slice() != digest {
             return Err(BlobError::Damaged);
         }
-        let mut entries: Entries = postcard::from_bytes(content)?;
+        let mut entries: Entries = pool::during(|| postcard::from_bytes(content))?;
         entries.spell_platforms();
         Ok(Self::with_version(
             entries,

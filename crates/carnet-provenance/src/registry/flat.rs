@@ -51,7 +51,7 @@ impl FlatClaim {
     }
 
     fn by(mut self, evidence: &Evidence) -> Self {
-        self.source = Some(evidence.source.clone());
+        self.source = Some(evidence.source.to_string());
         self.date = evidence.date;
         self.confidence = Some(evidence.confidence);
         self

@@ -64,6 +64,11 @@ impl Index {
                 index.add_alias(alias, Owner::Moving(moving.id.clone()));
             }
         }
+        // Most names have one meaning, and most lists would keep room for four.
+        index.aliases.values_mut().for_each(Vec::shrink_to_fit);
+        for lists in [&mut index.keys, &mut index.tails] {
+            lists.values_mut().for_each(Vec::shrink_to_fit);
+        }
         // The longest word first: the closest family is the best guess.
         index
             .families

@@ -1,5 +1,7 @@
 //! Mistakes in files, and the blob.
 
+use std::sync::Arc;
+
 use crate::fixture::{file, files, registry};
 use crate::{BlobError, Registry, SourceFile};
 
@@ -232,6 +234,17 @@ fn a_blob_is_the_registry() {
         (registry.version(), registry.entries())
     );
     assert_eq!(again.to_blob(), blob);
+}
+
+#[test]
+fn a_source_of_many_claims_is_kept_once() {
+    let registry = Registry::from_blob(&registry().to_blob()).unwrap();
+    let source = |id: &str| {
+        let producer = registry.producer(id).unwrap();
+        producer.country.0[0].evidence.source.clone()
+    };
+    let (one, other) = (source("alder"), source("birch"));
+    assert!(Arc::ptr_eq(&one, &other), "{one} {other}");
 }
 
 #[test]

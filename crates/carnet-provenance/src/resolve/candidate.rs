@@ -60,7 +60,7 @@ pub(super) fn candidate(
     let teachers = build.teachers();
     for dispute in &line.disputes {
         let evidence = Evidence {
-            source: dispute.source.clone(),
+            source: dispute.source.as_str().into(),
             date: dispute.date,
             confidence: Confidence::Medium,
         };
@@ -208,7 +208,7 @@ impl<'v> Build<'v, '_> {
                 .to_owned(),
             country: country.map(|country| country.value),
             confidence: said.evidence.confidence.min(country_confidence),
-            source: said.evidence.source.clone(),
+            source: said.evidence.source.to_string(),
             owners,
             lists,
         }
@@ -221,7 +221,7 @@ impl<'v> Build<'v, '_> {
             name: said.value.name.clone(),
             country: said.value.country,
             confidence: said.evidence.confidence,
-            source: said.evidence.source.clone(),
+            source: said.evidence.source.to_string(),
             owners: Vec::new(),
             lists: Vec::new(),
         })
@@ -329,7 +329,7 @@ impl<'v> Build<'v, '_> {
                 .and_then(|node| node.country(self.horizon))
                 .map(|said| said.value),
             confidence: said.evidence.confidence,
-            source: said.evidence.source.clone(),
+            source: said.evidence.source.to_string(),
             as_of: said.evidence.date,
             producer_id: producer.cloned(),
         }

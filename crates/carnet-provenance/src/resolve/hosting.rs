@@ -135,7 +135,7 @@ impl<'v> Look<'v, '_> {
             },
             source: source.map_or_else(
                 || "not stated".to_owned(),
-                |evidence| evidence.source.clone(),
+                |evidence| evidence.source.to_string(),
             ),
             hosting_countries: regions.countries,
             hosting_parents: parents,

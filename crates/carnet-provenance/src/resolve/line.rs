@@ -134,7 +134,7 @@ impl<'v> Walk<'v, '_> {
             producer: producer.map(|producer| producer.name().to_owned()),
             country,
             confidence: evidence.confidence,
-            source: evidence.source.clone(),
+            source: evidence.source.to_string(),
             as_of: evidence.date,
             producer_id: producer.map(|producer| producer.id.clone()),
             child: child.id.clone(),
@@ -313,12 +313,6 @@ fn disputed<'c, T>(
     what: &'static str,
     claims: &'c [Claim<T>],
 ) -> Vec<(&'static str, &'c Contradiction, &'c str)> {
-    let one = |claim: &'c Claim<T>| {
-        Some((
-            what,
-            claim.disputed.as_ref()?,
-            claim.evidence.source.as_str(),
-        ))
-    };
+    let one = |claim: &'c Claim<T>| Some((what, claim.disputed.as_ref()?, &*claim.evidence.source));
     claims.iter().filter_map(one).collect()
 }

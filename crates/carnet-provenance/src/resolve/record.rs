@@ -71,7 +71,7 @@ impl View {
             confidence: country.map_or(Confidence::Unknown, |said| said.evidence.confidence),
             source: country.map_or_else(
                 || "not stated".to_owned(),
-                |said| said.evidence.source.clone(),
+                |said| said.evidence.source.to_string(),
             ),
             owners,
             lists,

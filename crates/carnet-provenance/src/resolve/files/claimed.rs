@@ -119,7 +119,7 @@ impl Context<'_, '_> {
     ) {
         let place = &base.stated.place;
         let evidence = Evidence {
-            source: format!("the file's own statement: {place}"),
+            source: format!("the file's own statement: {place}").into(),
             date: None,
             confidence,
         };
@@ -196,7 +196,7 @@ impl Context<'_, '_> {
             if !from_file {
                 // The registry says the same of the model whose name the file bears: the step is the
                 // file's, and its relation the registry's where the file tells none.
-                known.source.clone_from(&evidence.source);
+                known.source = evidence.source.to_string();
                 known.confidence = evidence.confidence;
                 known.as_of = None;
                 if stated {
@@ -225,7 +225,7 @@ impl Context<'_, '_> {
             producer: None,
             country: None,
             confidence: evidence.confidence,
-            source: evidence.source.clone(),
+            source: evidence.source.to_string(),
             as_of: None,
             producer_id: None,
             child: child.unwrap_or_else(|| ModelId::from(self.query.id)),
@@ -263,7 +263,7 @@ pub(super) fn licence(one: &mut Candidate, says: &FileStatements) {
     one.licence = Some(value.clone());
     one.facts.retain(|fact| fact.claim != "licence");
     let evidence = Evidence {
-        source: format!("the file's own statement: {place}"),
+        source: format!("the file's own statement: {place}").into(),
         date: None,
         confidence: Confidence::Low,
     };
