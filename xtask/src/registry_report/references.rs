@@ -33,9 +33,11 @@ impl Pair {
         }
     }
 
+    /// The model's own name: behind the maker's it may be one of the maker's service, which can move.
     fn model(&self) -> Name<'_> {
+        let name = self.base_model.split_once('/').map(|(_, name)| name);
         Name {
-            id: &self.base_model,
+            id: name.unwrap_or(&self.base_model),
             platform: None,
         }
     }
