@@ -123,7 +123,7 @@ pub(crate) struct EngineArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ResolveArgs {
-    /// Model ids, or paths of model files and folders; `-` reads ids or JSON Lines {"id","platform","host"}
+    /// Model ids, digests (`sha256:…`), or paths of model files and folders; `-` reads ids or JSON Lines {"id","platform","host"}
     /// from standard input. An argument is a path if something is there and it has a `/` in it or ends in
     /// .gguf, .safetensors or .json: `./name` is a folder, a plain `name` stays an id even where a folder is
     /// called so. With --platform (other than file) all are ids; lines of standard input always are.
