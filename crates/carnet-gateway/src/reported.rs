@@ -1,6 +1,9 @@
 //! Stage 6, before the first byte goes to the caller: the model that an answer names is resolved and
 //! held against what was decided on.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use carnet_policy::{Api, Ask, Target, TargetSpec};
