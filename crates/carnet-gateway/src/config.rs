@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_policy::Workload;
+use carnet_policy::{CallerOwner, Percent, Workload};
 use http::Uri;
 use http::uri::Scheme;
 use toml_span::Span;
@@ -146,12 +146,38 @@ section! {
             device: String,
             /// Purpose of the processing.
             purpose: String,
-            /// Contracts that it performs.
+            /// Customer or part of the organisation on whose account it runs.
+            tenant: String,
+            /// Whom its application serves: `public` or `internal`.
+            audience: String,
+            /// Contracts that it performs; `[]` says that there is none.
             contracts: Vec<String>,
-            /// Classes of data it may send.
+            /// Classes of data it may send; `[]` says that there is none.
             data_classes: Vec<String>,
+            /// Countries of the people whom the data is about; `[]` says that there is none.
+            data_subjects: Vec<String>,
+            /// Who owns or controls the caller's organisation.
+            owners: Vec<RawOwner>,
             /// Free words for rules of your own.
             tags: Vec<String>,
+        }
+    }
+}
+
+section! {
+    /// An owner of the caller's organisation.
+    RawOwner {
+        required {
+            /// Its name.
+            name: String,
+        }
+        optional {
+            /// Country of its head office, ISO 3166-1 alpha-2.
+            country: String,
+            /// What it holds, directly or indirectly, in percent.
+            share: f64,
+            /// It controls the caller, whatever its share.
+            control: bool,
         }
     }
 }
@@ -732,15 +758,19 @@ impl Check<'_> {
     fn workloads(&mut self, raw: &[RawWorkload]) -> Vec<Workload> {
         let mut workloads: Vec<Workload> = Vec::with_capacity(raw.len());
         for entry in raw {
-            if let Some(country) = entry.country.given()
-                && !(country.value.len() == 2
-                    && country.value.bytes().all(|b| b.is_ascii_uppercase()))
-            {
-                self.problem(
-                    country.span,
-                    format!("`{}` is not a country code", country.value),
-                    "write two upper-case letters as in ISO 3166-1",
-                );
+            self.country(&entry.country);
+            if let Some(subjects) = entry.data_subjects.given() {
+                for code in &subjects.value {
+                    self.country_code(code, subjects.span);
+                }
+            }
+            for owner in entry.owners.given().iter().flat_map(|owners| &owners.value) {
+                self.country(&owner.country);
+                if let Some(share) = owner.share.given()
+                    && let Err(message) = Percent::try_from(share.value)
+                {
+                    self.problem(share.span, message.to_owned(), "write it in percent");
+                }
             }
             let Some(id) = entry.id.given() else {
                 continue;
@@ -755,6 +785,22 @@ impl Check<'_> {
             workloads.push(workload(&id.value, entry));
         }
         workloads
+    }
+
+    fn country(&mut self, field: &Field<String>) {
+        if let Some(country) = field.given() {
+            self.country_code(&country.value, country.span);
+        }
+    }
+
+    fn country_code(&mut self, code: &str, span: Span) {
+        if code.len() != 2 || !code.bytes().all(|b| b.is_ascii_uppercase()) {
+            self.problem(
+                span,
+                format!("`{code}` is not a country code"),
+                "write two upper-case letters as in ISO 3166-1",
+            );
+        }
     }
 
     fn durability(&mut self, raw: Option<&RawAudit>) -> carnet_audit::Durability {
@@ -787,13 +833,9 @@ fn offered(raw: &RawModel) -> Option<(Arc<str>, Arc<str>)> {
 }
 
 fn workload(id: &str, raw: &RawWorkload) -> Workload {
-    let list = |value: &Field<Vec<String>>| {
-        value
-            .given()
-            .map_or_else(Vec::new, |list| list.value.clone())
-    };
     // What the file does not say keeps the word for unknown.
     let unsaid = Workload::default();
+    let list = |value: &Field<Vec<String>>| value.given().map(|list| list.value.clone());
     let text = |value: &Field<String>| {
         value
             .given()
@@ -807,9 +849,32 @@ fn workload(id: &str, raw: &RawWorkload) -> Workload {
         nationality: text(&raw.nationality),
         device: text(&raw.device),
         purpose: text(&raw.purpose),
+        tenant: text(&raw.tenant),
+        audience: text(&raw.audience),
         contracts: list(&raw.contracts),
         data_classes: list(&raw.data_classes),
-        tags: list(&raw.tags),
+        data_subjects: list(&raw.data_subjects),
+        owners: raw
+            .owners
+            .given()
+            .map(|owners| owners.value.iter().map(owner).collect()),
+        tags: list(&raw.tags).unwrap_or_default(),
+    }
+}
+
+fn owner(raw: &RawOwner) -> CallerOwner {
+    CallerOwner {
+        name: raw
+            .name
+            .given()
+            .map(|name| name.value.clone())
+            .unwrap_or_default(),
+        country: raw.country.given().map(|country| country.value.clone()),
+        share: raw
+            .share
+            .given()
+            .and_then(|share| Percent::try_from(share.value).ok()),
+        control: raw.control.given().is_some_and(|control| control.value),
     }
 }
 

@@ -5,7 +5,9 @@
 //! read is told apart from one that is not there, so that no later check calls it missing.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use carnet_policy::Setting;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use toml_span::value::{Table, ValueInner};
 use toml_span::{Span, Value};
@@ -113,6 +115,103 @@ impl Read for u64 {
             _ => None,
         }
         .or_else(|| Self::refuse(what, value.span, &inner, found))
+    }
+}
+
+impl Read for f64 {
+    const WANTED: &'static str = "a number";
+    const HELP: &'static str = "write its digits, without quotes";
+
+    fn read(what: &str, mut value: Value<'_>, found: &mut Vec<ConfigProblem>) -> Option<Self> {
+        match value.take() {
+            ValueInner::Float(number) => Some(number),
+            ValueInner::Integer(number) => i32::try_from(number).ok().map(Self::from),
+            other => Self::refuse(what, value.span, &other, found),
+        }
+    }
+}
+
+/// Values by names of the writer's own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Named<T>(pub BTreeMap<String, T>);
+
+impl<T: Read> Read for Named<T> {
+    const WANTED: &'static str = "a table";
+    const HELP: &'static str = "put its keys in braces: { key = … }";
+
+    fn read(what: &str, mut value: Value<'_>, found: &mut Vec<ConfigProblem>) -> Option<Self> {
+        let entries = match value.take() {
+            ValueInner::Table(entries) => entries,
+            other => return Self::refuse(what, value.span, &other, found),
+        };
+        let mut read = BTreeMap::new();
+        for (key, value) in entries {
+            if let Some(value) = T::read(&format!("`{}`", key.name), value, found) {
+                read.insert(key.name.into_owned(), value);
+            }
+        }
+        Some(Self(read))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Named<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("NamedOf{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        BTreeMap::<String, T>::json_schema(generator)
+    }
+}
+
+/// The value of a parameter of a policy pack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter(pub Setting);
+
+impl Read for Parameter {
+    const WANTED: &'static str = "true, false, a whole number, a text or a list of texts";
+    const HELP: &'static str = "`carnet policy show PACK` prints the parameters of a pack";
+
+    fn read(what: &str, value: Value<'_>, found: &mut Vec<ConfigProblem>) -> Option<Self> {
+        let span = value.span;
+        let mut value = value;
+        let inner = value.take();
+        let read = match &inner {
+            ValueInner::String(text) => Some(Setting::Text(text.to_string())),
+            ValueInner::Boolean(flag) => Some(Setting::Flag(*flag)),
+            ValueInner::Integer(number) => u32::try_from(*number).ok().map(Setting::Number),
+            ValueInner::Array(items) => {
+                let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
+                texts.collect::<Option<Vec<String>>>().map(Setting::List)
+            }
+            ValueInner::Float(_) | ValueInner::Table(_) => None,
+        };
+        match read {
+            Some(setting) => Some(Self(setting)),
+            None => Self::refuse(what, span, &inner, found),
+        }
+    }
+}
+
+impl JsonSchema for Parameter {
+    fn schema_name() -> Cow<'static, str> {
+        "Parameter".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "description": "The value of a parameter of a policy pack.",
+            "anyOf": [
+                { "type": "boolean" },
+                { "type": "integer", "minimum": 0 },
+                { "type": "string" },
+                { "type": "array", "items": { "type": "string" } }
+            ]
+        })
     }
 }
 

@@ -8,18 +8,27 @@
 //! platform = "…"               # optional, as are host, region, upstream and as_of
 //! overlay = """…"""            # optional: what the operator says
 //! workload = { sector = "…" }
+//! parameters = { lineage = "…" }   # optional: what the operator sets for the pack
+//! exceptions = [{ id = "…" }]      # optional: what was granted
 //! expect = "deny"
 //! reasons = ["rule-id"]        # each must be among the reasons
+//! exactly = ["rule-id"]        # the reasons are these and no others
+//! reports = ["rule-id"]        # each must be among what only reports
 //! facts = ["egress=none"]      # each must be among the facts relied on
 //! ```
 //! ````
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 use toml_span::de_helpers::TableHelper;
-use toml_span::{DeserError, Deserialize, Value};
+use toml_span::value::ValueInner;
+use toml_span::{DeserError, Deserialize, ErrorKind, Value};
 
 use crate::codes::Code;
+use crate::exception::Exception;
 use crate::pack::{date, word};
+use crate::parameters::Setting;
 use crate::problem::{Place, PolicyProblem};
 use crate::verdict::Effect;
 use crate::workload::Workload;
@@ -44,8 +53,14 @@ pub(crate) struct Question {
     pub(crate) as_of: Option<Date>,
     pub(crate) overlay: Option<String>,
     pub(crate) workload: Workload,
+    /// What the operator sets for the pack.
+    pub(crate) parameters: BTreeMap<String, Setting>,
+    pub(crate) exceptions: Vec<Exception>,
     pub(crate) expect: Effect,
     pub(crate) reasons: Vec<String>,
+    /// The reasons are these and no others.
+    pub(crate) exactly: Option<Vec<String>>,
+    pub(crate) reports: Vec<String>,
     pub(crate) facts: Vec<String>,
 }
 
@@ -185,7 +200,13 @@ impl<'de> Deserialize<'de> for Question {
             &["permit", "deny"],
             &[Effect::Permit, Effect::Deny],
         );
+        let parameters = settings(&mut table);
+        let exceptions = table
+            .optional::<Vec<Exception>>("exceptions")
+            .unwrap_or_default();
         let reasons = table.optional::<Vec<String>>("reasons").unwrap_or_default();
+        let exactly = table.optional::<Vec<String>>("exactly");
+        let reports = table.optional::<Vec<String>>("reports").unwrap_or_default();
         let facts = table.optional::<Vec<String>>("facts").unwrap_or_default();
         table.finalize(None)?;
         Ok(Self {
@@ -197,11 +218,49 @@ impl<'de> Deserialize<'de> for Question {
             as_of,
             overlay,
             workload,
+            parameters,
+            exceptions,
             expect: expect.unwrap_or(Effect::Deny),
             reasons,
+            exactly,
+            reports,
             facts,
         })
     }
+}
+
+/// The values of parameters; one that cannot be read becomes a problem in the table's list.
+fn settings(table: &mut TableHelper<'_>) -> BTreeMap<String, Setting> {
+    let mut found = BTreeMap::new();
+    let Some((_, mut value)) = table.take("parameters") else {
+        return found;
+    };
+    let span = value.span;
+    let ValueInner::Table(entries) = value.take() else {
+        let kind = ErrorKind::Wanted {
+            expected: "a table",
+            found: "another value",
+        };
+        table.errors.push((kind, span).into());
+        return found;
+    };
+    for (key, mut value) in entries {
+        let span = value.span;
+        match Setting::of_toml(&mut value) {
+            Some(setting) => {
+                found.insert(key.name.into_owned(), setting);
+            }
+            None => {
+                let expected = "true, false, a whole number, a text or a list of texts";
+                let kind = ErrorKind::Wanted {
+                    expected,
+                    found: "another value",
+                };
+                table.errors.push((kind, span).into());
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]

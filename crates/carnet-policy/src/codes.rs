@@ -53,9 +53,12 @@ pub enum Stage {
 }
 
 codes! {
+    BadAnnotation = "bad-annotation", Load, "an annotation of a rule has a value that it cannot have";
     BadCase = "bad-case", Load, "a case in a pack's cases folder cannot be read";
     BadCedar = "bad-cedar", Load, "a rule is not valid Cedar or does not fit Carnet's schema";
+    BadException = "bad-exception", Load, "an exception lacks what its pack asks of one, or the pack knows none";
     BadManifest = "bad-manifest", Load, "a pack's pack.toml is missing, broken or incomplete";
+    BadParameter = "bad-parameter", Load, "a parameter that is set does not exist or cannot have this value";
     DuplicateRule = "duplicate-rule", Load, "two rules of a pack, or two packs, have the same name";
     EvaluationError = "evaluation-error", Decision, "a rule failed while it was evaluated, so the request is denied";
     FactsExpired = "facts-expired", Decision, "a fact about the target began, ended or grew too old since the target was prepared";

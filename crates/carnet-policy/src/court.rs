@@ -70,6 +70,19 @@ impl Court {
         }
     }
 
+    /// Take in what the forbids that only report say.
+    pub(crate) fn note(&mut self, pack: &Pack, candidate: &PreparedCandidate, response: &Response) {
+        let errors: Vec<&AuthorizationError> = response.diagnostics().errors().collect();
+        if !errors.is_empty() {
+            self.deny_for_errors(pack, candidate, &errors);
+        }
+        for id in response.diagnostics().reason() {
+            if let Some(rule) = pack.rules.get(id) {
+                self.deny(Mode::Report, reason_of(pack, rule));
+            }
+        }
+    }
+
     /// What a permit looks like, for a test that puts it where it does not belong.
     #[cfg(test)]
     pub(crate) fn permitting() -> Judgement {
@@ -180,8 +193,21 @@ fn read_by<'a>(
 ) -> impl Iterator<Item = &'a PreparedFact> {
     let lenient_too = rule.reads.contains("overlay");
     candidate.facts.iter().filter(move |fact| {
-        rule.claims.contains(fact.line.claim.as_str()) || (lenient_too && fact.lenient)
+        let read = rule.claims.contains(fact.line.claim.as_str()) && asked(rule, &fact.line);
+        read || (lenient_too && fact.lenient)
     })
+}
+
+/// Whether a fact is about a list that the rule asks for; what is about no list is.
+fn asked(rule: &Rule, line: &FactLine) -> bool {
+    if rule.lists.is_empty() || !line.claim.ends_with(".list") {
+        return true;
+    }
+    let list = line
+        .value
+        .split_once(": ")
+        .map_or(&*line.value, |(list, _)| list);
+    rule.lists.contains(list)
 }
 
 fn reason_of(pack: &Pack, rule: &Rule) -> Reason {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use carnet_provenance::{Country, Resolution, View};
-use cedar_policy::{Authorizer, Context, Entities, EntityUid, Request, Response};
+use cedar_policy::{Authorizer, Context, Entities, EntityUid, Request};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -20,6 +20,7 @@ use crate::names;
 use crate::outcome::{Decision, Denial, Permit};
 use crate::pack::{Mode, Pack, Trust};
 use crate::problem::PolicyProblem;
+use crate::reading::Reading;
 use crate::target::{
     PreparedCandidate, PreparedPrincipal, PreparedTarget, Principal, Target, TargetSpec, start_of,
 };
@@ -109,37 +110,56 @@ impl Decider {
             .map(|code| facts::groups_of(code, &self.view))
             .unwrap_or_default();
         let code = country.map(|code| code.to_string());
-        let node = entities::workload(
-            workload,
-            code.as_deref().map(|code| (code, groups.as_slice())),
-        );
+        let country = code.as_deref().map(|code| (code, groups.as_slice()));
+        let prepare = |reading: &Reading| {
+            let node = entities::workload(workload, country, reading.share).ok()?;
+            node.store(&self.policies.schema).ok()?;
+            Some(node)
+        };
         Principal(Arc::new(PreparedPrincipal {
             decider: self.number,
             number: self.next.fetch_add(1, Ordering::Relaxed),
             id: workload.id.as_str().into(),
-            node: node
-                .and_then(|node| node.store(&self.policies.schema).map(|_| node))
-                .ok(),
+            nodes: self.policies.readings.iter().map(prepare).collect(),
         }))
     }
 
     /// Prepare a target from what the facts say about it on the day `as_of`.
     pub fn target(&self, spec: TargetSpec, resolution: Resolution, as_of: Date) -> Target {
-        let prepared: Result<Vec<PreparedCandidate>, _> = resolution
-            .candidates
-            .iter()
-            .map(|candidate| facts::prepare(&spec, candidate, &self.view, &self.policies.schema))
-            .collect();
-        let valid_until = resolution.valid_until();
+        let mut until = [resolution.valid_until(), self.policies.next_change(as_of)]
+            .into_iter()
+            .flatten()
+            .min();
+        let mut prepare = |reading: &Reading| {
+            let mut prepared = Vec::with_capacity(resolution.candidates.len());
+            for candidate in &resolution.candidates {
+                let (candidate, ends) = facts::prepare(
+                    &spec,
+                    candidate,
+                    &self.view,
+                    reading,
+                    as_of,
+                    &self.policies.schema,
+                )
+                .ok()?;
+                until = [until, ends.filter(|day| *day > as_of)]
+                    .into_iter()
+                    .flatten()
+                    .min();
+                prepared.push(candidate);
+            }
+            // No candidate at all is a broken answer, never an empty permission.
+            Some(prepared).filter(|prepared| !prepared.is_empty())
+        };
+        let candidates = self.policies.readings.iter().map(&mut prepare).collect();
         Target(Arc::new(PreparedTarget {
             decider: self.number,
             number: self.next.fetch_add(1, Ordering::Relaxed),
-            // No candidate at all is a broken answer, never an empty permission.
-            candidates: prepared.ok().filter(|candidates| !candidates.is_empty()),
+            candidates,
             spec,
             resolution: Arc::new(resolution),
             as_of,
-            valid_until: valid_until.map(start_of),
+            valid_until: until.map(start_of),
         }))
     }
 
@@ -312,78 +332,64 @@ impl Decider {
     /// Evaluate every pack for every candidate.
     fn judge(&self, principal: &Principal, target: &Target, ask: Ask) -> Judgement {
         let mut court = Court::default();
-        match self.stores(principal, target) {
-            Some(stores) => {
-                for pack in &self.policies.packs {
-                    for (candidate, store) in &stores {
-                        self.hear(pack, principal, candidate, store, ask, &mut court);
-                    }
-                }
+        let mut stores: Vec<Option<Vec<Joined<'_>>>> = Vec::new();
+        stores.resize_with(self.policies.readings.len(), || None);
+        for pack in &self.policies.packs {
+            let Some(joined) = stores.get_mut(pack.reading) else {
+                continue;
+            };
+            if joined.is_none() {
+                *joined = join(principal, target, pack.reading);
             }
-            None => {
+            let Some(joined) = joined else {
                 let title = "the facts do not fit the policy schema";
                 court.deny_by_code(Mode::Enforce, "", Code::FactsInvalid, title);
+                return court.close();
+            };
+            for joined in joined {
+                self.hear(pack, joined, target.0.as_of, ask, &mut court);
             }
         }
         court.close()
     }
 
-    fn stores<'t>(
-        &self,
-        principal: &Principal,
-        target: &'t Target,
-    ) -> Option<Vec<(&'t PreparedCandidate, Entities)>> {
-        let caller = principal.0.node.as_ref()?;
-        let candidates = target.0.candidates.as_ref()?;
-        candidates
-            .iter()
-            .map(|candidate| Some((candidate, caller.join(&candidate.store).ok()?)))
-            .collect()
-    }
-
     /// Let one pack speak on one candidate.
-    fn hear(
-        &self,
-        pack: &Pack,
-        principal: &Principal,
-        candidate: &PreparedCandidate,
-        store: &Entities,
-        ask: Ask,
-        court: &mut Court,
-    ) {
+    fn hear(&self, pack: &Pack, joined: &Joined<'_>, day: Date, ask: Ask, court: &mut Court) {
         let mode = pack.mode();
+        let candidate = joined.candidate;
         if pack.trust() == Trust::Registry && candidate.facts.iter().any(|fact| fact.lenient) {
             let title = "the answer would rest on the operator's own claim, which this policy does not accept";
             court.deny_by_code(mode, pack.name(), Code::OverlayNotTrusted, title);
             court.rest_denial_on(mode, candidate.facts.iter().filter(|fact| fact.lenient));
         }
-        let Some(response) = self.evaluate(pack, principal, candidate, store, ask) else {
+        let term = pack.on(day);
+        let Some((term, request)) = term.zip(self.request(joined, ask)) else {
             let title = "the request does not fit the policy schema";
             court.deny_by_code(mode, pack.name(), Code::FactsInvalid, title);
             return;
         };
+        let response = self
+            .authorizer
+            .is_authorized(&request, &term.set, &joined.store);
         court.weigh(pack, candidate, &response);
+        if !term.watched.is_empty() {
+            let response = self
+                .authorizer
+                .is_authorized(&request, &term.watched, &joined.store);
+            court.note(pack, candidate, &response);
+        }
     }
 
-    fn evaluate(
-        &self,
-        pack: &Pack,
-        principal: &Principal,
-        candidate: &PreparedCandidate,
-        store: &Entities,
-        ask: Ask,
-    ) -> Option<Response> {
-        let caller = principal.0.node.as_ref()?.uid.clone();
+    fn request(&self, joined: &Joined<'_>, ask: Ask) -> Option<Request> {
         let context = self.contexts.get(ask.index())?.clone();
-        let request = Request::new(
-            caller,
+        Request::new(
+            joined.caller.clone(),
             self.action.clone(),
-            candidate.uid.clone(),
+            joined.candidate.uid.clone(),
             context,
             None,
         )
-        .ok()?;
-        Some(self.authorizer.is_authorized(&request, &pack.set, store))
+        .ok()
     }
 
     fn refuse(&self, target: &Target, code: Code, title: &str) -> Decision {
@@ -414,6 +420,29 @@ impl Decider {
         };
         Verdict::new(parts, target.0.resolution.clone())
     }
+}
+
+/// A candidate with the caller in one store.
+struct Joined<'t> {
+    caller: EntityUid,
+    candidate: &'t PreparedCandidate,
+    store: Entities,
+}
+
+/// All candidates of a target as packs of this reading see them; none when the facts do not fit.
+fn join<'t>(principal: &Principal, target: &'t Target, reading: usize) -> Option<Vec<Joined<'t>>> {
+    let caller = principal.0.nodes.get(reading)?.as_ref()?;
+    let candidates = target.0.candidates.get(reading)?.as_ref()?;
+    candidates
+        .iter()
+        .map(|candidate| {
+            Some(Joined {
+                caller: caller.uid.clone(),
+                candidate,
+                store: caller.join(&candidate.store).ok()?,
+            })
+        })
+        .collect()
 }
 
 fn key(principal: &Principal, target: &Target) -> Key {

@@ -7,6 +7,7 @@ use cedar_policy::{
 };
 use thiserror::Error;
 
+use crate::reading::{Share, owned_from};
 use crate::workload::{Ask, Workload};
 
 /// Entity types of the schema.
@@ -146,10 +147,12 @@ pub(crate) fn record(
     .map_err(Misfit::of)
 }
 
-/// The caller as an entity. `country` is its checked country with the groups that hold it.
+/// The caller as an entity. `country` is its checked country with the groups that hold it; `share` is
+/// what an owner must hold to count.
 pub(crate) fn workload(
     caller: &Workload,
     country: Option<(&str, &[String])>,
+    share: Share,
 ) -> Result<Node, Misfit> {
     let uid = Kind::Workload.uid(&caller.id)?;
     let mut edges = Edges::new();
@@ -160,6 +163,11 @@ pub(crate) fn workload(
             link(&mut edges, &country, &Kind::Group.uid(group)?);
         }
     }
+    let (owner_countries, owners_known) = match &caller.owners {
+        Some(owners) => owned_from(owners, share),
+        None => (BTreeSet::new(), false),
+    };
+    let groups = country.map_or(&[][..], |(_, groups)| groups);
     let attributes = [
         ("id", text(&caller.id)),
         ("team", text(&caller.team)),
@@ -171,9 +179,21 @@ pub(crate) fn workload(
         ("nationality", text(&caller.nationality)),
         ("device", text(&caller.device)),
         ("purpose", text(&caller.purpose)),
-        ("contracts", texts(&caller.contracts)),
-        ("data_classes", texts(&caller.data_classes)),
+        ("tenant", text(&caller.tenant)),
+        ("audience", text(&caller.audience)),
+        ("groups", texts(groups)),
+        ("contracts", texts(caller.contracts.iter().flatten())),
+        ("contracts_known", flag(caller.contracts.is_some())),
+        ("data_classes", texts(caller.data_classes.iter().flatten())),
+        ("data_classes_known", flag(caller.data_classes.is_some())),
+        (
+            "data_subjects",
+            texts(caller.data_subjects.iter().flatten()),
+        ),
+        ("data_subjects_known", flag(caller.data_subjects.is_some())),
         ("tags", texts(&caller.tags)),
+        ("owner_countries", texts(&owner_countries)),
+        ("owners_known", flag(owners_known)),
     ];
     Node::new(
         uid,

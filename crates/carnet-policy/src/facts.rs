@@ -7,10 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
-use carnet_provenance::{Candidate, Confidence, Country, Fact, Hosting, Origin, Party, View};
+use carnet_provenance::{
+    Candidate, Confidence, Country, Fact, Hosting, Origin, Party, Statement, View,
+};
 use cedar_policy::Schema;
+use jiff::civil::Date;
 
+use crate::counted::{self, Known};
 use crate::entities::Misfit;
+use crate::reading::{Lineage, Reading};
 use crate::syntax::ANCESTRY;
 use crate::target::{PreparedCandidate, PreparedFact, TargetSpec};
 use crate::verdict::FactLine;
@@ -19,8 +24,36 @@ use crate::words::{Ancestry, Maker, Words};
 /// The text of a fact that is not known.
 pub const UNKNOWN: &str = "unknown";
 
-/// The claims behind an attribute of the target, or behind the hierarchy above it.
-pub(crate) fn claims_of(path: &str) -> &'static [&'static str] {
+/// The claims behind an attribute of the target, or behind the hierarchy above it, for a pack that
+/// counts these parties as makers.
+pub(crate) fn claims_of(path: &str, lineage: Lineage) -> BTreeSet<&'static str> {
+    let Some(counted) = path.strip_prefix("counted") else {
+        return stated(path).iter().copied().collect();
+    };
+    let mut claims = BTreeSet::from(["producer", "producer.country"]);
+    match lineage {
+        Lineage::Producer => {}
+        Lineage::Weights => {
+            claims.extend(["lineage", "weights_countries", "weights_complete"]);
+        }
+        Lineage::WeightsAndTeachers => claims.extend([
+            "lineage",
+            "weights_countries",
+            "weights_complete",
+            "teachers",
+            "teachers_complete",
+        ]),
+    }
+    if matches!(counted, "" | ".lists" | ".group_lists") {
+        claims.insert("counted.list");
+    }
+    if matches!(counted, "" | ".group_countries" | ".group_lists") {
+        claims.insert("counted.owner");
+    }
+    claims
+}
+
+fn stated(path: &str) -> &'static [&'static str] {
     match path {
         "model" | "identified" | "confidence" => &["identity"],
         "licence" => &["licence"],
@@ -30,12 +63,18 @@ pub(crate) fn claims_of(path: &str) -> &'static [&'static str] {
         "producer.country" | "producer.id" | "producer.known" => &["producer", "producer.country"],
         "producer.owners" | "producer.owner_countries" => &["producer", "producer.owner"],
         "producer.lists" => &["producer", "producer.list"],
+        "producer.claims" => &["producer", "producer.claim"],
         "producer" => &[
             "producer",
             "producer.country",
             "producer.owner",
             "producer.list",
+            "producer.claim",
         ],
+        "documents" | "documents_known" => &["documents"],
+        "host_lists" => &["host", "host.list"],
+        "subprocessor_countries" | "subprocessors_known" => &["host", "subprocessors"],
+        "trains_on_prompts" => &["host", "trains_on_prompts"],
         "weights_countries" => &["lineage", "weights_countries", "weights_complete"],
         "weights_producers" => &["lineage", "weights_producers", "weights_complete"],
         "weights_complete" => &["lineage", "weights_complete"],
@@ -63,23 +102,149 @@ pub(crate) fn claims_of(path: &str) -> &'static [&'static str] {
     }
 }
 
-/// Make a candidate ready to be decided on.
+/// Make a candidate ready to be decided on by packs that read the facts in this way; and the first
+/// day on which something that was looked up for it changes.
 pub(crate) fn prepare(
     spec: &TargetSpec,
     candidate: &Candidate,
     view: &View,
+    reading: &Reading,
+    day: Date,
     schema: &Schema,
-) -> Result<PreparedCandidate, Misfit> {
-    let words = words(spec, candidate, view);
-    PreparedCandidate::new(
-        &spec.name,
-        &words,
-        candidate.facts.iter().map(prepare_fact).collect(),
-        schema,
-    )
+) -> Result<(PreparedCandidate, Option<Date>), Misfit> {
+    let doubt = Doubt::of(candidate, reading, day);
+    let mut words = words(spec, candidate, view);
+    doubt.spread(&mut words);
+    let mut facts: Vec<PreparedFact> = candidate.facts.iter().map(prepare_fact).collect();
+    let known = Known {
+        producer: words.producer.known,
+        weights: words.weights_complete,
+        teachers: words.teachers_complete,
+    };
+    let count = counted::count(candidate, known, reading, view, day);
+    words.counted = count.counted;
+    facts.extend(count.facts);
+    let host = counted::host_lists(&words.host_operator, reading, view, day);
+    words.host_lists = host.counted.group_lists;
+    facts.extend(host.facts);
+    let own = candidate.producer.as_ref().and_then(|own| own.id.as_ref());
+    let maker = own.and_then(|id| view.organisation(id.as_str(), day));
+    let maker = maker.filter(|_| reading.claims);
+    for statement in maker.iter().flat_map(|maker| &maker.statements) {
+        words
+            .producer
+            .claims
+            .insert(format!("{}/{}", statement.topic, statement.by));
+        facts.push(claim(statement));
+    }
+    let until = [count.valid_until, host.valid_until, doubt.until];
+    let prepared = PreparedCandidate::new(&spec.name, &words, facts, schema)?;
+    Ok((prepared, until.into_iter().flatten().min()))
 }
 
-/// The candidate in the words of policies.
+/// An attributed claim about the maker. It is shown as what it is: somebody's word.
+fn claim(statement: &Statement) -> PreparedFact {
+    let disputed = statement
+        .disputed_by
+        .as_ref()
+        .map(|by| format!("; disputed by {by}"))
+        .unwrap_or_default();
+    PreparedFact {
+        line: FactLine {
+            claim: "producer.claim".to_owned(),
+            value: format!(
+                "{}/{}: {} (evidence: {}{disputed})",
+                statement.topic, statement.by, statement.text, statement.evidence
+            ),
+            source: statement.source.clone(),
+            date: Some(statement.date),
+            // That it was said is sure; whether it is so is not.
+            confidence: Confidence::Unknown,
+            attested: None,
+        },
+        lenient: false,
+    }
+}
+
+/// What a reading does not take for known, because it is not sure or not new enough.
+#[derive(Default)]
+struct Doubt {
+    claims: BTreeSet<String>,
+    /// The first day on which something more is too old.
+    until: Option<Date>,
+}
+
+impl Doubt {
+    fn of(candidate: &Candidate, reading: &Reading, day: Date) -> Self {
+        let mut doubt = Self::default();
+        if reading.takes_all() {
+            return doubt;
+        }
+        for fact in &candidate.facts {
+            if !reading.accepts(fact.confidence, fact.date, day) {
+                doubt.claims.insert(fact.claim.clone());
+            } else if let Some(end) = reading.end_of(fact.date) {
+                doubt.until = Some(doubt.until.map_or(end, |until| until.min(end)));
+            }
+        }
+        doubt
+    }
+
+    fn about(&self, claims: &[&str]) -> bool {
+        claims.iter().any(|claim| self.claims.contains(*claim))
+    }
+
+    /// Make unknown what is in doubt. What is said stays in the sets, so that a forbid still meets it.
+    fn spread(&self, words: &mut Words) {
+        if self.claims.is_empty() {
+            return;
+        }
+        let unknown = || UNKNOWN.to_owned();
+        if self.about(&["identity"]) {
+            words.identified = false;
+            words.model = unknown();
+        }
+        if !words.identified || self.about(&["producer", "producer.country"]) {
+            words.producer.known = false;
+        }
+        let line = ["lineage", "weights_producers", "weights_countries"];
+        if !words.producer.known || self.about(&line) || self.about(&["weights_complete"]) {
+            words.weights_complete = false;
+        }
+        if !words.identified || self.about(&["teachers", "teachers_complete"]) {
+            words.teachers_complete = false;
+        }
+        let place = [
+            "host",
+            "hosting_countries",
+            "hosting_parents",
+            "jurisdictions",
+            "hosting_complete",
+        ];
+        if self.about(&place) {
+            words.hosting_complete = false;
+        }
+        if self.about(&["subprocessors"]) {
+            words.subprocessors_known = false;
+        }
+        if self.about(&["documents"]) {
+            words.documents = None;
+        }
+        for (claim, word) in [
+            ("weights", &mut words.weights),
+            ("licence", &mut words.licence),
+            ("egress", &mut words.egress),
+            ("retention", &mut words.retention),
+            ("trains_on_prompts", &mut words.trains_on_prompts),
+        ] {
+            if self.about(&[claim]) {
+                *word = unknown();
+            }
+        }
+    }
+}
+
+/// The candidate in the words of policies, every fact taken as it stands.
 pub(crate) fn words(spec: &TargetSpec, candidate: &Candidate, view: &View) -> Words {
     let identified = candidate.identified && candidate.model.is_some();
     let producer = maker(identified, candidate.producer.as_ref());
@@ -157,6 +322,7 @@ fn maker(identified: bool, party: Option<&Party>) -> Maker {
             .iter()
             .map(|listing| listing.list.clone())
             .collect(),
+        claims: BTreeSet::new(),
     }
 }
 

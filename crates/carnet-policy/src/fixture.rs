@@ -21,10 +21,7 @@ pub(crate) fn pack(name: &str, more: &str, rules: &str) -> PackSource {
         (MANIFEST.to_owned(), manifest),
         ("rules.cedar".to_owned(), rules.to_owned()),
     ];
-    PackSource {
-        name: name.to_owned(),
-        files,
-    }
+    PackSource::new(name, files)
 }
 
 /// The packs that come with Carnet.
@@ -34,10 +31,7 @@ pub(crate) fn shipped_packs() -> Vec<PackSource> {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        packs.push(PackSource {
-            name,
-            files: files_below(&path, &path),
-        });
+        packs.push(PackSource::new(name, files_below(&path, &path)));
     }
     packs.sort_by(|a, b| a.name.cmp(&b.name));
     packs

@@ -36,10 +36,8 @@
 //!     permit (principal, action, resource) when { resource.weights_complete };
 //! "#;
 //! let manifest = "name = \"mine\"\ntitle = \"Known origin\"";
-//! let pack = PackSource {
-//!     name: "mine".to_owned(),
-//!     files: vec![("pack.toml".to_owned(), manifest.to_owned()), ("rules.cedar".to_owned(), rules.to_owned())],
-//! };
+//! let files = vec![("pack.toml".to_owned(), manifest.to_owned()), ("rules.cedar".to_owned(), rules.to_owned())];
+//! let pack = PackSource::new("mine", files);
 //! let policies = Policies::load(&[pack]).expect("the rules are sound");
 //! assert_eq!(policies.packs()[0].title(), "Known origin");
 //! ```
@@ -47,9 +45,12 @@
 mod cache;
 mod cases;
 mod codes;
+mod counted;
 mod court;
 mod decide;
 mod entities;
+mod exception;
+mod expand;
 mod explain;
 mod facts;
 #[cfg(test)]
@@ -57,10 +58,13 @@ mod fixture;
 mod help;
 pub mod limits;
 mod load;
+mod mutate;
 mod names;
 mod outcome;
 mod pack;
+mod parameters;
 mod problem;
+mod reading;
 mod rule;
 mod run;
 mod shape;
@@ -74,13 +78,16 @@ mod workload;
 pub use cache::CacheCounters;
 pub use codes::{Code, Stage};
 pub use decide::{Decider, DeciderOptions};
+pub use exception::Exception;
 pub use facts::UNKNOWN;
 pub use load::{Policies, SCHEMA};
+pub use mutate::{Mutant, run_mutants};
 pub use outcome::{Decision, Denial, Obligation, Permit};
 pub use pack::{MANIFEST, Mode, Pack, PackSource, Trust};
+pub use parameters::{PackSettings, Parameter, Setting};
 pub use problem::PolicyProblem;
 pub use rule::{Rule, Rules};
 pub use run::{CaseResult, run_cases};
 pub use target::{Principal, Target, TargetSpec};
 pub use verdict::{Counterfactual, Effect, FactLine, Reason, Verdict};
-pub use workload::{Api, Ask, Workload};
+pub use workload::{Api, Ask, CallerOwner, Percent, Workload};

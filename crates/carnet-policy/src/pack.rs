@@ -7,10 +7,12 @@ use jiff::civil::Date;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use toml_span::de_helpers::TableHelper;
+use toml_span::value::ValueInner;
 use toml_span::{DeserError, Deserialize, ErrorKind, Spanned, Value};
 
 use crate::cases::Case;
 use crate::codes::Code;
+use crate::parameters::{PackSettings, Parameter, Parameters, Setting};
 use crate::problem::{Place, PolicyProblem};
 use crate::rule::Rules;
 
@@ -24,6 +26,29 @@ pub struct PackSource {
     pub name: String,
     /// Path inside the folder and text: `pack.toml`, `*.cedar`, `cases/*.md`, `README.md`.
     pub files: Vec<(String, String)>,
+    /// What the operator sets for it.
+    pub settings: PackSettings,
+}
+
+impl PackSource {
+    /// A pack as it is in its folder, with nothing set.
+    #[must_use]
+    pub fn new(name: impl Into<String>, files: Vec<(String, String)>) -> Self {
+        Self {
+            name: name.into(),
+            files,
+            settings: PackSettings::default(),
+        }
+    }
+
+    /// The same pack with other settings.
+    #[must_use]
+    pub fn with(&self, settings: PackSettings) -> Self {
+        Self {
+            settings,
+            ..self.clone()
+        }
+    }
 }
 
 /// Whether a pack decides or only reports.
@@ -50,9 +75,23 @@ pub enum Trust {
 #[derive(Debug)]
 pub struct Pack {
     pub(crate) manifest: Manifest,
-    pub(crate) set: PolicySet,
+    /// What the rules are from when on, in order; the first has no beginning.
+    pub(crate) terms: Vec<Term>,
     pub(crate) rules: Rules,
     pub(crate) cases: Vec<Case>,
+    /// Place of its reading among those of all packs.
+    pub(crate) reading: usize,
+}
+
+/// The rules as they are from one day to the next change.
+#[derive(Debug)]
+pub(crate) struct Term {
+    /// Its first day.
+    pub(crate) from: Option<Date>,
+    /// What decides.
+    pub(crate) set: PolicySet,
+    /// Forbids that only report.
+    pub(crate) watched: PolicySet,
 }
 
 /// What `pack.toml` says.
@@ -62,9 +101,19 @@ pub(crate) struct Manifest {
     pub(crate) title: String,
     pub(crate) description: String,
     pub(crate) mode: Mode,
-    pub(crate) trust: Trust,
     pub(crate) source: Option<String>,
     pub(crate) as_read: Option<Date>,
+    pub(crate) parameters: Parameters,
+    pub(crate) exceptions: Exceptions,
+}
+
+/// What a text knows of exceptions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Exceptions {
+    /// For what they can be granted; empty = there are none.
+    pub(crate) kinds: Vec<String>,
+    /// Who grants them.
+    pub(crate) issuer: String,
 }
 
 impl Pack {
@@ -95,7 +144,37 @@ impl Pack {
     /// Whose claims it accepts.
     #[must_use]
     pub fn trust(&self) -> Trust {
-        self.manifest.trust
+        self.manifest.parameters.trust()
+    }
+
+    /// Its parameters with their values, by name.
+    pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.manifest.parameters.all()
+    }
+
+    /// For what exceptions can be granted, and by whom; none when the text knows no exception.
+    #[must_use]
+    pub fn exceptions(&self) -> Option<(&[String], &str)> {
+        let Exceptions { kinds, issuer } = &self.manifest.exceptions;
+        (!kinds.is_empty()).then_some((&**kinds, &**issuer))
+    }
+
+    /// The days on which its rules change.
+    pub fn changes(&self) -> impl Iterator<Item = Date> {
+        self.terms.iter().filter_map(|term| term.from)
+    }
+
+    /// The rules of a day.
+    pub(crate) fn on(&self, day: Date) -> Option<&Term> {
+        self.terms
+            .iter()
+            .rev()
+            .find(|term| term.from.is_none_or(|from| from <= day))
+    }
+
+    /// The first day after this one on which the rules are others.
+    pub(crate) fn next_change(&self, day: Date) -> Option<Date> {
+        self.changes().filter(|change| *change > day).min()
     }
 
     /// Where the legal text can be read.
@@ -145,8 +224,23 @@ impl Manifest {
     pub(crate) fn parse(place: &Place<'_>) -> Result<Self, Vec<PolicyProblem>> {
         let mut value = toml_span::parse(place.text)
             .map_err(|error| place.toml(&[error], 0, Code::BadManifest))?;
-        let manifest = Self::deserialize(&mut value)
+        let mut inner = value.take();
+        let parameters = match &mut inner {
+            ValueInner::Table(table) => table.remove("parameters"),
+            _ => None,
+        };
+        value.set(inner);
+        let mut manifest = Self::deserialize(&mut value)
             .map_err(|errors| place.toml(&errors.errors, 0, Code::BadManifest))?;
+        if let Some(parameters) = parameters {
+            let mut problems = Vec::new();
+            manifest
+                .parameters
+                .declare(place, parameters, &mut problems);
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+        }
         if manifest.name == place.pack {
             return Ok(manifest);
         }
@@ -181,19 +275,41 @@ impl<'de> Deserialize<'de> for Manifest {
             &mut table,
             found,
             &["overlay", "registry"],
-            &[Trust::Overlay, Trust::Registry],
+            &["overlay", "registry"],
         );
+        let exceptions = table.optional::<Exceptions>("exceptions");
+        // Known, though it is read apart from the rest.
+        let _ = table.take("parameters");
         let source = table.optional::<String>("source");
         let as_read = date(&mut table, "as_read");
         table.finalize(None)?;
+        let mut parameters = Parameters::standard();
+        if let Some(trust) = trust {
+            let set = parameters.set("trust", Setting::Text(trust.to_owned()));
+            debug_assert!(set.is_ok(), "every pack has this parameter");
+        }
         Ok(Self {
             name: name?,
             title: title?,
             description,
             mode: mode.unwrap_or(Mode::Enforce),
-            trust: trust.unwrap_or(Trust::Overlay),
             source,
             as_read,
+            parameters,
+            exceptions: exceptions.unwrap_or_default(),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Exceptions {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        let mut table = TableHelper::new(value)?;
+        let kinds = table.required::<Vec<String>>("kinds");
+        let issuer = table.required::<String>("issuer");
+        table.finalize(None)?;
+        Ok(Self {
+            kinds: kinds?,
+            issuer: issuer?,
         })
     }
 }

@@ -3,18 +3,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use carnet_provenance::Validity;
 use cedar_policy::pst::{Effect, Template};
 use cedar_policy::{Policy, PolicyId};
+use jiff::civil::Date;
 
 use crate::codes::Code;
 use crate::facts;
 use crate::help;
 use crate::outcome::Obligation;
 use crate::problem::{Place, PolicyProblem};
+use crate::reading::Lineage;
 use crate::syntax::{self, Condition};
 
 /// The annotations that a rule may carry.
-const ANNOTATIONS: [&str; 4] = ["id", "legal_source", "obligation", "title"];
+const ANNOTATIONS: [&str; 8] = [
+    "id",
+    "legal_source",
+    "obligation",
+    "only_with",
+    "title",
+    "unknown",
+    "valid_from",
+    "valid_to",
+];
 
 /// A rule that passed the checks which need no other rule.
 #[derive(Debug)]
@@ -24,11 +36,17 @@ pub struct Rule {
     pub(crate) legal_source: Option<Arc<str>>,
     pub(crate) effect: Effect,
     pub(crate) obligations: Vec<Obligation>,
+    /// It is there only because something is not known.
+    pub(crate) unknown: bool,
+    /// The days on which it holds.
+    pub(crate) valid: Validity,
     pub(crate) conditions: Vec<Condition>,
     /// The target's attributes that it reads.
     pub(crate) reads: BTreeSet<String>,
     /// The claims behind them.
     pub(crate) claims: BTreeSet<&'static str>,
+    /// The public lists that it asks for by name; empty = any.
+    pub(crate) lists: BTreeSet<String>,
     pub(crate) file: String,
     pub(crate) line: usize,
     pub(crate) column: usize,
@@ -56,14 +74,30 @@ impl Rule {
         self.legal_source.as_deref()
     }
 
+    /// Whether it is there only because something is not known.
+    #[must_use]
+    pub fn is_for_unknown(&self) -> bool {
+        self.unknown
+    }
+
+    /// The days on which it holds.
+    #[must_use]
+    pub fn valid(&self) -> Validity {
+        self.valid
+    }
+
     /// Whether it permits; otherwise it forbids.
     #[must_use]
     pub fn is_permit(&self) -> bool {
         self.effect == Effect::Permit
     }
 
-    /// Read a rule that Cedar has parsed.
-    pub(crate) fn read(place: &Place<'_>, policy: &Policy) -> Result<Self, Vec<PolicyProblem>> {
+    /// Read a rule that Cedar has parsed, for a pack that counts these parties as makers.
+    pub(crate) fn read(
+        place: &Place<'_>,
+        policy: &Policy,
+        lineage: Lineage,
+    ) -> Result<Self, Vec<PolicyProblem>> {
         let offset = offset_of(policy);
         let body = match policy.to_pst() {
             Ok(parsed) => parsed.body().clone(),
@@ -77,6 +111,23 @@ impl Rule {
         let mut problems = Vec::new();
         check_annotations(place, policy, offset, &body, &mut problems);
         check_ancestry(place, offset, &body, &mut problems);
+        let valid = Validity {
+            from: day(place, policy, offset, "valid_from", &mut problems),
+            to: day(place, policy, offset, "valid_to", &mut problems),
+        };
+        if valid
+            .from
+            .zip(valid.to)
+            .is_some_and(|(from, to)| to <= from)
+        {
+            let message = "the rule ends before it begins";
+            let help = "`@valid_to` is the first day on which it no longer holds".to_owned();
+            problems.push(
+                place
+                    .problem(offset, Code::BadAnnotation, message)
+                    .help(help),
+            );
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -87,8 +138,11 @@ impl Rule {
             .collect();
         let claims = reads
             .iter()
-            .flat_map(|path| facts::claims_of(path))
-            .copied()
+            .flat_map(|path| facts::claims_of(path, lineage))
+            .collect();
+        let lists = conditions
+            .iter()
+            .flat_map(|found| syntax::lists_asked(&found.expr))
             .collect();
         let start = place.problem(offset, Code::BadCedar, "");
         let text = |key: &str| policy.annotation(key).map(Arc::from);
@@ -98,9 +152,12 @@ impl Rule {
             legal_source: text("legal_source"),
             effect: body.effect,
             obligations: Vec::new(),
+            unknown: policy.annotation("unknown").is_some(),
+            valid,
             conditions,
             reads,
             claims,
+            lists,
             file: place.file.to_owned(),
             line: start.line,
             column: start.column,
@@ -161,6 +218,10 @@ fn check_annotations(
                 format!("{rule} carries the unknown annotation `@{key}`"),
                 help,
             );
+        } else if key == "unknown" && (body.effect == Effect::Permit || !value.is_empty()) {
+            let message = format!("`@unknown` of {rule} cannot be");
+            let help = "write `@unknown` without a value, and on a forbid only".to_owned();
+            refuse(Code::BadAnnotation, message, help);
         } else if key == "obligation" && body.effect == Effect::Forbid {
             let message = format!("{rule} is a forbid and carries an obligation");
             refuse(
@@ -178,6 +239,28 @@ fn check_annotations(
             );
         }
     }
+}
+
+/// The day that an annotation names.
+fn day(
+    place: &Place<'_>,
+    policy: &Policy,
+    offset: usize,
+    key: &str,
+    problems: &mut Vec<PolicyProblem>,
+) -> Option<Date> {
+    let text = policy.annotation(key)?;
+    let day = text.parse().ok();
+    if day.is_none() {
+        let message = format!("`@{key}(\"{text}\")` names no day");
+        let help = format!("write a date: `@{key}(\"2026-01-31\")`");
+        problems.push(
+            place
+                .problem(offset, Code::BadAnnotation, message)
+                .help(help),
+        );
+    }
+    day
 }
 
 /// Refuse a permit that asks for *some* ancestor where it means *all*.

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use carnet_provenance::{Overlay, Query, Registry, SourceFile, View};
+use carnet_provenance::{Overlay, Query, Registry, Resolution, SourceFile, View};
 use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::cases::{Case, Question};
 use crate::decide::{Decider, DeciderOptions};
 use crate::load::Policies;
+use crate::mutate::Mutant;
+use crate::pack::{Mode, Pack, PackSource};
+use crate::parameters::PackSettings;
 use crate::target::{TargetSpec, start_of};
 use crate::verdict::Verdict;
 use crate::workload::{Api, Ask};
@@ -28,27 +31,91 @@ pub struct CaseResult {
     pub passed: bool,
     /// What was wrong; empty when it passed.
     pub message: String,
+    /// The rules that counted, and those that only reported.
+    pub rules: Vec<String>,
 }
 
 /// Run the cases of every pack. A case without a date of its own is asked for `today`.
 #[must_use]
 pub fn run_cases(policies: &Policies, registry: &Arc<Registry>, today: Date) -> Vec<CaseResult> {
     let mut results = Vec::new();
-    for pack in policies.packs() {
-        let Some(alone) = policies.only(pack.name()).map(Arc::new) else {
-            continue;
-        };
+    for (pack, source) in each(policies) {
+        let mut variants = Variants::new(source);
         for case in &pack.cases {
-            let found = ask(&alone, registry, today, &case.question)
-                .and_then(|verdict| compare(&case.question, &verdict))
-                .err();
-            results.push(result(pack.name(), case, found));
+            let asked = variants
+                .of(&case.question)
+                .and_then(|alone| Posed::new(registry, today, &case.question)?.ask(&alone));
+            results.push(result(pack.name(), case, asked));
         }
     }
     results
 }
 
-fn result(pack: &str, case: &Case, found: Option<String>) -> CaseResult {
+/// Packs with what they were loaded from.
+pub(crate) fn each(policies: &Policies) -> impl Iterator<Item = (&Pack, &PackSource)> {
+    policies.packs().iter().filter_map(|pack| {
+        let source = policies
+            .sources()
+            .iter()
+            .find(|source| source.name == pack.name())?;
+        Some((pack, source))
+    })
+}
+
+/// A pack alone, enforced whatever its mode, under the settings of its cases, each loaded once.
+pub(crate) struct Variants<'s> {
+    source: &'s PackSource,
+    mutant: Option<&'s Mutant>,
+    loaded: Vec<(PackSettings, Result<Arc<Policies>, String>)>,
+}
+
+impl<'s> Variants<'s> {
+    pub(crate) fn new(source: &'s PackSource) -> Self {
+        Self {
+            source,
+            mutant: None,
+            loaded: Vec::new(),
+        }
+    }
+
+    /// The same with something taken out.
+    pub(crate) fn of_mutant(source: &'s PackSource, mutant: &'s Mutant) -> Self {
+        Self {
+            mutant: Some(mutant),
+            ..Self::new(source)
+        }
+    }
+
+    pub(crate) fn of(&mut self, question: &Question) -> Result<Arc<Policies>, String> {
+        let mut settings = PackSettings {
+            mode: Some(Mode::Enforce),
+            ..self.source.settings.clone()
+        };
+        settings.parameters.extend(question.parameters.clone());
+        settings.exceptions.extend(question.exceptions.clone());
+        if let Some((_, loaded)) = self.loaded.iter().find(|(known, _)| *known == settings) {
+            return loaded.clone();
+        }
+        let source = self.source.with(settings.clone());
+        let loaded = Policies::load_without(&[source], self.mutant)
+            .map(Arc::new)
+            .map_err(lines);
+        self.loaded.push((settings, loaded.clone()));
+        loaded
+    }
+}
+
+fn result(pack: &str, case: &Case, asked: Result<Arc<Verdict>, String>) -> CaseResult {
+    let rules = asked.as_ref().map_or_else(
+        |_| Vec::new(),
+        |verdict| {
+            let all = verdict.reasons().iter().chain(verdict.report_deny());
+            all.map(|reason| reason.rule.to_string()).collect()
+        },
+    );
+    let found = asked
+        .and_then(|verdict| compare(&case.question, &verdict))
+        .err();
     CaseResult {
         pack: pack.to_owned(),
         file: case.file.clone(),
@@ -56,61 +123,91 @@ fn result(pack: &str, case: &Case, found: Option<String>) -> CaseResult {
         title: case.title.clone(),
         passed: found.is_none(),
         message: found.unwrap_or_default(),
+        rules,
     }
 }
 
-/// The answer to the case's question, or why it could not be asked.
-fn ask(
-    policies: &Arc<Policies>,
-    registry: &Arc<Registry>,
-    today: Date,
-    question: &Question,
-) -> Result<Arc<Verdict>, String> {
-    let as_of = question.as_of.unwrap_or(today);
-    let files: Vec<SourceFile> = question
-        .overlay
-        .iter()
-        .map(|text| SourceFile {
-            path: "overlay".to_owned(),
-            text: text.clone(),
+/// A case's question with the facts about it, ready to be put to any policy.
+pub(crate) struct Posed<'q> {
+    question: &'q Question,
+    view: Arc<View>,
+    resolution: Resolution,
+    as_of: Date,
+}
+
+impl<'q> Posed<'q> {
+    /// Resolve what is asked about; or why that cannot be.
+    pub(crate) fn new(
+        registry: &Arc<Registry>,
+        today: Date,
+        question: &'q Question,
+    ) -> Result<Self, String> {
+        let as_of = question.as_of.unwrap_or(today);
+        let files: Vec<SourceFile> = question
+            .overlay
+            .iter()
+            .map(|text| SourceFile {
+                path: "overlay".to_owned(),
+                text: text.clone(),
+            })
+            .collect();
+        let overlay = Overlay::parse(&files, registry, as_of).map_err(lines)?;
+        let view = Arc::new(View::new(registry.clone(), overlay));
+        let resolution = view.resolve(&Query {
+            id: &question.id,
+            platform: question.platform.as_deref(),
+            host: question.host.as_deref(),
+            upstream: question.upstream.as_deref(),
+            region: question.region.as_deref(),
+            as_of,
+        });
+        Ok(Self {
+            question,
+            view,
+            resolution,
+            as_of,
         })
-        .collect();
-    let overlay = Overlay::parse(&files, registry, as_of).map_err(lines)?;
-    let view = Arc::new(View::new(registry.clone(), overlay));
-    let options = DeciderOptions {
-        shadow_every: 0,
-        cache_max: 0,
-    };
-    let decider = Decider::new(policies.clone(), view.clone(), options).map_err(lines)?;
-    let resolution = view.resolve(&Query {
-        id: &question.id,
-        platform: question.platform.as_deref(),
-        host: question.host.as_deref(),
-        upstream: question.upstream.as_deref(),
-        region: question.region.as_deref(),
-        as_of,
-    });
-    let upstream = question.upstream.as_deref().unwrap_or("case");
-    let spec = TargetSpec {
-        name: format!("{upstream}/{}", question.id).into(),
-        upstream: upstream.into(),
-        origin: "".into(),
-        upstream_model: question.id.as_str().into(),
-        host: resolution
-            .hosting
-            .as_ref()
-            .map(|hosting| hosting.host.clone()),
-    };
-    let target = decider.target(spec, resolution, as_of);
-    let principal = decider.principal(&question.workload);
-    let request = Ask {
-        api: Api::ChatCompletions,
-        stream: false,
-    };
-    Ok(decider
-        .decide(&principal, &target, &request, &[], start_of(as_of))
-        .verdict()
-        .clone())
+    }
+
+    pub(crate) fn question(&self) -> &'q Question {
+        self.question
+    }
+
+    /// What a policy answers.
+    pub(crate) fn ask(&self, policies: &Arc<Policies>) -> Result<Arc<Verdict>, String> {
+        let options = DeciderOptions {
+            shadow_every: 0,
+            cache_max: 0,
+        };
+        let decider = Decider::new(policies.clone(), self.view.clone(), options).map_err(lines)?;
+        let upstream = self.question.upstream.as_deref().unwrap_or("case");
+        let spec = TargetSpec {
+            name: format!("{upstream}/{}", self.question.id).into(),
+            upstream: upstream.into(),
+            origin: "".into(),
+            upstream_model: self.question.id.as_str().into(),
+            host: self
+                .resolution
+                .hosting
+                .as_ref()
+                .map(|hosting| hosting.host.clone()),
+        };
+        let target = decider.target(spec, self.resolution.clone(), self.as_of);
+        let principal = decider.principal(&self.question.workload);
+        let request = Ask {
+            api: Api::ChatCompletions,
+            stream: false,
+        };
+        Ok(decider
+            .decide(&principal, &target, &request, &[], start_of(self.as_of))
+            .verdict()
+            .clone())
+    }
+
+    /// Everything in which an answer is not the expected one.
+    pub(crate) fn compare(&self, verdict: &Verdict) -> Result<(), String> {
+        compare(self.question, verdict)
+    }
 }
 
 /// Everything in which the answer is not the expected one.
@@ -130,6 +227,32 @@ fn compare(question: &Question, verdict: &Verdict) -> Result<(), String> {
             .any(|reason| *reason.rule == **rule)
         {
             wrong.push(format!("`{rule}` is not among the reasons"));
+        }
+    }
+    if let Some(exactly) = &question.exactly {
+        let mut expected: Vec<&str> = exactly.iter().map(String::as_str).collect();
+        let mut found: Vec<&str> = verdict
+            .reasons()
+            .iter()
+            .map(|reason| &*reason.rule)
+            .collect();
+        expected.sort_unstable();
+        found.sort_unstable();
+        if expected != found {
+            wrong.push(format!(
+                "expected exactly {}, got {}",
+                expected.join(", "),
+                found.join(", ")
+            ));
+        }
+    }
+    for rule in &question.reports {
+        if !verdict
+            .report_deny()
+            .iter()
+            .any(|reason| *reason.rule == **rule)
+        {
+            wrong.push(format!("`{rule}` is not among what only reports"));
         }
     }
     for fact in &question.facts {
@@ -161,6 +284,7 @@ fn lines<T: ToString>(problems: Vec<T>) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::mutate::run_mutants;
 
     #[test]
     fn every_shipped_case_has_its_answer() {
@@ -220,36 +344,22 @@ mod tests {
         }
     }
 
-    /// Without any one rule a pack no longer loads or one of its cases fails.
+    /// Without any one rule, condition or day a pack no longer loads or one of its cases fails.
     #[test]
-    fn every_rule_of_a_shipped_pack_is_held_by_a_case() {
-        let registry = fixture::shipped_registry();
+    fn every_part_of_a_shipped_pack_is_held_by_a_case() {
+        let policies = Policies::load(&fixture::shipped_packs()).unwrap();
         let today = "2026-11-25".parse().unwrap();
-        let mut idle = Vec::new();
-        for source in fixture::shipped_packs() {
-            let (_, rules) = source
-                .files
-                .iter()
-                .find(|(file, _)| file == "rules.cedar")
-                .unwrap()
-                .clone();
-            let marks: Vec<usize> = rules.match_indices("@id(").map(|(at, _)| at).collect();
-            for (number, start) in marks.iter().enumerate() {
-                let end = marks.get(number + 1).copied().unwrap_or(rules.len());
-                let without = format!("{}{}", &rules[..*start], &rules[end..]);
-                let mut less = source.clone();
-                less.files.retain(|(file, _)| file != "rules.cedar");
-                less.files.push(("rules.cedar".to_owned(), without));
-                let missed = Policies::load(&[less]).is_ok_and(|less| {
-                    run_cases(&less, &registry, today)
-                        .iter()
-                        .all(|case| case.passed)
-                });
-                if missed {
-                    idle.push(format!("{}: {}", source.name, &rules[*start..end]));
-                }
-            }
-        }
+        let mutants = run_mutants(&policies, &fixture::shipped_registry(), today);
+        let idle: Vec<String> = mutants
+            .iter()
+            .filter(|mutant| !mutant.noticed)
+            .map(ToString::to_string)
+            .collect();
+        println!(
+            "{} of {} parts taken out were noticed",
+            mutants.len() - idle.len(),
+            mutants.len()
+        );
         assert!(idle.is_empty(), "{}", idle.join("\n"));
     }
 

@@ -148,6 +148,41 @@ pub(crate) fn literals(expr: &Expr, found: &mut Vec<EntityUID>) {
     }
 }
 
+/// The attributes that hold ids of public lists.
+const LISTS: [&str; 4] = [
+    "counted.group_lists",
+    "counted.lists",
+    "host_lists",
+    "producer.lists",
+];
+
+/// The public lists that an expression asks for.
+pub(crate) fn lists_asked(expr: &Expr) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Expr::BinaryOp { left, right, .. } = expr {
+        let lists = |side: &Expr| resource_path(side).is_some_and(|path| LISTS.contains(&&*path));
+        for (side, other) in [(left, right), (right, left)] {
+            if lists(side) {
+                texts(other, &mut found);
+            }
+        }
+    }
+    for part in children(expr) {
+        found.extend(lists_asked(part));
+    }
+    found
+}
+
+/// The texts written in an expression.
+fn texts(expr: &Expr, found: &mut Vec<String>) {
+    if let Expr::Literal(Literal::String(text)) = expr {
+        found.push(text.to_string());
+    }
+    for part in children(expr) {
+        texts(part, found);
+    }
+}
+
 /// What must hold for a rule to apply: its scope and its clauses, split at every `&&`.
 pub(crate) fn conditions(rule: &Template) -> Vec<Condition> {
     let mut found = Vec::new();

@@ -41,8 +41,8 @@ pub(crate) struct PreparedPrincipal {
     pub(crate) decider: u64,
     pub(crate) number: u64,
     pub(crate) id: Arc<str>,
-    /// `None` when its attributes do not fit the schema.
-    pub(crate) node: Option<Node>,
+    /// One for each reading of the facts; `None` when its attributes do not fit the schema.
+    pub(crate) nodes: Vec<Option<Node>>,
 }
 
 #[derive(Debug)]
@@ -51,8 +51,8 @@ pub(crate) struct PreparedTarget {
     pub(crate) number: u64,
     pub(crate) spec: TargetSpec,
     pub(crate) resolution: Arc<Resolution>,
-    /// One for each candidate; `None` when the facts do not fit the schema.
-    pub(crate) candidates: Option<Vec<PreparedCandidate>>,
+    /// For each reading of the facts one for each candidate; `None` when they do not fit the schema.
+    pub(crate) candidates: Vec<Option<Vec<PreparedCandidate>>>,
     pub(crate) as_of: Date,
     pub(crate) valid_until: Option<Timestamp>,
 }

@@ -21,20 +21,27 @@ pub(crate) struct Words {
     pub(crate) disputed: bool,
     pub(crate) overlay: bool,
     pub(crate) producer: Maker,
+    pub(crate) counted: Counted,
     pub(crate) weights_countries: BTreeSet<String>,
     pub(crate) weights_producers: BTreeSet<String>,
     pub(crate) relations: BTreeSet<String>,
     pub(crate) weights_complete: bool,
     pub(crate) teacher_countries: BTreeSet<String>,
     pub(crate) teachers_complete: bool,
+    /// Documents on file; none when nobody says.
+    pub(crate) documents: Option<BTreeSet<String>>,
     pub(crate) host: String,
     pub(crate) host_kind: String,
     pub(crate) host_operator: String,
+    pub(crate) host_lists: BTreeSet<String>,
     pub(crate) router: bool,
     pub(crate) upstream: String,
     pub(crate) hosting_countries: BTreeSet<String>,
     pub(crate) hosting_parents: BTreeSet<String>,
     pub(crate) hosting_complete: bool,
+    pub(crate) subprocessor_countries: BTreeSet<String>,
+    pub(crate) subprocessors_known: bool,
+    pub(crate) trains_on_prompts: String,
     pub(crate) egress: String,
     pub(crate) retention: String,
     /// The hierarchy above it, apart from the attributes.
@@ -50,6 +57,18 @@ pub(crate) struct Maker {
     pub(crate) owners: BTreeSet<String>,
     pub(crate) owner_countries: BTreeSet<String>,
     pub(crate) lists: BTreeSet<String>,
+    pub(crate) claims: BTreeSet<String>,
+}
+
+/// `resource.counted`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) producers: BTreeSet<String>,
+    pub(crate) countries: BTreeSet<String>,
+    pub(crate) lists: BTreeSet<String>,
+    pub(crate) group_countries: BTreeSet<String>,
+    pub(crate) group_lists: BTreeSet<String>,
+    pub(crate) complete: bool,
 }
 
 /// Models, producers, countries and groups above a target.
@@ -76,20 +95,26 @@ impl Default for Words {
             disputed: false,
             overlay: false,
             producer: Maker::default(),
+            counted: Counted::default(),
             weights_countries: BTreeSet::new(),
             weights_producers: BTreeSet::new(),
             relations: BTreeSet::new(),
             weights_complete: false,
             teacher_countries: BTreeSet::new(),
             teachers_complete: false,
+            documents: None,
             host: unknown(),
             host_kind: unknown(),
             host_operator: unknown(),
+            host_lists: BTreeSet::new(),
             router: false,
             upstream: unknown(),
             hosting_countries: BTreeSet::new(),
             hosting_parents: BTreeSet::new(),
             hosting_complete: false,
+            subprocessor_countries: BTreeSet::new(),
+            subprocessors_known: false,
+            trains_on_prompts: unknown(),
             egress: unknown(),
             retention: unknown(),
             ancestry: Ancestry::default(),
@@ -106,6 +131,7 @@ impl Default for Maker {
             owners: BTreeSet::new(),
             owner_countries: BTreeSet::new(),
             lists: BTreeSet::new(),
+            claims: BTreeSet::new(),
         }
     }
 }
@@ -133,21 +159,31 @@ impl Words {
             ("disputed", flag(self.disputed)),
             ("overlay", flag(self.overlay)),
             ("producer", self.producer.record()?),
+            ("counted", self.counted.record()?),
             ("weights_countries", texts(&self.weights_countries)),
             ("weights_producers", texts(&self.weights_producers)),
             ("relations", texts(&self.relations)),
             ("weights_complete", flag(self.weights_complete)),
             ("teacher_countries", texts(&self.teacher_countries)),
             ("teachers_complete", flag(self.teachers_complete)),
+            ("documents", texts(self.documents.iter().flatten())),
+            ("documents_known", flag(self.documents.is_some())),
             ("host", text(&self.host)),
             ("host_kind", text(&self.host_kind)),
             ("host_operator", text(&self.host_operator)),
+            ("host_lists", texts(&self.host_lists)),
             ("router", flag(self.router)),
             ("upstream", text(&self.upstream)),
             ("hosting_countries", texts(&self.hosting_countries)),
             ("hosting_parents", texts(&self.hosting_parents)),
             ("jurisdictions", texts(jurisdictions)),
             ("hosting_complete", flag(self.hosting_complete)),
+            (
+                "subprocessor_countries",
+                texts(&self.subprocessor_countries),
+            ),
+            ("subprocessors_known", flag(self.subprocessors_known)),
+            ("trains_on_prompts", text(&self.trains_on_prompts)),
             ("egress", text(&self.egress)),
             ("retention", text(&self.retention)),
         ];
@@ -216,6 +252,20 @@ impl Maker {
             ("owners", texts(&self.owners)),
             ("owner_countries", texts(&self.owner_countries)),
             ("lists", texts(&self.lists)),
+            ("claims", texts(&self.claims)),
+        ])
+    }
+}
+
+impl Counted {
+    fn record(&self) -> Result<RestrictedExpression, Misfit> {
+        record([
+            ("producers", texts(&self.producers)),
+            ("countries", texts(&self.countries)),
+            ("lists", texts(&self.lists)),
+            ("group_countries", texts(&self.group_countries)),
+            ("group_lists", texts(&self.group_lists)),
+            ("complete", flag(self.complete)),
         ])
     }
 }

@@ -5,6 +5,7 @@ use toml_span::de_helpers::TableHelper;
 use toml_span::{DeserError, Value};
 
 use crate::facts::UNKNOWN;
+use crate::reading::hundredths;
 
 /// Who makes a request. Every text that the operator did not give is `unknown`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,16 +21,66 @@ pub struct Workload {
     pub country: Option<String>,
     /// Nationality class of the people behind it, in the operator's words.
     pub nationality: String,
-    /// Contracts in whose performance it runs.
-    pub contracts: Vec<String>,
-    /// Classes of data it may hold.
-    pub data_classes: Vec<String>,
+    /// Contracts in whose performance it runs; `None` when the operator does not say.
+    pub contracts: Option<Vec<String>>,
+    /// Classes of data it may hold; `None` when the operator does not say.
+    pub data_classes: Option<Vec<String>>,
+    /// Countries of the people whom the data is about; `None` when the operator does not say.
+    pub data_subjects: Option<Vec<String>>,
     /// Class of device or network it runs on.
     pub device: String,
     /// Free labels.
     pub tags: Vec<String>,
     /// What it is for.
     pub purpose: String,
+    /// Customer or part of the organisation on whose account it runs.
+    pub tenant: String,
+    /// Whom its application serves: `public` or `internal`.
+    pub audience: String,
+    /// Who owns or controls the caller's organisation; `None` when the operator does not say.
+    pub owners: Option<Vec<CallerOwner>>,
+}
+
+/// An owner of the caller's organisation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallerOwner {
+    /// Its name.
+    pub name: String,
+    /// Country of its head office, ISO 3166-1 alpha-2.
+    pub country: Option<String>,
+    /// What it holds, directly or indirectly.
+    pub share: Option<Percent>,
+    /// It controls the caller, whatever its share.
+    pub control: bool,
+}
+
+/// A share in percent, exact to a hundredth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Percent(u32);
+
+impl Percent {
+    /// In hundredths of a percent.
+    pub(crate) fn hundredths(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Percent {
+    type Error = &'static str;
+
+    fn try_from(percent: f64) -> Result<Self, Self::Error> {
+        hundredths(percent)
+            .map(Self)
+            .ok_or("a share is a number from 0 to 100")
+    }
+}
+
+impl From<Percent> for f64 {
+    fn from(percent: Percent) -> Self {
+        Self::from(percent.0) / 100.0
+    }
 }
 
 impl Default for Workload {
@@ -41,11 +92,15 @@ impl Default for Workload {
             sector: unknown(),
             country: None,
             nationality: unknown(),
-            contracts: Vec::new(),
-            data_classes: Vec::new(),
+            contracts: None,
+            data_classes: None,
+            data_subjects: None,
             device: unknown(),
             tags: Vec::new(),
             purpose: unknown(),
+            tenant: unknown(),
+            audience: unknown(),
+            owners: None,
         }
     }
 }
@@ -60,10 +115,12 @@ impl<'de> toml_span::Deserialize<'de> for Workload {
         };
         let (id, team, sector) = (text("id"), text("team"), text("sector"));
         let (nationality, device, purpose) = (text("nationality"), text("device"), text("purpose"));
+        let (tenant, audience) = (text("tenant"), text("audience"));
         let country = table.optional::<String>("country");
-        let mut list = |key| table.optional::<Vec<String>>(key).unwrap_or_default();
-        let (contracts, data_classes, tags) =
-            (list("contracts"), list("data_classes"), list("tags"));
+        let mut list = |key| table.optional::<Vec<String>>(key);
+        let (contracts, data_classes) = (list("contracts"), list("data_classes"));
+        let (data_subjects, tags) = (list("data_subjects"), list("tags").unwrap_or_default());
+        let owners = table.optional::<Vec<CallerOwner>>("owners");
         table.finalize(None)?;
         Ok(Self {
             id,
@@ -73,9 +130,40 @@ impl<'de> toml_span::Deserialize<'de> for Workload {
             nationality,
             contracts,
             data_classes,
+            data_subjects,
             device,
             tags,
             purpose,
+            tenant,
+            audience,
+            owners,
+        })
+    }
+}
+
+impl<'de> toml_span::Deserialize<'de> for CallerOwner {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        let mut table = TableHelper::new(value)?;
+        let name = table.optional::<String>("name").unwrap_or_default();
+        let country = table.optional::<String>("country");
+        let share = table.optional::<f64>("share");
+        let control = table.optional::<bool>("control").unwrap_or_default();
+        table.finalize(None)?;
+        let share = match share.map(Percent::try_from).transpose() {
+            Ok(share) => share,
+            Err(message) => {
+                return Err(toml_span::Error::from((
+                    toml_span::ErrorKind::Custom(message.into()),
+                    value.span,
+                ))
+                .into());
+            }
+        };
+        Ok(Self {
+            name,
+            country,
+            share,
+            control,
         })
     }
 }

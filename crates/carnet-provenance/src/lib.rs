@@ -98,4 +98,4 @@ pub use resolution::{Ancestor, Candidate, Fact, Hosting, Party, Resolution, Teac
 pub use resolve::Query;
 pub use statements::{BaseStated, FileStatements, OwnName, Stated};
 pub use suggest::suggest_overlay;
-pub use view::View;
+pub use view::{Organisation, View};

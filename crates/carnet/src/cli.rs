@@ -188,6 +188,9 @@ pub(crate) struct CheckArgs {
     /// Pack to ask: a built-in name or a folder. Default: those of the configuration, else `default`.
     #[arg(long, value_name = "P")]
     pub(crate) pack: Vec<String>,
+    /// Value of a pack's parameter, such as `us-ndaa-1532.lineage=weights`; without a pack for every one that has it.
+    #[arg(long, value_name = "[P.]NAME=VALUE")]
+    pub(crate) param: Vec<String>,
     #[command(flatten)]
     pub(crate) facts: Facts,
     /// Configuration file, for `--workload` and its packs and overlays. Default: carnet.toml, if it is there.
@@ -256,6 +259,9 @@ pub(crate) enum PolicyCommand {
         /// Print every case, not only those that fail.
         #[arg(long, short)]
         verbose: bool,
+        /// Take each rule, condition and date out in turn and say which of them no case notices.
+        #[arg(long)]
+        mutants: bool,
     },
 }
 

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use toml_span::{ErrorKind, Span};
 
 use crate::engine::{self, RawEngine};
+use crate::rules::{self, RawPolicy, Settings};
 use crate::state::State;
 use crate::trouble::{Trouble, Troubles};
 use crate::world;
@@ -31,17 +32,6 @@ section! {
             /// Names under which it is reached. Default: localhost and the loopback addresses.
             names: Vec<String>,
         }
-    }
-}
-
-section! {
-    /// Which rules decide.
-    RawPolicy {
-        required {
-            /// Packs, each a built-in name or a folder. A request needs the permission of every one.
-            packs: Vec<Located<String>>,
-        }
-        optional {}
     }
 }
 
@@ -94,6 +84,8 @@ pub(crate) struct Config {
     pub(crate) admin_names: Vec<String>,
     /// Packs, built-in names or folders (as given; folders relative to the file).
     pub(crate) packs: Vec<String>,
+    /// What is set for them, by the pack's name.
+    pub(crate) settings: Settings,
     /// Overlay files.
     pub(crate) overlay: Vec<PathBuf>,
     /// Registry folder instead of the built-in one.
@@ -128,6 +120,8 @@ pub(crate) struct Draft {
     pub(crate) sections: gateway::RawConfig,
     /// Packs, built-in names or folders.
     pub(crate) packs: Vec<Located<String>>,
+    /// What is set for them, by the pack's name.
+    pub(crate) settings: Settings,
     /// Overlay files.
     pub(crate) overlay: Vec<Located<String>>,
     /// Registry folder.
@@ -181,7 +175,7 @@ impl Draft {
             raw_admin.listen = said(listen);
         }
         let (admin, admin_names) = admin(&raw_admin, &mut found);
-        let packs = packs(raw.policy.into_value(), &mut found);
+        let (packs, settings) = rules::read(raw.policy.into_value(), &mut found);
         let registry = raw.registry.into_value().unwrap_or_default();
         let mut upstreams = raw.upstream.into_value().unwrap_or_default();
         let engines = raw.engine.into_value().unwrap_or_default();
@@ -208,6 +202,7 @@ impl Draft {
                 problems: found,
             },
             packs,
+            settings,
             overlay,
             registry: registry.folder.given().cloned(),
             state: None,
@@ -228,6 +223,7 @@ impl Draft {
             admin: self.admin,
             admin_names: self.admin_names.clone(),
             packs: self.packs.iter().map(|pack| pack.value.clone()).collect(),
+            settings: self.settings.clone(),
             overlay: self.overlay.iter().map(path).collect(),
             registry: self.registry.as_ref().map(path),
             engines: self
@@ -350,26 +346,6 @@ fn admin(raw: &RawAdmin, found: &mut Vec<ConfigProblem>) -> (SocketAddr, Vec<Str
         });
     }
     (address, names.map(String::from).to_vec())
-}
-
-fn packs(raw: Option<RawPolicy>, found: &mut Vec<ConfigProblem>) -> Vec<Located<String>> {
-    let Some(policy) = raw else {
-        return vec![Located {
-            value: "default".to_owned(),
-            span: Span::default(),
-        }];
-    };
-    match policy.packs {
-        Field::Given(packs) if packs.value.is_empty() => {
-            found.push(ConfigProblem {
-                span: packs.span,
-                message: "without a pack nothing could be permitted".to_owned(),
-                help: Some("write packs = [\"default\"], or leave the section out".to_owned()),
-            });
-            Vec::new()
-        }
-        packs => packs.into_value().unwrap_or_default(),
-    }
 }
 
 /// A text that is no TOML; nothing of it can be checked.

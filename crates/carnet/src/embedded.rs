@@ -64,8 +64,5 @@ pub(crate) fn pack(name: &str) -> Option<PackSource> {
         .iter()
         .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
         .collect();
-    Some(PackSource {
-        name: (*name).to_owned(),
-        files,
-    })
+    Some(PackSource::new(*name, files))
 }

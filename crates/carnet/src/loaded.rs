@@ -228,7 +228,8 @@ fn blamed(entry: &RawUpstream, problem: &UpstreamProblem) -> Span {
 fn policies(draft: &Draft, found: &mut Found) -> Option<Arc<Policies>> {
     let mut sources = Vec::new();
     for pack in &draft.packs {
-        sources.extend(found.at(pack.span, world::pack(&pack.value, &draft.base)));
+        let source = found.at(pack.span, world::pack(&pack.value, &draft.base));
+        sources.extend(source.map(|source| world::set(source, &draft.settings)));
     }
     if sources.is_empty() {
         return None;

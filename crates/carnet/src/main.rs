@@ -14,6 +14,7 @@ mod installed;
 mod loaded;
 mod out;
 mod reload;
+mod rules;
 mod state;
 mod suspended;
 mod trouble;

@@ -14,6 +14,7 @@ use carnet_provenance::{Overlay, Registry, SourceFile, View};
 use jiff::civil::Date;
 
 use crate::cli::Facts;
+use crate::rules::Settings;
 use crate::trouble::{Trouble, Troubles};
 use crate::{embedded, installed};
 
@@ -92,13 +93,17 @@ pub(crate) fn view_of(facts: &Facts, today: Date) -> Result<Arc<View>, Troubles>
     view(&registry, &facts.overlay, today)
 }
 
-/// Packs by name or folder, all checked.
-pub(crate) fn policies(names: &[String], base: &Path) -> Result<Arc<Policies>, Troubles> {
+/// Packs by name or folder with what is set for them, all checked.
+pub(crate) fn policies(
+    names: &[String],
+    base: &Path,
+    settings: &Settings,
+) -> Result<Arc<Policies>, Troubles> {
     let mut sources = Vec::new();
     let mut troubles = Vec::new();
     for name in names {
         match pack(name, base) {
-            Ok(source) => sources.push(source),
+            Ok(source) => sources.push(set(source, settings)),
             Err(mut trouble) => troubles.append(&mut trouble),
         }
     }
@@ -106,6 +111,14 @@ pub(crate) fn policies(names: &[String], base: &Path) -> Result<Arc<Policies>, T
         return Err(troubles);
     }
     compile(&sources, names, base)
+}
+
+/// A pack with what is set for it.
+pub(crate) fn set(source: PackSource, settings: &Settings) -> PackSource {
+    match settings.get(&source.name) {
+        Some(settings) => source.with(settings.clone()),
+        None => source,
+    }
 }
 
 /// Packs that were read under these names, checked.
@@ -170,7 +183,7 @@ pub(crate) fn pack(name: &str, base: &Path) -> Result<PackSource, Troubles> {
         || name.to_owned(),
         |last| last.to_string_lossy().into_owned(),
     );
-    Ok(PackSource { name, files })
+    Ok(PackSource::new(name, files))
 }
 
 /// The secret that a reference names.

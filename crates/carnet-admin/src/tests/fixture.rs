@@ -45,13 +45,11 @@ pub(super) fn gateway(state_dir: &Path, keys: KeyRing) -> Arc<Gateway> {
 pub(super) fn generation(keys: KeyRing, previous: Option<&Generation>) -> Generation {
     let registry = Arc::new(Registry::parse(&[]).unwrap());
     let overlay = Overlay::parse(&[], &registry, jiff::civil::date(2026, 5, 1)).unwrap();
-    let pack = PackSource {
-        name: "closed".to_owned(),
-        files: vec![
-            ("pack.toml".to_owned(), PACK.to_owned()),
-            ("rules.cedar".to_owned(), RULES.to_owned()),
-        ],
-    };
+    let files = vec![
+        ("pack.toml".to_owned(), PACK.to_owned()),
+        ("rules.cedar".to_owned(), RULES.to_owned()),
+    ];
+    let pack = PackSource::new("closed", files);
     let mut config = validate(&RawConfig::default(), Path::new("")).unwrap();
     for id in ["payments", "search"] {
         config.workloads.push(Workload {

@@ -59,13 +59,11 @@ fn generation() -> Generation {
     ];
     let registry = Arc::new(Registry::parse(&files).unwrap());
     let overlay = Overlay::parse(&[], &registry, date(2026, 5, 1)).unwrap();
-    let pack = PackSource {
-        name: "any".to_owned(),
-        files: vec![
-            ("pack.toml".to_owned(), PACK.to_owned()),
-            ("rules.cedar".to_owned(), RULES.to_owned()),
-        ],
-    };
+    let files = vec![
+        ("pack.toml".to_owned(), PACK.to_owned()),
+        ("rules.cedar".to_owned(), RULES.to_owned()),
+    ];
+    let pack = PackSource::new("any", files);
     let mut config = validate(&RawConfig::default(), Path::new("")).unwrap();
     for id in ["demo", "other"] {
         config.workloads.push(Workload {

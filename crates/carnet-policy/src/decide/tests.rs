@@ -37,19 +37,19 @@ fn decider(packs: &[(&str, &str, &str)]) -> Decider {
 impl Decider {
     /// A target of which exactly these words are known.
     fn of_words(&self, name: &str, candidates: &[Words]) -> Target {
-        let prepared = candidates
-            .iter()
-            .map(|words| {
+        let prepared = |_| {
+            let all = candidates.iter().map(|words| {
                 PreparedCandidate::new(name, words, fixture::facts(words), &self.policies.schema)
                     .unwrap()
-            })
-            .collect();
+            });
+            Some(all.collect())
+        };
         Target(Arc::new(PreparedTarget {
             decider: self.number,
             number: self.next.fetch_add(1, Ordering::Relaxed),
             spec: fixture::spec(name),
             resolution: Arc::new(fixture::resolve(&self.view, "nothing")),
-            candidates: Some(prepared),
+            candidates: self.policies.readings.iter().map(prepared).collect(),
             as_of: "2026-01-01".parse().unwrap(),
             valid_until: None,
         }))
@@ -240,7 +240,7 @@ fn a_candidate_that_does_not_fit_or_is_missing_is_denied() {
     let decider = decider(&[("p", "", ALL)]);
     let principal = decider.principal(&Workload::default());
     let mut target = decider.of_words("up/model", &[known("AA")]);
-    Arc::get_mut(&mut target.0).unwrap().candidates = None;
+    Arc::get_mut(&mut target.0).unwrap().candidates = vec![None];
     let decision = decider.decide(&principal, &target, &ASK, &[], NOW);
     assert_eq!(&*decision.verdict().reasons()[0].rule, "facts-invalid");
     let empty = decider.of_words("up/model", &[]);
@@ -747,7 +747,10 @@ mod facts {
                 assert!(words.identified || words.model == "unknown", "{id}");
             }
             let target = decider.target(fixture::spec("up/x"), resolution, as_of);
-            assert!(target.0.candidates.is_some(), "{id} on {host:?}");
+            assert!(
+                target.0.candidates.iter().all(Option::is_some),
+                "{id} on {host:?}"
+            );
         }
     }
 

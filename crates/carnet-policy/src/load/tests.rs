@@ -15,10 +15,7 @@ fn pack(files: &[(&str, &str)]) -> PackSource {
         .iter()
         .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
         .collect();
-    PackSource {
-        name: "p".to_owned(),
-        files,
-    }
+    PackSource::new("p", files)
 }
 
 fn rules(text: &str) -> Result<Policies, Vec<PolicyProblem>> {
@@ -501,10 +498,8 @@ fn packs_that_do_not_load() {
 
 #[test]
 fn all_mistakes_are_told_at_once() {
-    let first = PackSource {
-        name: "a".to_owned(),
-        files: vec![(MANIFEST.to_owned(), "nome = \"a\"".to_owned())],
-    };
+    let broken = vec![(MANIFEST.to_owned(), "nome = \"a\"".to_owned())];
+    let first = PackSource::new("a", broken);
     let second = pack(&[
         (MANIFEST, MANIFEST_TEXT),
         ("rules.cedar", "permit (principal, action, resource);"),

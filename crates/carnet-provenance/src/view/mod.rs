@@ -1,6 +1,7 @@
 //! Registry and overlay joined: what a question is put to. Immutable and cheap to share.
 
 mod node;
+mod organisation;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::registry::entry::{Host, HostKind};
 use crate::registry::{FieldRules, Registry};
 
 pub(crate) use node::{Base, HostNode, ModelNode, ProducerNode, Said};
+pub use organisation::Organisation;
 
 /// See the module.
 #[derive(Clone, Debug)]

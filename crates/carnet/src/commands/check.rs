@@ -1,10 +1,13 @@
 //! `carnet check`: would this be permitted, and why.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use carnet_gateway::facts_of;
-use carnet_policy::{Api, Ask, Decider, DeciderOptions, Effect, TargetSpec, Verdict, Workload};
+use carnet_policy::{
+    Api, Ask, CallerOwner, Decider, DeciderOptions, Effect, Percent, Policies, TargetSpec, Verdict,
+    Workload,
+};
 use carnet_provenance::{Query, Resolution, View, suggest_overlay};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -13,6 +16,7 @@ use jiff::tz::TimeZone;
 use crate::cli::CheckArgs;
 use crate::config::{self, Config};
 use crate::exit::Exit;
+use crate::rules::{self, Settings};
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, commands, out, world};
 
@@ -66,11 +70,7 @@ fn decide(args: &CheckArgs) -> Result<Answer, Troubles> {
             "`carnet registry list hosts` lists them; an overlay may add one",
         )]);
     }
-    let policies = match (&*args.pack, &config) {
-        ([], Some(config)) => world::policies(&config.packs, &config.base)?,
-        ([], None) => world::policies(&["default".to_owned()], Path::new(""))?,
-        (packs, _) => world::policies(packs, Path::new(""))?,
-    };
+    let policies = policies(args, config.as_ref())?;
     let decider =
         Decider::new(policies, view.clone(), DeciderOptions::default()).map_err(|problems| {
             problems
@@ -142,6 +142,19 @@ fn decide(args: &CheckArgs) -> Result<Answer, Troubles> {
         verdict,
         overlay: suggestion,
     })
+}
+
+/// The packs that are asked, with what is set for them: of a pack that the configuration names too,
+/// what it sets.
+fn policies(args: &CheckArgs, config: Option<&Config>) -> Result<Arc<Policies>, Troubles> {
+    let settings = config.map_or_else(Settings::new, |config| config.settings.clone());
+    let (packs, base) = match (&*args.pack, config) {
+        ([], Some(config)) => (config.packs.clone(), config.base.clone()),
+        ([], None) => (vec!["default".to_owned()], PathBuf::new()),
+        (packs, _) => (packs.to_vec(), PathBuf::new()),
+    };
+    let settings = rules::given(&args.param, &packs, &base, settings)?;
+    world::policies(&packs, &base, &settings)
 }
 
 /// The configuration that was named, or the one that lies here; a workload needs one.
@@ -251,17 +264,54 @@ fn set(workload: &mut Workload, name: &str, value: &str) -> Result<(), Trouble> 
         "nationality" => workload.nationality = text,
         "device" => workload.device = text,
         "purpose" => workload.purpose = text,
-        "contracts" => workload.contracts = list(),
-        "data_classes" => workload.data_classes = list(),
+        "tenant" => workload.tenant = text,
+        "audience" => workload.audience = text,
+        "contracts" => workload.contracts = Some(list()),
+        "data_classes" => workload.data_classes = Some(list()),
+        "data_subjects" => workload.data_subjects = Some(list()),
+        "owners" => workload.owners = Some(owners(value)?),
         "tags" => workload.tags = list(),
         _ => {
             return Err(Trouble::new(
                 format!("a workload has no attribute `{name}`"),
-                "it has id, sector, country, team, nationality, device, purpose, contracts, data_classes, tags (lists with commas)",
+                "it has id, sector, country, team, nationality, device, purpose, tenant, audience, contracts, data_classes, data_subjects, owners, tags (lists with commas)",
             ));
         }
     }
     Ok(())
+}
+
+/// Owners of the caller's organisation: `CN:60,US:40`, with `*` for one that controls it whatever
+/// its share (`CN:*`).
+fn owners(text: &str) -> Result<Vec<CallerOwner>, Trouble> {
+    let words = text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
+    words
+        .map(|word| {
+            let wrong = || {
+                Trouble::new(
+                    format!("`{word}` is no owner"),
+                    "write country and share in percent: owners=CN:60,US:40 (`CN:*` for control)",
+                )
+            };
+            let (country, share) = word.split_once(':').ok_or_else(wrong)?;
+            let control = share == "*";
+            let percent = if control {
+                None
+            } else {
+                let share: f64 = share.parse().map_err(|_| wrong())?;
+                Some(Percent::try_from(share).map_err(|_| wrong())?)
+            };
+            Ok(CallerOwner {
+                name: country.to_owned(),
+                country: (country != "?").then(|| country.to_owned()),
+                share: percent,
+                control,
+            })
+        })
+        .collect()
 }
 
 /// The decision for people.

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use carnet_policy::run_cases;
+use carnet_policy::{CaseResult, Mutant, Policies, Rule, run_cases, run_mutants};
 
 use crate::cli::{Facts, PolicyCommand};
 use crate::exit::Exit;
+use crate::rules::Settings;
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, commands, embedded, out, world};
 
@@ -18,7 +19,8 @@ pub(crate) fn run(command: &PolicyCommand) -> Exit {
             packs,
             facts,
             verbose,
-        } => test(packs, facts, *verbose),
+            mutants,
+        } => test(packs, facts, *verbose, *mutants),
     };
     result.unwrap_or_else(|troubles| commands::failed(&troubles))
 }
@@ -37,7 +39,7 @@ fn chosen(packs: &[String]) -> Vec<String> {
 }
 
 fn list(json: bool) -> Result<Exit, Troubles> {
-    let policies = world::policies(&chosen(&[]), here())?;
+    let policies = world::policies(&chosen(&[]), here(), &Settings::new())?;
     for pack in policies.packs() {
         if json {
             commands::json(
@@ -81,7 +83,7 @@ fn validate(packs: &[String]) -> Result<Exit, Troubles> {
     let names = chosen(packs);
     let mut exit = Exit::Good;
     for name in &names {
-        match world::policies(std::slice::from_ref(name), here()) {
+        match world::policies(std::slice::from_ref(name), here(), &Settings::new()) {
             Ok(policies) => out::answer(format_args!("{name}: good, {}", policies.version())),
             Err(troubles) => exit = exit.worst(commands::failed(&troubles)),
         }
@@ -89,13 +91,14 @@ fn validate(packs: &[String]) -> Result<Exit, Troubles> {
     Ok(exit)
 }
 
-fn test(packs: &[String], facts: &Facts, verbose: bool) -> Result<Exit, Troubles> {
+fn test(packs: &[String], facts: &Facts, verbose: bool, mutants: bool) -> Result<Exit, Troubles> {
     let today = facts.as_of.unwrap_or_else(clock::today);
     let registry = world::registry_in(facts.registry.as_deref(), facts.state.as_deref())?;
     let (mut passed, mut failed) = (0_usize, 0_usize);
     let mut exit = Exit::Good;
     for name in chosen(packs) {
-        let policies = match world::policies(std::slice::from_ref(&name), here()) {
+        let policies = match world::policies(std::slice::from_ref(&name), here(), &Settings::new())
+        {
             Ok(policies) => policies,
             // The others are tested all the same, and the count is the last line all the same.
             Err(troubles) => {
@@ -103,7 +106,23 @@ fn test(packs: &[String], facts: &Facts, verbose: bool) -> Result<Exit, Troubles
                 continue;
             }
         };
+        if mutants {
+            let all = run_mutants(&policies, &registry, today);
+            let idle: Vec<&Mutant> = all.iter().filter(|mutant| !mutant.noticed).collect();
+            for mutant in &idle {
+                out::answer(format_args!("IDLE  {mutant}: no case notices"));
+            }
+            let noticed = all.len().saturating_sub(idle.len());
+            out::answer(format_args!(
+                "{name}: {noticed} of {} parts taken out were noticed",
+                all.len()
+            ));
+            if !idle.is_empty() {
+                exit = exit.worst(Exit::Bad);
+            }
+        }
         let cases = run_cases(&policies, &registry, today);
+        coverage(&name, &policies, &cases);
         if cases.is_empty() {
             out::note(format_args!(
                 "note: pack `{name}` has no cases; add cases/*.md"
@@ -133,6 +152,28 @@ fn test(packs: &[String], facts: &Facts, verbose: bool) -> Result<Exit, Troubles
     }
     out::answer(format_args!("{passed} passed, {failed} failed"));
     Ok(exit)
+}
+
+/// Say which rules no case met.
+fn coverage(name: &str, policies: &Policies, cases: &[CaseResult]) {
+    for pack in policies.packs() {
+        let rules: Vec<&str> = pack.rules().values().map(Rule::id).collect();
+        let met = |rule: &&str| {
+            let named = |case: &CaseResult| case.rules.iter().any(|other| other == rule);
+            cases.iter().any(named)
+        };
+        let unmet: Vec<&str> = rules.iter().copied().filter(|rule| !met(rule)).collect();
+        let count = rules.len().saturating_sub(unmet.len());
+        let mut line = format!(
+            "{name}: {} cases meet {count} of {} rules",
+            cases.len(),
+            rules.len()
+        );
+        if !unmet.is_empty() {
+            line.push_str(&format!("; not {}", unmet.join(", ")));
+        }
+        out::answer(line);
+    }
 }
 
 /// The lines of a message below its heading.
