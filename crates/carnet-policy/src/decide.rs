@@ -25,6 +25,7 @@ use crate::target::{
     PreparedCandidate, PreparedPrincipal, PreparedTarget, Principal, Target, TargetSpec, start_of,
 };
 use crate::verdict::{Counterfactual, Effect, Parts, Verdict};
+use crate::words::Words;
 use crate::workload::{Ask, Workload};
 
 /// Tells handles of one decider from those of another.
@@ -126,6 +127,17 @@ impl Decider {
 
     /// Prepare a target from what the facts say about it on the day `as_of`.
     pub fn target(&self, spec: TargetSpec, resolution: Resolution, as_of: Date) -> Target {
+        self.target_with(spec, resolution, as_of, &|_| {})
+    }
+
+    /// The same with other words for what is known of it.
+    pub(crate) fn target_with(
+        &self,
+        spec: TargetSpec,
+        resolution: Resolution,
+        as_of: Date,
+        change: &dyn Fn(&mut Words),
+    ) -> Target {
         let mut until = [resolution.valid_until(), self.policies.next_change(as_of)]
             .into_iter()
             .flatten()
@@ -140,6 +152,7 @@ impl Decider {
                     reading,
                     as_of,
                     &self.policies.schema,
+                    change,
                 )
                 .ok()?;
                 until = [until, ends.filter(|day| *day > as_of)]

@@ -111,10 +111,12 @@ pub(crate) fn prepare(
     reading: &Reading,
     day: Date,
     schema: &Schema,
+    change: &dyn Fn(&mut Words),
 ) -> Result<(PreparedCandidate, Option<Date>), Misfit> {
     let doubt = Doubt::of(candidate, reading, day);
     let mut words = words(spec, candidate, view);
     doubt.spread(&mut words);
+    change(&mut words);
     let mut facts: Vec<PreparedFact> = candidate.facts.iter().map(prepare_fact).collect();
     let known = Known {
         producer: words.producer.known,
@@ -269,6 +271,7 @@ pub(crate) fn words(spec: &TargetSpec, candidate: &Candidate, view: &View) -> Wo
         producer,
         teacher_countries: all(&candidate.teacher_countries),
         teachers_complete: candidate.teachers_complete && identified,
+        documents: candidate.documents.clone().filter(|_| identified),
         upstream: spec.upstream.to_string(),
         ancestry: ancestry(candidate, identified, view),
         ..Words::default()
@@ -288,6 +291,13 @@ fn with_hosting(words: Words, hosting: &Hosting, view: &View) -> Words {
         hosting_countries: all(&hosting.hosting_countries),
         hosting_parents: all(&hosting.hosting_parents),
         hosting_complete: hosting.complete && !hosting.is_router(),
+        subprocessor_countries: all(&hosting.subprocessor_countries),
+        subprocessors_known: hosting.subprocessors_known,
+        trains_on_prompts: match hosting.trains_on_prompts {
+            Some(true) => "yes".to_owned(),
+            Some(false) => "no".to_owned(),
+            None => UNKNOWN.to_owned(),
+        },
         egress: hosting.egress.to_string(),
         retention: or_unknown(hosting.retention.as_ref()),
         ..words

@@ -72,6 +72,7 @@ mod syntax;
 mod target;
 mod unknown;
 mod verdict;
+mod whatif;
 mod words;
 mod workload;
 
@@ -90,4 +91,5 @@ pub use rule::{Rule, Rules};
 pub use run::{CaseResult, run_cases};
 pub use target::{Principal, Target, TargetSpec};
 pub use verdict::{Counterfactual, Effect, FactLine, Reason, Verdict};
+pub use whatif::Situation;
 pub use workload::{Api, Ask, CallerOwner, Percent, Workload};

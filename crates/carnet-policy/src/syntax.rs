@@ -47,7 +47,8 @@ pub(crate) fn resource_path(expr: &Expr) -> Option<String> {
     path_from(expr, &Var::Resource)
 }
 
-fn path_from(expr: &Expr, root: &Var) -> Option<String> {
+/// The same for attributes of another variable.
+pub(crate) fn path_from(expr: &Expr, root: &Var) -> Option<String> {
     let Expr::GetAttr { expr: inner, attr } = expr else {
         return None;
     };

@@ -20,7 +20,7 @@ pub struct Verdict {
 }
 
 /// Everything that goes into a verdict.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Parts {
     pub(crate) effect: Effect,
     pub(crate) reasons: Vec<Reason>,
@@ -116,6 +116,17 @@ impl Verdict {
             id: id.into(),
             json: json.into(),
         }
+    }
+
+    /// The same with further ways out behind those that it has.
+    pub(crate) fn with_ways_out(&self, ways: Vec<Counterfactual>) -> Self {
+        let mut parts = self.parts.clone();
+        for way in ways {
+            if !parts.counterfactuals.contains(&way) {
+                parts.counterfactuals.push(way);
+            }
+        }
+        Self::new(parts, self.resolution.clone())
     }
 
     /// What was decided on.

@@ -92,6 +92,8 @@ pub struct Candidate {
     pub teacher_countries: BTreeSet<Country>,
     /// Whether no other teacher can hide.
     pub teachers_complete: bool,
+    /// Documents on file for this model version; none when nobody says.
+    pub documents: Option<BTreeSet<String>>,
     /// Public disputes.
     pub disputed: Vec<Dispute>,
     /// Where the prompt goes.
@@ -214,6 +216,15 @@ pub struct Hosting {
     /// Whether the prompt leaves the operator's machines.
     #[serde(skip)]
     pub egress: Egress,
+    /// Countries of those whom it lets process prompts, as it publishes them.
+    #[serde(skip)]
+    pub subprocessor_countries: BTreeSet<Country>,
+    /// Whether it publishes them, each with a country.
+    #[serde(skip)]
+    pub subprocessors_known: bool,
+    /// Whether it trains on prompts; none when unknown.
+    #[serde(skip)]
+    pub trains_on_prompts: Option<bool>,
 }
 
 /// One fact with who states it.

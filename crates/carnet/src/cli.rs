@@ -250,6 +250,8 @@ pub(crate) enum PolicyCommand {
         /// Built-in names or folders. Default: all built-in ones.
         packs: Vec<String>,
     },
+    /// Answer a question as `check` does, in words for somebody who never saw a rule.
+    Explain(Box<CheckArgs>),
     /// Run the packs' cases against the registry.
     Test {
         /// Built-in names or folders. Default: all built-in ones.

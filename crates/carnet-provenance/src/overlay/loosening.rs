@@ -110,6 +110,9 @@ pub(super) fn model(patch: &ModelPatch, known: Option<&Model>, today: Date) -> V
     if patch.teachers_complete == Some(true) {
         why.push("completes the teachers");
     }
+    if patch.documents.as_ref().is_some_and(|all| !all.is_empty()) {
+        why.push("says which documents are on file");
+    }
     let Some(known) = known else { return why };
     let mut horizon = Horizon::new(today);
     let h = &mut horizon;
@@ -175,6 +178,12 @@ pub(super) fn host(patch: &HostPatch, known: Option<&Host>, today: Date) -> Vec<
         .map(|claim| claim.value);
     if patch.egress == Some(Egress::None) && egress != Some(Egress::None) {
         why.push("says that the prompt does not leave the operator's machines");
+    }
+    let trains = known
+        .and_then(|host| host.trains_on_prompts.at(h))
+        .map(|claim| claim.value);
+    if patch.trains_on_prompts == Some(false) && trains != Some(false) {
+        why.push("says that the host does not train on prompts");
     }
     let Some(known) = known else { return why };
     if patch

@@ -89,6 +89,7 @@ pub(crate) struct ModelPatch {
     pub(crate) complete: Option<bool>,
     pub(crate) teachers: Option<Vec<TaughtBy>>,
     pub(crate) teachers_complete: Option<bool>,
+    pub(crate) documents: Option<Vec<String>>,
 }
 
 /// An ancestor that the operator names.
@@ -111,6 +112,7 @@ pub(crate) struct HostPatch {
     pub(crate) complete: Option<bool>,
     pub(crate) egress: Option<Egress>,
     pub(crate) retention: Option<String>,
+    pub(crate) trains_on_prompts: Option<bool>,
 }
 
 /// What the operator says about a producer.

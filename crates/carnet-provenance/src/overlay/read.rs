@@ -99,6 +99,7 @@ fn model(mut table: Fields<'_>, named: &mut Vec<Named>) -> Option<Entry<(ModelId
         complete: table.flag("complete"),
         teachers: table.has("teachers").then(|| teachers(&mut table, named)),
         teachers_complete: table.flag("teachers_complete"),
+        documents: table.has("documents").then(|| table.texts("documents")),
     };
     close(table, id.map(|id| (id.as_str().into(), patch)))
 }
@@ -162,6 +163,7 @@ fn host(mut table: Fields<'_>, named: &mut Vec<Named>) -> Option<Entry<(HostId, 
         complete: table.flag("complete"),
         egress: table.word("egress", Egress::ALL),
         retention: table.text("retention"),
+        trains_on_prompts: table.flag("trains_on_prompts"),
     };
     close(table, id.map(|id| (id.as_str().into(), patch)))
 }

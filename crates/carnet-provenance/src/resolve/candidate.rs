@@ -58,6 +58,7 @@ pub(super) fn candidate(
         line.confidence,
     );
     let teachers = build.teachers();
+    let documents = build.documents();
     for dispute in &line.disputes {
         let evidence = Evidence {
             source: dispute.source.as_str().into(),
@@ -93,6 +94,7 @@ pub(super) fn candidate(
         teachers: teachers.all,
         teacher_countries: teachers.countries,
         teachers_complete: teachers.complete && identity.identified,
+        documents,
         disputed: line.disputes,
         hosting: place.hosting.clone(),
         confidence: confidence.min(line.confidence),
@@ -268,6 +270,20 @@ impl<'v> Build<'v, '_> {
             fact.source = crate::overlay::OPERATOR.to_owned();
         }
         self.facts.push(fact);
+    }
+
+    fn documents(&mut self) -> Option<BTreeSet<String>> {
+        let said = self.node.documents();
+        self.facts.push(match said {
+            Some(said) => Fact::new(
+                "documents",
+                said.value.join(", "),
+                said.evidence,
+                said.origin,
+            ),
+            None => Fact::derived("documents", "unknown", Confidence::Unknown),
+        });
+        said.map(|said| said.value.iter().cloned().collect())
     }
 
     fn teachers(&mut self) -> Teachers {

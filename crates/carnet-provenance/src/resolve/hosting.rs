@@ -84,6 +84,8 @@ fn unknown(steps: &mut Vec<String>, why: &str) -> Place {
         ("hosting_complete", "false: the host is unknown"),
         ("egress", "unknown"),
         ("retention", "unknown"),
+        ("subprocessors", "unknown"),
+        ("trains_on_prompts", "unknown"),
     ];
     let facts = facts.map(|(claim, value)| Fact::derived(claim, value, Confidence::Unknown));
     Place {
@@ -114,6 +116,8 @@ impl<'v> Look<'v, '_> {
         let jurisdictions: BTreeSet<Country> = parents.union(&regions.countries).copied().collect();
         self.rest(egress.map(|said| said.map(Egress::as_str)), "egress");
         self.rest(retention, "retention");
+        let (subprocessor_countries, subprocessors_known) = self.subprocessors();
+        let trains_on_prompts = self.trains_on_prompts();
         self.computed(&jurisdictions, vouched);
         let source = country
             .or(parent)
@@ -141,7 +145,53 @@ impl<'v> Look<'v, '_> {
             hosting_parents: parents,
             kind: node.kind(),
             egress: egress.map_or(Egress::Unknown, |said| said.value),
+            subprocessor_countries,
+            subprocessors_known,
+            trains_on_prompts,
         }
+    }
+
+    /// The countries of those whom it lets process prompts, and whether each is told.
+    fn subprocessors(&mut self) -> (BTreeSet<Country>, bool) {
+        let mut countries = BTreeSet::new();
+        let (mut listed, mut known) = (false, true);
+        for subprocessor in self.node.host.map_or(&[][..], |host| &host.subprocessors) {
+            if !self.horizon.holds(&subprocessor.valid) {
+                continue;
+            }
+            listed = true;
+            known &= subprocessor.country.is_some();
+            countries.extend(subprocessor.country);
+            let country = subprocessor
+                .country
+                .map_or_else(|| "unknown".to_owned(), |country| country.to_string());
+            self.facts.push(Fact::new(
+                "subprocessors",
+                format_args!("{} ({country})", subprocessor.name),
+                &subprocessor.evidence,
+                &Origin::Registry,
+            ));
+        }
+        if !listed {
+            self.facts.push(Fact::derived(
+                "subprocessors",
+                "unknown",
+                Confidence::Unknown,
+            ));
+        }
+        (countries, listed && known)
+    }
+
+    fn trains_on_prompts(&mut self) -> Option<bool> {
+        let said = self
+            .node
+            .trains_on_prompts(self.horizon)
+            .filter(|said| said.evidence.confidence > Confidence::Unknown);
+        self.rest(
+            said.map(|said| said.map(|trains| if trains { "true" } else { "false" })),
+            "trains_on_prompts",
+        );
+        said.map(|said| said.value)
     }
 
     /// What keeps the place from being complete, beside an unknown country of those who run it.

@@ -40,6 +40,7 @@ pub(super) fn candidate(
         teachers: Vec::new(),
         teacher_countries: BTreeSet::new(),
         teachers_complete: false,
+        documents: None,
         disputed: Vec::new(),
         hosting: place.hosting.clone(),
         confidence,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use carnet_gateway::facts_of;
 use carnet_policy::{
-    Api, Ask, CallerOwner, Decider, DeciderOptions, Effect, Percent, Policies, TargetSpec, Verdict,
-    Workload,
+    Api, Ask, CallerOwner, Decider, DeciderOptions, Effect, Percent, Policies, Situation,
+    TargetSpec, Verdict, Workload,
 };
 use carnet_provenance::{Query, Resolution, View, suggest_overlay};
 use jiff::Timestamp;
@@ -20,23 +20,32 @@ use crate::rules::{self, Settings};
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, commands, out, world};
 
-/// An answer, and the lines for an overlay that would tell what it lacks.
-struct Answer {
-    verdict: Arc<Verdict>,
-    overlay: Option<String>,
+/// An answer, what it was asked of, and the lines for an overlay that would tell what it lacks.
+pub(crate) struct Answer {
+    pub(crate) verdict: Arc<Verdict>,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) workload: Workload,
+    pub(crate) overlay: Option<String>,
 }
 
 pub(crate) fn run(args: &CheckArgs) -> Exit {
+    answer(args, |answer| {
+        let overlay = answer.overlay.as_deref();
+        let overlay = overlay.filter(|_| answer.verdict.effect() == Effect::Deny);
+        describe(&args.id, &answer.verdict, overlay)
+    })
+}
+
+/// Decide and print: the document as JSON, or the answer as this text.
+pub(crate) fn answer(args: &CheckArgs, text: impl FnOnce(&Answer) -> String) -> Exit {
     match decide(args) {
-        Ok(Answer { verdict, overlay }) => {
+        Ok(answer) => {
             if args.json {
-                out::answer(verdict.json());
+                out::answer(answer.verdict.json());
             } else {
-                let overlay = overlay.filter(|_| verdict.effect() == Effect::Deny);
-                let text = describe(&args.id, &verdict, overlay.as_deref());
-                out::answer(out::plain(&text));
+                out::answer(out::plain(&text(&answer)));
             }
-            if verdict.effect() == Effect::Permit {
+            if answer.verdict.effect() == Effect::Permit {
                 Exit::Good
             } else {
                 Exit::Bad
@@ -79,7 +88,7 @@ fn decide(args: &CheckArgs) -> Result<Answer, Troubles> {
                 .collect::<Troubles>()
         })?;
     let principal = decider.principal(&workload);
-    let others: Vec<_> = config
+    let mut others: Vec<_> = config
         .iter()
         .flat_map(|config| configured(config, &view, as_of))
         .collect();
@@ -88,60 +97,95 @@ fn decide(args: &CheckArgs) -> Result<Answer, Troubles> {
     } else {
         None
     };
-    let mut suggestion = asked.and_then(|at| {
-        let (_, spec, resolution) = others.get(at)?;
-        suggest_overlay(resolution, &spec.upstream)
-    });
-    let mut targets: Vec<_> = others
+    let (spec, resolution) = match asked.map(|at| others.remove(at)) {
+        Some((_, spec, resolution)) => (spec, resolution),
+        None => made_up(args, &view, as_of),
+    };
+    // Where no host was named there is nothing yet that an overlay could describe.
+    let described = match (asked, &args.host) {
+        (Some(_), _) => Some(&*spec.upstream),
+        (None, host) => host.as_deref(),
+    };
+    let suggestion = described.and_then(|upstream| suggest_overlay(&resolution, upstream));
+    let target = decider.target(spec.clone(), resolution.clone(), as_of);
+    let targets: Vec<_> = others
         .into_iter()
         .map(|(_, spec, resolution)| decider.target(spec, resolution, as_of))
         .collect();
-    let target = match asked {
-        Some(at) => targets.remove(at),
-        None => {
-            if args.host.is_none() {
-                out::note(
-                    "note: no host was named; `--host H` says where it would run (`carnet registry list hosts`)",
-                );
-            }
-            let resolution = view.resolve(&Query {
-                id: &args.id,
-                platform: args.platform.as_deref(),
-                host: args.host.as_deref(),
-                upstream: None,
-                region: args.region.as_deref(),
-                as_of,
-            });
-            // Where no host was named there is nothing yet that an overlay could describe.
-            suggestion = args
-                .host
-                .as_deref()
-                .and_then(|host| suggest_overlay(&resolution, host));
-            let spec = TargetSpec {
-                name: args.id.as_str().into(),
-                upstream: args.host.as_deref().unwrap_or("unknown").into(),
-                origin: "unknown".into(),
-                upstream_model: args.id.as_str().into(),
-                host: resolution
-                    .hosting
-                    .as_ref()
-                    .map(|hosting| hosting.host.clone()),
-            };
-            decider.target(spec, resolution, as_of)
-        }
-    };
     let ask = Ask {
         api: Api::ChatCompletions,
         stream: false,
     };
-    let verdict = decider
+    let mut verdict = decider
         .decide(&principal, &target, &ask, &targets, instant)
         .verdict()
         .clone();
+    if verdict.effect() == Effect::Deny {
+        let situation = Situation {
+            workload: &workload,
+            spec: &spec,
+            resolution: &resolution,
+            as_of,
+            ask,
+        };
+        let ways = decider.what_if(&situation, &places(args, &view, as_of));
+        verdict = Arc::new(decider.explained(&verdict, ways));
+    }
     Ok(Answer {
         verdict,
+        policies: decider.policies().clone(),
+        workload,
         overlay: suggestion,
     })
+}
+
+/// A target that no configuration names: the id on the host that was given.
+fn made_up(args: &CheckArgs, view: &View, as_of: Date) -> (TargetSpec, Resolution) {
+    if args.host.is_none() {
+        out::note(
+            "note: no host was named; `--host H` says where it would run (`carnet registry list hosts`)",
+        );
+    }
+    let resolution = view.resolve(&Query {
+        id: &args.id,
+        platform: args.platform.as_deref(),
+        host: args.host.as_deref(),
+        upstream: None,
+        region: args.region.as_deref(),
+        as_of,
+    });
+    let spec = TargetSpec {
+        name: args.id.as_str().into(),
+        upstream: args.host.as_deref().unwrap_or("unknown").into(),
+        origin: "unknown".into(),
+        upstream_model: args.id.as_str().into(),
+        host: resolution
+            .hosting
+            .as_ref()
+            .map(|hosting| hosting.host.clone()),
+    };
+    (spec, resolution)
+}
+
+/// The same model at the hosts that the registry knows. Which host offers which model it does not
+/// know, and the text says so.
+fn places(args: &CheckArgs, view: &View, as_of: Date) -> Vec<(String, Resolution)> {
+    let mut found = Vec::new();
+    for host in view.hosts() {
+        if args.host.as_deref() == Some(host.as_str()) {
+            continue;
+        }
+        let resolution = view.resolve(&Query {
+            id: &args.id,
+            platform: None,
+            host: Some(host.as_str()),
+            upstream: None,
+            region: None,
+            as_of,
+        });
+        found.push((format!("{host}, if it is offered there"), resolution));
+    }
+    found
 }
 
 /// The packs that are asked, with what is set for them: of a pack that the configuration names too,

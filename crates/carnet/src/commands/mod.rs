@@ -5,6 +5,7 @@ pub(crate) mod bom;
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod engine;
+pub(crate) mod explain;
 pub(crate) mod key;
 pub(crate) mod policy;
 pub(crate) mod registry;

@@ -5,6 +5,7 @@ use std::path::Path;
 use carnet_policy::{CaseResult, Mutant, Policies, Rule, run_cases, run_mutants};
 
 use crate::cli::{Facts, PolicyCommand};
+use crate::commands::explain;
 use crate::exit::Exit;
 use crate::rules::Settings;
 use crate::trouble::{Trouble, Troubles};
@@ -15,6 +16,7 @@ pub(crate) fn run(command: &PolicyCommand) -> Exit {
         PolicyCommand::List { json } => list(*json),
         PolicyCommand::Show { pack } => show(pack),
         PolicyCommand::Validate { packs } => validate(packs),
+        PolicyCommand::Explain(args) => return explain::run(args),
         PolicyCommand::Test {
             packs,
             facts,
