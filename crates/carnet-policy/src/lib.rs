@@ -45,6 +45,7 @@
 mod cache;
 mod cases;
 mod codes;
+mod compare;
 mod counted;
 mod court;
 mod decide;
@@ -78,6 +79,7 @@ mod workload;
 
 pub use cache::CacheCounters;
 pub use codes::{Code, Stage};
+pub use compare::{ClassChange, Comparison, Turned, compare_policies};
 pub use decide::{Decider, DeciderOptions};
 pub use exception::Exception;
 pub use facts::UNKNOWN;

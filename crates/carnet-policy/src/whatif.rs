@@ -101,14 +101,14 @@ const PAIRS_TRIED_MAX: usize = 2_000;
 const OTHER: &str = "another";
 
 /// What rules ask of the caller.
-#[derive(Default)]
-struct Asked {
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
     /// Attributes and the texts that they are compared with.
-    compared: BTreeSet<(&'static str, String)>,
+    pub(crate) compared: BTreeSet<(&'static str, String)>,
     /// Sets that must be stated.
-    stated: BTreeSet<&'static str>,
+    pub(crate) stated: BTreeSet<&'static str>,
     /// Whether the country or a group that holds it matters.
-    place: bool,
+    pub(crate) place: bool,
 }
 
 impl Decider {
@@ -122,8 +122,11 @@ impl Decider {
     ) -> Vec<Counterfactual> {
         let mut found = Vec::new();
         let changes = self.changes(situation);
+        let mut elsewhere = false;
         for change in &changes {
-            if self.turns(situation, &[change]) {
+            // One country stands for all that turn the answer.
+            if !(elsewhere && change.is_place()) && self.turns(situation, &[change]) {
+                elsewhere |= change.is_place();
                 found.push(told(&change.text()));
             }
         }
@@ -147,8 +150,21 @@ impl Decider {
                     .skip(at + 1)
                     .map(move |second| (first, second))
             });
+            let mut elsewhere = BTreeSet::new();
             for (first, second) in pairs.take(PAIRS_TRIED_MAX) {
+                let place = match (first.is_place(), second.is_place()) {
+                    (false, false) => None,
+                    (true, _) => Some(second.text()),
+                    (false, true) => Some(first.text()),
+                };
+                if place
+                    .as_ref()
+                    .is_some_and(|other| elsewhere.contains(other))
+                {
+                    continue;
+                }
                 if self.turns(situation, &[first, second]) {
+                    elsewhere.extend(place);
                     found.push(told(&format!("{} and {}", first.text(), second.text())));
                 }
                 if found.len() >= COUNTERFACTUALS_MAX {
@@ -192,13 +208,7 @@ impl Decider {
     /// What the rules give reason to try.
     fn changes(&self, situation: &Situation<'_>) -> Vec<Change> {
         let mut asked = Asked::default();
-        for pack in self.policies().packs() {
-            for rule in pack.rules().values() {
-                for condition in &rule.conditions {
-                    asked.read(&condition.expr);
-                }
-            }
-        }
+        asked.read_all(self.policies());
         let mut changes: Vec<Change> = Vec::new();
         for (attribute, text) in asked.compared {
             if SETS.contains(&attribute) {
@@ -326,6 +336,17 @@ const TEXTS: [&str; 9] = [
 ];
 
 impl Asked {
+    /// Take in what all rules of a policy ask.
+    pub(crate) fn read_all(&mut self, policies: &Policies) {
+        for pack in policies.packs() {
+            for rule in pack.rules().values() {
+                for condition in &rule.conditions {
+                    self.read(&condition.expr);
+                }
+            }
+        }
+    }
+
     fn read(&mut self, expr: &Expr) {
         walk(expr, &mut |expr| {
             if let Some(path) = path_from(expr, &Var::Principal) {
@@ -357,7 +378,8 @@ impl Asked {
     }
 }
 
-fn walk(expr: &Expr, see: &mut dyn FnMut(&Expr)) {
+/// See an expression and all its parts.
+pub(crate) fn walk(expr: &Expr, see: &mut dyn FnMut(&Expr)) {
     see(expr);
     for part in children(expr) {
         walk(part, see);
@@ -367,16 +389,16 @@ fn walk(expr: &Expr, see: &mut dyn FnMut(&Expr)) {
 impl Change {
     fn of_caller(&self, workload: &mut Workload) {
         match self {
-            Self::Text("country", code) => workload.country = Some(code.clone()),
-            Self::Text(attribute, text) => {
-                if let Some(current) = workload.text_mut(attribute) {
-                    current.clone_from(text);
-                }
-            }
+            Self::Text(attribute, text) => workload.give(attribute, text),
             Self::Member(attribute, text, there) => workload.turn(attribute, text, *there),
             Self::Stated(attribute) => workload.state(attribute),
             Self::Evidence(_) => {}
         }
+    }
+
+    /// Whether it moves the caller to another country.
+    fn is_place(&self) -> bool {
+        matches!(self, Self::Text("country", _))
     }
 
     fn text(&self) -> String {
@@ -412,6 +434,20 @@ impl Change {
 }
 
 impl Workload {
+    /// Give an attribute this value; a set this one member, or none for the empty text.
+    pub(crate) fn give(&mut self, attribute: &str, value: &str) {
+        if attribute == "country" {
+            self.country = Some(value.to_owned());
+        } else if let Some(text) = self.text_mut(attribute) {
+            value.clone_into(text);
+        } else {
+            self.state(attribute);
+            if !value.is_empty() {
+                self.turn(attribute, value, true);
+            }
+        }
+    }
+
     fn text(&self, attribute: &str) -> Option<&String> {
         Some(match attribute {
             "audience" => &self.audience,

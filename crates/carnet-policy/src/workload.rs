@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use toml_span::de_helpers::TableHelper;
+use toml_span::value::ValueInner;
 use toml_span::{DeserError, Value};
 
 use crate::facts::UNKNOWN;
@@ -146,10 +147,18 @@ impl<'de> toml_span::Deserialize<'de> for CallerOwner {
         let mut table = TableHelper::new(value)?;
         let name = table.optional::<String>("name").unwrap_or_default();
         let country = table.optional::<String>("country");
-        let share = table.optional::<f64>("share");
+        let share = table
+            .take("share")
+            .map(|(_, mut value)| match value.take() {
+                ValueInner::Float(share) => Percent::try_from(share),
+                ValueInner::Integer(share) => i32::try_from(share)
+                    .map_err(|_| "a share is a number from 0 to 100")
+                    .and_then(|share| Percent::try_from(f64::from(share))),
+                _ => Err("a share is a number from 0 to 100"),
+            });
         let control = table.optional::<bool>("control").unwrap_or_default();
         table.finalize(None)?;
-        let share = match share.map(Percent::try_from).transpose() {
+        let share = match share.transpose() {
             Ok(share) => share,
             Err(message) => {
                 return Err(toml_span::Error::from((

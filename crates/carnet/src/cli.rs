@@ -232,6 +232,70 @@ pub(crate) enum BomFormat {
     Spdx,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct PolicyDiffArgs {
+    /// The policy of before: packs with commas between them, or a carnet.toml.
+    pub(crate) old: String,
+    /// The new one.
+    pub(crate) new: String,
+    /// Value of a parameter in the old policy.
+    #[arg(long, value_name = "[P.]NAME=VALUE")]
+    pub(crate) old_param: Vec<String>,
+    /// Value of a parameter in the new policy.
+    #[arg(long, value_name = "[P.]NAME=VALUE")]
+    pub(crate) new_param: Vec<String>,
+    #[command(flatten)]
+    pub(crate) facts: Facts,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// The candidate: packs with commas between them, or a carnet.toml.
+    pub(crate) policy: String,
+    /// Value of a parameter in the candidate.
+    #[arg(long, value_name = "[P.]NAME=VALUE")]
+    pub(crate) param: Vec<String>,
+    /// Policy to compare with. Default: what was recorded, else that of the configuration.
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) old: Option<String>,
+    /// Requests as JSON Lines (`-` = standard input) instead of those of the log.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Configuration that names the workloads and upstreams. Default: carnet.toml, if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Take records of this day and later.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) since: Option<jiff::civil::Date>,
+    #[command(flatten)]
+    pub(crate) facts: Facts,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Configuration that says to which team a workload belongs. Default: carnet.toml, if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// State directory. Default: $XDG_STATE_HOME/carnet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// First day.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) since: Option<jiff::civil::Date>,
+    /// Last day.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) until: Option<jiff::civil::Date>,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// List the built-in packs.
@@ -252,6 +316,22 @@ pub(crate) enum PolicyCommand {
     },
     /// Answer a question as `check` does, in words for somebody who never saw a rule.
     Explain(Box<CheckArgs>),
+    /// Say which classes of requests two policies answer differently, over registry and callers.
+    Diff(PolicyDiffArgs),
+    /// Put recorded requests, or a file of them, to a candidate policy: who would be newly refused or let through.
+    Simulate(SimulateArgs),
+    /// Sum up what packs in report mode would have denied, by team.
+    Report(ReportArgs),
+    /// Copy a pack into a folder of your own, to change it.
+    New {
+        /// Name of the new pack; the folder is made here.
+        name: String,
+        /// The pack to begin with.
+        #[arg(long, value_name = "PACK", default_value = "default")]
+        from: String,
+    },
+    /// Print the Cedar schema that rules are checked against, for editors.
+    Schema,
     /// Run the packs' cases against the registry.
     Test {
         /// Built-in names or folders. Default: all built-in ones.

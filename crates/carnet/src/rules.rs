@@ -1,17 +1,18 @@
 //! The section `[policy]`: which packs decide, what is set for them, and exceptions that were granted.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use carnet_gateway::config::ConfigProblem;
 use carnet_gateway::section;
 use carnet_gateway::section::{Field, Located, Named, Parameter};
-use carnet_policy::{Exception, Mode, PackSettings, Setting};
+use carnet_policy::{Exception, Mode, PackSettings, Policies, Setting};
 use jiff::civil::Date;
 use toml_span::Span;
 
 use crate::trouble::{Trouble, Troubles};
-use crate::world;
+use crate::{config, world};
 
 /// What is set for packs, by their names.
 pub(crate) type Settings = BTreeMap<String, PackSettings>;
@@ -208,6 +209,19 @@ fn date(field: &Field<String>, found: &mut Vec<ConfigProblem>) -> Option<Date> {
         });
     }
     day
+}
+
+/// A policy as a command names it: packs with commas between them, or a configuration file.
+pub(crate) fn described(policy: &str, params: &[String]) -> Result<Arc<Policies>, Troubles> {
+    let (packs, base, settings) = if policy.ends_with(".toml") {
+        let config = config::load(Path::new(policy))?;
+        (config.packs, config.base, config.settings)
+    } else {
+        let packs = policy.split(',').map(|name| name.trim().to_owned());
+        (packs.collect(), PathBuf::new(), Settings::new())
+    };
+    let settings = given(params, &packs, &base, settings)?;
+    world::policies(&packs, &base, &settings)
 }
 
 /// Settings of a command line, each `[PACK.]NAME=VALUE`, on top of others.

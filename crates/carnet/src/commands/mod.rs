@@ -4,13 +4,16 @@ pub(crate) mod audit;
 pub(crate) mod bom;
 pub(crate) mod check;
 pub(crate) mod config;
+pub(crate) mod diff;
 pub(crate) mod engine;
 pub(crate) mod explain;
 pub(crate) mod key;
 pub(crate) mod policy;
 pub(crate) mod registry;
+pub(crate) mod report;
 pub(crate) mod resolve;
 pub(crate) mod serve;
+pub(crate) mod simulate;
 
 use crate::exit::Exit;
 use crate::out;

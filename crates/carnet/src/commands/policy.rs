@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use carnet_policy::{CaseResult, Mutant, Policies, Rule, run_cases, run_mutants};
+use carnet_policy::{CaseResult, MANIFEST, Mutant, Policies, Rule, run_cases, run_mutants};
 
 use crate::cli::{Facts, PolicyCommand};
-use crate::commands::explain;
+use crate::commands::{diff, explain, report, simulate};
 use crate::exit::Exit;
 use crate::rules::Settings;
 use crate::trouble::{Trouble, Troubles};
@@ -17,6 +17,14 @@ pub(crate) fn run(command: &PolicyCommand) -> Exit {
         PolicyCommand::Show { pack } => show(pack),
         PolicyCommand::Validate { packs } => validate(packs),
         PolicyCommand::Explain(args) => return explain::run(args),
+        PolicyCommand::Diff(args) => diff::run(args),
+        PolicyCommand::Simulate(args) => simulate::run(args),
+        PolicyCommand::Report(args) => report::run(args),
+        PolicyCommand::New { name, from } => new(name, from),
+        PolicyCommand::Schema => {
+            out::answer(carnet_policy::SCHEMA.trim_end());
+            Ok(Exit::Good)
+        }
         PolicyCommand::Test {
             packs,
             facts,
@@ -79,6 +87,47 @@ fn show(name: &str) -> Result<Exit, Troubles> {
             "name another one",
         )])
     }
+}
+
+/// Copy a pack into a new folder here. Nothing that is there is changed.
+fn new(name: &str, from: &str) -> Result<Exit, Troubles> {
+    let folder = Path::new(name);
+    let good = name
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !good || name.is_empty() {
+        return Err(vec![Trouble::new(
+            format!("`{name}` cannot be the name of a pack"),
+            "use lower-case letters, digits and hyphens",
+        )]);
+    }
+    if folder.exists() {
+        return Err(vec![Trouble::new(
+            format!("`{name}` is there already"),
+            "choose another name, or take the folder away",
+        )]);
+    }
+    let source = world::pack(from, here())?;
+    for (path, text) in &source.files {
+        let file = folder.join(path);
+        if let Some(parent) = file.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| {
+                Trouble::io("make the folder", parent, &error, "check its permissions")
+            })?;
+        }
+        let renamed = if path == MANIFEST {
+            let own = format!("name = \"{}\"", source.name);
+            text.replacen(&own, &format!("name = \"{name}\""), 1)
+        } else {
+            text.clone()
+        };
+        world::write(&file, renamed.as_bytes())?;
+    }
+    out::answer(format_args!(
+        "{name}/ holds a copy of {}: change it, then\n  carnet policy validate {name}\n  carnet policy test {name}\nand put \"{name}\" among `packs` in carnet.toml",
+        source.name
+    ));
+    Ok(Exit::Good)
 }
 
 fn validate(packs: &[String]) -> Result<Exit, Troubles> {

@@ -1,0 +1,109 @@
+//! `carnet policy diff`: which classes of requests two policies answer differently.
+
+use std::collections::BTreeSet;
+
+use carnet_policy::{ClassChange, Comparison, Decider, DeciderOptions, Turned, compare_policies};
+
+use crate::cli::PolicyDiffArgs;
+use crate::exit::Exit;
+use crate::rules;
+use crate::trouble::{Trouble, Troubles};
+use crate::{clock, commands, out, world};
+
+/// Names of each kind that a line shows.
+const EXAMPLES: usize = 4;
+
+pub(crate) fn run(args: &PolicyDiffArgs) -> Result<Exit, Troubles> {
+    let day = args.facts.as_of.unwrap_or_else(clock::today);
+    let view = world::view_of(&args.facts, day)?;
+    let decider = |policy: &str, params: &[String]| -> Result<Decider, Troubles> {
+        let policies = rules::described(policy, params)?;
+        Decider::new(policies, view.clone(), DeciderOptions::default())
+            .map_err(|problems| problems.into_iter().map(Trouble::from).collect())
+    };
+    let old = decider(&args.old, &args.old_param)?;
+    let new = decider(&args.new, &args.new_param)?;
+    let found = compare_policies(&old, &new, day);
+    let exit = if found.changes.is_empty() {
+        Exit::Good
+    } else {
+        Exit::Bad
+    };
+    if args.json {
+        return Ok(commands::json(&found).worst(exit));
+    }
+    out::answer(text(&found));
+    Ok(exit)
+}
+
+fn text(found: &Comparison) -> String {
+    let mut lines = Vec::new();
+    for (turned, title) in [
+        (Turned::NewlyDenied, "Newly denied"),
+        (Turned::NewlyPermitted, "Newly permitted"),
+    ] {
+        let changes: Vec<&ClassChange> = found
+            .changes
+            .iter()
+            .filter(|change| change.turned == turned)
+            .collect();
+        if changes.is_empty() {
+            continue;
+        }
+        lines.push(title.to_owned());
+        for change in changes {
+            lines.extend(change_lines(change, found));
+        }
+        lines.push(String::new());
+    }
+    if found.changes.is_empty() {
+        lines.push("no difference found".to_owned());
+    }
+    lines.push(format!(
+        "asked: {} kinds of callers{}, {} models in {} classes, {} hosts in {} classes",
+        found.callers,
+        if found.all_callers {
+            " (all that the rules tell apart)"
+        } else {
+            " (attributes changed one at a time, not in every combination)"
+        },
+        found.models,
+        found.model_classes,
+        found.hosts,
+        found.host_classes
+    ));
+    lines.join("\n")
+}
+
+fn change_lines(change: &ClassChange, found: &Comparison) -> Vec<String> {
+    let mut lines = Vec::new();
+    for title in &change.titles {
+        lines.push(format!("  {title}"));
+    }
+    lines.push(format!("    before   {}", change.before.join(", ")));
+    lines.push(format!("    now      {}", change.now.join(", ")));
+    lines.push(format!(
+        "    models   {}",
+        some(&change.models, found.models)
+    ));
+    lines.push(format!("    hosts    {}", some(&change.hosts, found.hosts)));
+    lines.push(format!(
+        "    callers  {}",
+        some(&change.callers, found.callers)
+    ));
+    lines
+}
+
+/// How many of so many, and the first few.
+fn some(names: &BTreeSet<String>, all: usize) -> String {
+    if names.len() == all && all > 1 {
+        return format!("all {all}");
+    }
+    let first: Vec<&str> = names.iter().take(EXAMPLES).map(String::as_str).collect();
+    let more = if names.len() > first.len() {
+        ", …"
+    } else {
+        ""
+    };
+    format!("{} of {all}: {}{more}", names.len(), first.join("; "))
+}
