@@ -82,7 +82,7 @@ struct Named {
 #[must_use]
 pub fn compare_policies(old: &Decider, new: &Decider, day: Date) -> Comparison {
     let named = Named::of([old, new]);
-    let (callers, all_callers) = callers([old, new], old.view());
+    let (callers, all_callers) = callers([old, new], &named, old.view());
     let models = models(old, new, &named, day);
     let hosts = hosts(old, new, &named, day);
     let mut found: BTreeMap<(Turned, Vec<String>, Vec<String>), ClassChange> = BTreeMap::new();
@@ -373,7 +373,7 @@ impl Named {
 
 /// Kinds of callers that the rules of these policies tell apart, each with what it is in words; and
 /// whether those are all.
-fn callers(deciders: [&Decider; 2], view: &View) -> (Vec<(String, Workload)>, bool) {
+fn callers(deciders: [&Decider; 2], named: &Named, view: &View) -> (Vec<(String, Workload)>, bool) {
     let mut asked = Asked::default();
     for decider in deciders {
         asked.read_all(decider.policies());
@@ -389,7 +389,8 @@ fn callers(deciders: [&Decider; 2], view: &View) -> (Vec<(String, Workload)>, bo
         let mut seen = BTreeSet::new();
         let countries = choices.entry("country").or_insert_with(|| vec![None]);
         for country in view.registry().jurisdictions() {
-            let groups = view.groups_of(country.code);
+            let mut groups = view.groups_of(country.code);
+            groups.retain(|group| named.texts.contains(*group));
             if seen.insert(groups) {
                 countries.push(Some(country.code.to_string()));
             }

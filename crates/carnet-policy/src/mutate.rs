@@ -61,6 +61,18 @@ pub fn run_mutants(policies: &Policies, registry: &Arc<Registry>, today: Date) -
             .iter()
             .filter_map(|case| Posed::new(registry, today, &case.question).ok())
             .collect();
+        let mut whole = Variants::new(source);
+        // A case that fails anyway would notice everything.
+        let posed: Vec<Posed<'_>> = posed
+            .into_iter()
+            .filter(|posed| {
+                whole
+                    .of(posed.question())
+                    .and_then(|alone| posed.ask(&alone))
+                    .and_then(|verdict| posed.compare(&verdict))
+                    .is_ok()
+            })
+            .collect();
         for mut mutant in mutants(source) {
             let mut variants = Variants::of_mutant(source, &mutant);
             mutant.noticed = posed.iter().any(|posed| {

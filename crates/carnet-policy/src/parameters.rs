@@ -150,6 +150,27 @@ fn standard() -> Vec<(&'static str, &'static str, Setting, &'static [&'static st
     ]
 }
 
+impl Parameter {
+    /// The other values that a rule can tell from this one, as far as they can be listed.
+    #[must_use]
+    pub fn others(&self) -> Vec<Setting> {
+        match &self.value {
+            Setting::Flag(flag) => vec![Setting::Flag(!flag)],
+            Setting::Text(text) => self
+                .choices
+                .iter()
+                .filter(|choice| *choice != text)
+                .map(|choice| Setting::Text(choice.clone()))
+                .collect(),
+            Setting::List(texts) if !self.standard && texts.is_empty() => {
+                vec![Setting::List(vec!["x".to_owned()])]
+            }
+            Setting::List(_) if !self.standard => vec![Setting::List(Vec::new())],
+            Setting::List(_) | Setting::Number(_) => Vec::new(),
+        }
+    }
+}
+
 impl Setting {
     /// What kind of value it is, with its article.
     fn kind(&self) -> &'static str {

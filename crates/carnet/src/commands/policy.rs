@@ -135,11 +135,45 @@ fn validate(packs: &[String]) -> Result<Exit, Troubles> {
     let mut exit = Exit::Good;
     for name in &names {
         match world::policies(std::slice::from_ref(name), here(), &Settings::new()) {
-            Ok(policies) => out::answer(format_args!("{name}: good, {}", policies.version())),
+            Ok(policies) => {
+                let troubles = variants(name, &policies);
+                if troubles.is_empty() {
+                    out::answer(format_args!("{name}: good, {}", policies.version()));
+                } else {
+                    exit = exit.worst(commands::failed(&troubles));
+                }
+            }
             Err(troubles) => exit = exit.worst(commands::failed(&troubles)),
         }
     }
     Ok(exit)
+}
+
+/// What is wrong with a pack while one parameter has another of its values.
+fn variants(name: &str, policies: &Policies) -> Troubles {
+    let mut found = Vec::new();
+    for (pack, source) in policies.packs().iter().zip(policies.sources()) {
+        for parameter in pack.parameters() {
+            for value in parameter.others() {
+                let mut settings = source.settings.clone();
+                settings
+                    .parameters
+                    .insert(parameter.name.clone(), value.clone());
+                let Err(problems) = Policies::load(&[source.with(settings)]) else {
+                    continue;
+                };
+                let names = [name.to_owned()];
+                found.extend(world::in_packs(problems, &names, here()).into_iter().map(
+                    |mut trouble| {
+                        trouble.message =
+                            format!("with {} = {value}: {}", parameter.name, trouble.message);
+                        trouble
+                    },
+                ));
+            }
+        }
+    }
+    found
 }
 
 fn test(packs: &[String], facts: &Facts, verbose: bool, mutants: bool) -> Result<Exit, Troubles> {
