@@ -8,5 +8,6 @@
 )]
 
 mod ask;
+mod brute;
 mod distrust;
 mod properties;
