@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use crate::console;
 use crate::exec;
 use crate::repo::Repo;
+use crate::tools;
 use crate::totals::Totals;
 
 pub(crate) fn run(repo: &Repo) -> Result<Totals> {
@@ -24,6 +25,12 @@ pub(crate) fn run(repo: &Repo) -> Result<Totals> {
     }
     fs::create_dir_all(&folder)?;
     command.env("CARNET_NOT_RUN", &folder);
+    // Without the solver the tests that prove fail, and say what to install.
+    match tools::for_proofs(repo) {
+        Ok(Some(cvc5)) => drop(command.env("CVC5", cvc5)),
+        Ok(None) => {}
+        Err(error) => console::say(format_args!("  cvc5 cannot be fetched: {error:#}")),
+    }
     let mut totals = Totals::default();
     let good = exec::lines(&mut command, |line| {
         if let Some(name) = line

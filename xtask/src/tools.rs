@@ -64,6 +64,12 @@ pub(crate) fn for_benchmark(repo: &Repo) -> Result<Option<debian::Peers>> {
     debian::peers(repo)
 }
 
+/// The solver, for the tests that prove: its path, installed if need be. None where Debian's package
+/// tools are not there.
+pub(crate) fn for_proofs(repo: &Repo) -> Result<Option<PathBuf>> {
+    debian::cvc5(repo)
+}
+
 /// Whether a folder was installed from these versions.
 fn stamped(folder: &Path, versions: &str) -> bool {
     fs::read_to_string(folder.join(".installed")).is_ok_and(|stamp| stamp == versions)

@@ -1,6 +1,8 @@
 //! Programs out of Debian's packages, downloaded and unpacked without root.
 
 use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +15,17 @@ use crate::repo::Repo;
 
 /// Besides the two programs, the one library of theirs that a plain system lacks.
 const PEERS: &[&str] = &["nginx", "wrk", "libluajit-5.1-2"];
+
+/// The solver and those of its libraries that a plain system lacks.
+const CVC5: &[&str] = &[
+    "cvc5",
+    "libantlr3c-3.4-0",
+    "libcln6",
+    "libcryptominisat5-5.11",
+    "libcvc5-1",
+    "libcvc5parser1",
+    "libgmp10",
+];
 
 /// What the benchmark compares with and drives.
 pub(crate) struct Peers {
@@ -35,16 +48,40 @@ pub(super) fn peers(repo: &Repo) -> Result<Option<Peers>> {
         return Ok(None);
     }
     let root = unpack(repo, "peers", PEERS)?;
-    let triple = format!("{}-linux-gnu", env::consts::ARCH);
-    let libraries = vec![
-        root.join("usr/lib").join(&triple),
-        root.join("lib").join(triple),
-    ];
     Ok(Some(Peers {
         nginx: root.join("usr/sbin/nginx"),
         wrk: root.join("usr/bin/wrk"),
-        libraries,
+        libraries: libraries(&root).into(),
     }))
+}
+
+/// Where unpacked packages have their libraries.
+fn libraries(root: &Path) -> [PathBuf; 2] {
+    let triple = format!("{}-linux-gnu", env::consts::ARCH);
+    ["usr/lib", "lib"].map(|folder| root.join(folder).join(&triple))
+}
+
+/// cvc5 as `$CVC5` or the system has it, else unpacked, behind a script that finds its libraries.
+pub(super) fn cvc5(repo: &Repo) -> Result<Option<PathBuf>> {
+    let named = env::var_os("CVC5").filter(|named| !named.is_empty());
+    if let Some(found) = named.map(PathBuf::from).or_else(|| on_path("cvc5")) {
+        return Ok(Some(found));
+    }
+    if on_path("apt-get").is_none() || on_path("dpkg").is_none() {
+        return Ok(None);
+    }
+    let root = unpack(repo, "cvc5", CVC5)?;
+    let libraries = env::join_paths(libraries(&root))?;
+    // `exec`, so that who kills the script kills the solver.
+    let script = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n",
+        libraries.display(),
+        root.join("usr/bin/cvc5").display(),
+    );
+    let path = root.join("cvc5");
+    fs::write(&path, script)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+    Ok(Some(path))
 }
 
 fn on_path(program: &str) -> Option<PathBuf> {
@@ -67,7 +104,7 @@ pub(super) fn unpack(repo: &Repo, name: &str, packages: &[&str]) -> Result<PathB
     console::say(format_args!("  fetching from Debian: {versions} …"));
     anew(&folder)?;
     download(repo, &folder, packages)?;
-    for entry in std::fs::read_dir(&folder)? {
+    for entry in fs::read_dir(&folder)? {
         let file = entry?.path();
         if file.extension().is_some_and(|ending| ending == "deb") {
             exec::output(Command::new("dpkg").arg("-x").arg(&file).arg(&root))?;
@@ -93,7 +130,7 @@ fn download(repo: &Repo, folder: &Path, packages: &[&str]) -> Result<()> {
     }
     let state = repo.tools().join("debian/lists");
     for inside in ["lists/partial", "cache/archives/partial"] {
-        std::fs::create_dir_all(state.join(inside))?;
+        fs::create_dir_all(state.join(inside))?;
     }
     let own = [
         "-o".to_owned(),
