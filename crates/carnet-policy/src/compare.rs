@@ -13,7 +13,9 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::decide::Decider;
-use crate::syntax::{ANCESTRY, path_from, resource_path};
+use crate::parameters::Setting;
+use crate::proof::{is_of_host, is_of_neither};
+use crate::syntax::{self, ANCESTRY, path_from, resource_path};
 use crate::target::{PreparedCandidate, Principal, Target, TargetSpec, start_of};
 use crate::verdict::Effect;
 use crate::whatif::{Asked, walk};
@@ -71,7 +73,7 @@ pub struct Comparison {
 const CALLERS_MAX: usize = 256;
 
 /// Which texts rules name, and whether they only name texts.
-struct Named {
+pub(crate) struct Named {
     reads: BTreeSet<String>,
     texts: BTreeSet<String>,
     /// Some rule compares two attributes or matches a pattern, so that every text may matter.
@@ -168,7 +170,7 @@ struct Class {
     resolution: Resolution,
 }
 
-fn spec(models: &[String], hosts: &[String]) -> TargetSpec {
+pub(crate) fn spec(models: &[String], hosts: &[String]) -> TargetSpec {
     let first = |names: &[String]| names.first().cloned().unwrap_or_default();
     TargetSpec {
         name: format!("{} on {}", first(models), first(hosts)).into(),
@@ -228,7 +230,7 @@ fn hosts(old: &Decider, new: &Decider, named: &Named, day: Date) -> BTreeMap<Str
     })
 }
 
-fn query(view: &View, id: &str, host: Option<&str>, day: Date) -> Resolution {
+pub(crate) fn query(view: &View, id: &str, host: Option<&str>, day: Date) -> Resolution {
     view.resolve(&Query {
         id,
         platform: None,
@@ -268,7 +270,7 @@ fn classes(
 }
 
 impl Named {
-    fn of(deciders: [&Decider; 2]) -> Self {
+    pub(crate) fn of(deciders: [&Decider; 2]) -> Self {
         let mut named = Self {
             reads: BTreeSet::new(),
             texts: BTreeSet::new(),
@@ -286,6 +288,12 @@ impl Named {
         }
         named.texts.insert(crate::facts::UNKNOWN.to_owned());
         named
+    }
+
+    /// Take in what a further condition names and reads.
+    pub(crate) fn read(&mut self, expr: &Expr) {
+        self.reads.extend(syntax::reads(expr));
+        walk(expr, &mut |expr| self.note(expr));
     }
 
     fn note(&mut self, expr: &Expr) {
@@ -346,6 +354,71 @@ impl Named {
             parts.push(ids.into_iter().collect::<Vec<_>>().join("+"));
         }
         parts.join(",")
+    }
+
+    /// What rules can see of each candidate, as Cedar conditions: of the host or of the model.
+    pub(crate) fn conditions(&self, target: &Target, of_host: bool) -> Vec<String> {
+        let all = target.0.candidates.iter().flatten().flatten();
+        all.map(|candidate| {
+            let entity = candidate.store.get(&candidate.uid);
+            let json = entity.and_then(|entity| entity.to_json_value().ok());
+            let attributes = json.as_ref().and_then(|json| json.get("attrs"));
+            let mut parts = Vec::new();
+            for path in &self.reads {
+                if is_of_neither(path) || is_of_host(path) != of_host {
+                    continue;
+                }
+                let value = path
+                    .split('.')
+                    .try_fold(attributes, |value, part| Some(value?.get(part)))
+                    .flatten();
+                parts.extend(value.map(|value| self.condition(path, value)));
+            }
+            parts.join(" && ")
+        })
+        .collect()
+    }
+
+    /// That an attribute has this value, as far as the texts that rules name can tell.
+    fn condition(&self, path: &str, value: &Json) -> String {
+        let quoted = |text: &str| Setting::Text(text.to_owned()).cedar();
+        let named = Setting::List(self.texts.iter().cloned().collect()).cedar();
+        match value {
+            Json::Bool(true) => format!("resource.{path}"),
+            Json::Bool(false) => format!("!resource.{path}"),
+            Json::String(text) if self.texts.contains(text) => {
+                format!("resource.{path} == {}", quoted(text))
+            }
+            Json::String(_) => format!("!{named}.contains(resource.{path})"),
+            Json::Array(items) => {
+                let items: BTreeSet<&str> = items.iter().filter_map(Json::as_str).collect();
+                let (known, other): (BTreeSet<&str>, BTreeSet<&str>) = items
+                    .into_iter()
+                    .partition(|item| self.texts.contains(*item));
+                let members = Setting::List(known.iter().map(|&item| item.to_owned()).collect());
+                let mut parts = Vec::new();
+                if !known.is_empty() {
+                    parts.push(format!("resource.{path}.containsAll({})", members.cedar()));
+                }
+                let absent: Vec<String> = self
+                    .texts
+                    .iter()
+                    .filter(|text| !known.contains(text.as_str()))
+                    .cloned()
+                    .collect();
+                let absent = Setting::List(absent).cedar();
+                parts.push(format!("!resource.{path}.containsAny({absent})"));
+                parts.push(if known.is_empty() && other.is_empty() {
+                    format!("resource.{path}.isEmpty()")
+                } else if other.is_empty() {
+                    format!("{}.containsAll(resource.{path})", members.cedar())
+                } else {
+                    format!("!{named}.containsAll(resource.{path})")
+                });
+                format!("({})", parts.join(" && "))
+            }
+            _ => "true".to_owned(),
+        }
     }
 
     /// A value with every text that no rule names written the same.

@@ -277,6 +277,55 @@ pub(crate) struct SimulateArgs {
     pub(crate) json: bool,
 }
 
+/// For which facts a property is proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum World {
+    /// Whatever a registry may ever say.
+    Any,
+    /// What this registry and overlay say on the day.
+    This,
+}
+
+impl World {
+    /// The word on the command line.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::This => "this",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    /// Properties, such as 'never permit when principal.sector == "government" && resource in Country::"XX"',
+    /// 'always permit when …' or 'packs A and B never conflict when …'. Default: those that the packs claim.
+    pub(crate) property: Vec<String>,
+    /// Pack to ask: a built-in name or a folder. Default: those of the configuration, else `default`.
+    #[arg(long, value_name = "P")]
+    pub(crate) pack: Vec<String>,
+    /// Value of a pack's parameter.
+    #[arg(long, value_name = "[P.]NAME=VALUE")]
+    pub(crate) param: Vec<String>,
+    /// Markdown file with properties, each a heading and a block of the kind `property`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// For any registry, or for this one. Default: what the property's block says, else any.
+    #[arg(long = "for", value_name = "WHICH")]
+    pub(crate) world: Option<World>,
+    /// Seconds for each question.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..86_400))]
+    pub(crate) timeout: u64,
+    /// Configuration file. Default: carnet.toml, if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) facts: Facts,
+    /// JSON Lines, one object for each property.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
     /// Configuration that says to which team a workload belongs. Default: carnet.toml, if it is there.
@@ -322,6 +371,8 @@ pub(crate) enum PolicyCommand {
     Simulate(SimulateArgs),
     /// Sum up what packs in report mode would have denied, by team.
     Report(ReportArgs),
+    /// Prove that a property holds for every possible request, or find one that breaks it (needs cvc5).
+    Prove(ProveArgs),
     /// Copy a pack into a folder of your own, to change it.
     New {
         /// Name of the new pack; the folder is made here.

@@ -9,6 +9,7 @@ pub(crate) mod engine;
 pub(crate) mod explain;
 pub(crate) mod key;
 pub(crate) mod policy;
+pub(crate) mod prove;
 pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod resolve;

@@ -5,7 +5,7 @@ use std::path::Path;
 use carnet_policy::{CaseResult, MANIFEST, Mutant, Policies, Rule, run_cases, run_mutants};
 
 use crate::cli::{Facts, PolicyCommand};
-use crate::commands::{diff, explain, report, simulate};
+use crate::commands::{diff, explain, prove, report, simulate};
 use crate::exit::Exit;
 use crate::rules::Settings;
 use crate::trouble::{Trouble, Troubles};
@@ -20,6 +20,7 @@ pub(crate) fn run(command: &PolicyCommand) -> Exit {
         PolicyCommand::Diff(args) => diff::run(args),
         PolicyCommand::Simulate(args) => simulate::run(args),
         PolicyCommand::Report(args) => report::run(args),
+        PolicyCommand::Prove(args) => prove::run(args),
         PolicyCommand::New { name, from } => new(name, from),
         PolicyCommand::Schema => {
             out::answer(carnet_policy::SCHEMA.trim_end());

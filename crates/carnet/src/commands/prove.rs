@@ -1,0 +1,426 @@
+//! `carnet policy prove`: a property holds for every request that could be, or here is one that breaks it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use carnet_policy::{Decider, DeciderOptions, Mode, Policies, SCHEMA, always_true, known_here};
+use carnet_prove::{
+    Condition, Counterexample, Pack, Party, Proof, Property, PropertyProblem, Prover, Solver,
+    cache_key, permits,
+};
+use jiff::civil::Date;
+use serde_json::{Value, json};
+
+use crate::cli::{ProveArgs, World};
+use crate::exit::Exit;
+use crate::state::State;
+use crate::trouble::{Trouble, Troubles};
+use crate::{clock, commands, config, out, rules, world};
+
+/// A property with where it was written.
+struct Question {
+    title: String,
+    text: String,
+    world: World,
+}
+
+/// What came of a question.
+struct Answer {
+    proof: Value,
+    story: Vec<String>,
+    exit: Exit,
+    cached: bool,
+}
+
+/// The solver that was found.
+struct Cvc5 {
+    solver: Solver,
+    version: String,
+}
+
+pub(crate) fn run(args: &ProveArgs) -> Result<Exit, Troubles> {
+    let day = args.facts.as_of.unwrap_or_else(clock::today);
+    let policies = policies(args)?;
+    let questions = questions(args, &policies)?;
+    let cvc5 = std::env::var_os("CVC5");
+    let path = std::env::var_os("PATH");
+    let solver = match Solver::find(cvc5.as_deref(), path.as_deref()) {
+        Ok(solver) => solver,
+        Err(problem) => {
+            out::troubles(&vec![Trouble::new(problem.to_string(), problem.help())]);
+            return Ok(Exit::Unknown);
+        }
+    };
+    let version = match solver.version() {
+        Ok(version) => version,
+        Err(problem) => {
+            out::troubles(&vec![Trouble::new(problem.to_string(), problem.help())]);
+            return Ok(Exit::Unknown);
+        }
+    };
+    let prover = Cvc5 { solver, version };
+    let mut exit = Exit::Good;
+    for question in &questions {
+        let started = std::time::Instant::now();
+        let answer = prove(args, question, &policies, &prover, day)?;
+        exit = exit.worst(answer.exit);
+        let seconds = started.elapsed().as_secs_f64();
+        if args.json {
+            commands::json(&json!({
+                "property": question.text,
+                "title": question.title,
+                "registry": question.world.as_str(),
+                "as_of": day,
+                "policy_version": policies.version(),
+                "solver": prover.version,
+                "result": answer.proof,
+                "cached": answer.cached,
+                "seconds": seconds,
+            }));
+            continue;
+        }
+        let word = match answer.exit {
+            Exit::Good => "proved",
+            Exit::Bad => "DISPROVED",
+            _ => "inconclusive",
+        };
+        let time = if answer.cached {
+            "remembered".to_owned()
+        } else {
+            format!("{seconds:.2} s")
+        };
+        out::answer(format_args!("{word}  {}  ({time})", question.title));
+        for line in answer.story {
+            out::answer(out::plain(&format!("  {line}")));
+        }
+    }
+    Ok(exit)
+}
+
+/// The packs that count: those given, or those of the configuration.
+fn policies(args: &ProveArgs) -> Result<Arc<Policies>, Troubles> {
+    let here = Path::new("carnet.toml");
+    if args.pack.is_empty() && (args.config.is_some() || here.exists()) {
+        let file = args.config.as_deref().unwrap_or(here);
+        let config = config::load(file)?;
+        let settings = rules::given(&args.param, &config.packs, &config.base, config.settings)?;
+        return world::policies(&config.packs, &config.base, &settings);
+    }
+    let packs = if args.pack.is_empty() {
+        "default".to_owned()
+    } else {
+        args.pack.join(",")
+    };
+    rules::described(&packs, &args.param)
+}
+
+/// The properties that are asked: given ones, those of a file, or those that the packs claim.
+fn questions(args: &ProveArgs, policies: &Policies) -> Result<Vec<Question>, Troubles> {
+    let mut found: Vec<Question> = args
+        .property
+        .iter()
+        .map(|text| Question {
+            title: text.clone(),
+            text: text.clone(),
+            world: args.world.unwrap_or(World::Any),
+        })
+        .collect();
+    if let Some(file) = &args.file {
+        let text = world::read_text(file)?;
+        found.extend(blocks(&file.display().to_string(), &text, args.world)?);
+    }
+    if found.is_empty() {
+        for source in policies.sources() {
+            for (file, text) in &source.files {
+                if file.starts_with("properties/") {
+                    let name = format!("{}/{file}", source.name);
+                    found.extend(blocks(&name, text, args.world)?);
+                }
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(vec![Trouble::new(
+            "there is no property to prove",
+            r#"give one, such as 'never permit when principal.sector == "government" && resource in Country::"XX"', a --file, or a pack with properties/*.md"#,
+        )]);
+    }
+    Ok(found)
+}
+
+/// The properties of a Markdown file: a heading, and a block ```property, or ```property this-registry.
+fn blocks(file: &str, text: &str, given: Option<World>) -> Result<Vec<Question>, Troubles> {
+    let mut found = Vec::new();
+    let mut title = String::new();
+    let mut open: Option<(World, Vec<&str>, usize)> = None;
+    for (number, line) in text.lines().enumerate() {
+        match (&mut open, line.trim_end()) {
+            (Some((world, lines, _)), "```") => {
+                found.push(Question {
+                    title: title.clone(),
+                    text: lines.join("\n").trim().to_owned(),
+                    world: given.unwrap_or(*world),
+                });
+                open = None;
+            }
+            (Some((_, lines, _)), _) => lines.push(line),
+            (None, "```property") => open = Some((World::Any, Vec::new(), number)),
+            (None, "```property this-registry") => open = Some((World::This, Vec::new(), number)),
+            (None, line) => {
+                if let Some(heading) = line.strip_prefix("## ") {
+                    heading.clone_into(&mut title);
+                }
+            }
+        }
+    }
+    if let Some((_, _, number)) = open {
+        return Err(vec![
+            Trouble::new("the block is not closed", "end it with ```")
+                .of(Path::new(file))
+                .at(number.saturating_add(1), 1),
+        ]);
+    }
+    Ok(found)
+}
+
+fn prove(
+    args: &ProveArgs,
+    question: &Question,
+    policies: &Arc<Policies>,
+    cvc5: &Cvc5,
+    day: Date,
+) -> Result<Answer, Troubles> {
+    let property = Property::parse(&question.text).map_err(|problem| told(question, &problem))?;
+    property.check(policies.schema()).map_err(|problems| {
+        problems
+            .iter()
+            .flat_map(|one| told(question, one))
+            .collect::<Troubles>()
+    })?;
+    let condition = property.condition().map_or_else(
+        || "true".to_owned(),
+        |condition| condition.text().to_owned(),
+    );
+    let enforced: Vec<&carnet_policy::Pack> = policies
+        .packs()
+        .iter()
+        .filter(|pack| pack.mode() == Mode::Enforce)
+        .collect();
+    let numbers: BTreeSet<usize> = enforced.iter().map(|pack| pack.facts_number()).collect();
+    let never = matches!(property.claim, carnet_prove::Claim::Never { .. });
+    if numbers.len() > 1 && !never {
+        let why = "the packs read the facts differently (lineage, share, confidence …), so no one request is the same to both";
+        return Ok(open(why));
+    }
+    let mut last = None;
+    for number in numbers {
+        let group: Vec<&carnet_policy::Pack> = enforced
+            .iter()
+            .filter(|pack| pack.facts_number() == number)
+            .copied()
+            .collect();
+        let answer = ask(
+            args, question, &property, &condition, &group, policies, cvc5, day,
+        )?;
+        // Of packs that read the facts alike those that never permit are enough.
+        if answer.exit == Exit::Good {
+            return Ok(answer);
+        }
+        last = match last {
+            None => Some(answer),
+            Some(_) => Some(open(
+                "no group of packs that read the facts alike proves it alone, and together they cannot be asked",
+            )),
+        };
+    }
+    Ok(last.unwrap_or_else(|| open("no pack is enforced")))
+}
+
+fn open(why: &str) -> Answer {
+    Answer {
+        proof: json!({ "outcome": "inconclusive", "why": { "reason": why } }),
+        story: vec![why.to_owned()],
+        exit: Exit::Unknown,
+        cached: false,
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one question, with all that it is put to"
+)]
+fn ask(
+    args: &ProveArgs,
+    question: &Question,
+    property: &Property,
+    condition: &str,
+    group: &[&carnet_policy::Pack],
+    policies: &Arc<Policies>,
+    cvc5: &Cvc5,
+    day: Date,
+) -> Result<Answer, Troubles> {
+    let mut property = property.clone();
+    let mut assumed = always_true(group, condition);
+    if question.world == World::This {
+        let view = world::view_of(&args.facts, day)?;
+        let decider = Decider::new(policies.clone(), view, DeciderOptions::default()).map_err(
+            |problems| {
+                problems
+                    .into_iter()
+                    .map(Trouble::from)
+                    .collect::<Troubles>()
+            },
+        )?;
+        assumed.extend(known_here(&decider, condition, day));
+    }
+    for text in assumed {
+        match Condition::parse(&text) {
+            Ok(condition) => property = property.assuming(condition),
+            Err(problem) => {
+                let why = format!(
+                    "the facts of this registry are too many to state: {}",
+                    problem.message
+                );
+                return Ok(open(&why));
+            }
+        }
+    }
+    let packs: Vec<Pack> = group
+        .iter()
+        .map(|pack| Pack {
+            name: pack.name().to_owned(),
+            rules: pack.rules_on(day),
+        })
+        .collect();
+    let key = cache_key(&property, &packs, SCHEMA, &cvc5.version);
+    let store = store(args);
+    if let Some(proof) = store.as_deref().and_then(|folder| remembered(folder, &key)) {
+        return Ok(answer(proof, true));
+    }
+    let limit = Duration::from_secs(args.timeout);
+    let proof = Prover::new(policies.schema(), &cvc5.solver)
+        .limit(limit)
+        .prove(&property, &packs, &permits)
+        .map_err(|error| {
+            vec![Trouble::new(
+                error.to_string(),
+                "correct the property or the pack",
+            )]
+        })?;
+    let story = match &proof {
+        Proof::Disproved { counterexample } => story(counterexample),
+        Proof::Inconclusive { why, .. } => vec![why.to_string()],
+        Proof::Proved { vacuous: true } => vec![
+            "no request at all meets the condition, so this says nothing: is a word in it misspelt?"
+                .to_owned(),
+        ],
+        Proof::Proved { .. } => Vec::new(),
+    };
+    let mut value = serde_json::to_value(&proof).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        object.insert("story".to_owned(), json!(story));
+    }
+    // What was not decided is tried again, perhaps with more time.
+    if !matches!(proof, Proof::Inconclusive { .. })
+        && let Some(folder) = &store
+    {
+        keep(folder, &key, &value);
+    }
+    Ok(answer(value, false))
+}
+
+/// Where proofs are kept; nowhere without a state directory that is there.
+fn store(args: &ProveArgs) -> Option<PathBuf> {
+    let state = State::find(args.facts.state.as_deref()).ok()?;
+    let folder = state.audit().parent()?.to_path_buf();
+    folder.is_dir().then(|| folder.join("proofs"))
+}
+
+fn remembered(folder: &Path, key: &str) -> Option<Value> {
+    let text = world::read_text(&folder.join(format!("{key}.json"))).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Keep a proof. It can always be made again, so that it could not be kept is only said.
+fn keep(folder: &Path, key: &str, value: &Value) {
+    let made = std::fs::create_dir_all(folder);
+    let file = folder.join(format!("{key}.json"));
+    let text = value.to_string();
+    if made.is_err() || world::write(&file, text.as_bytes()).is_err() {
+        out::note(format_args!(
+            "note: the proof could not be kept in `{}`",
+            folder.display()
+        ));
+    }
+}
+
+fn answer(proof: Value, cached: bool) -> Answer {
+    let outcome = proof.get("outcome").and_then(Value::as_str);
+    let exit = match outcome {
+        Some("proved") => Exit::Good,
+        Some("disproved") => Exit::Bad,
+        _ => Exit::Unknown,
+    };
+    let lines = proof.get("story").and_then(Value::as_array);
+    let story = lines.into_iter().flatten().filter_map(Value::as_str);
+    Answer {
+        story: story.map(str::to_owned).collect(),
+        proof,
+        exit,
+        cached,
+    }
+}
+
+fn told(question: &Question, problem: &PropertyProblem) -> Troubles {
+    vec![Trouble::new(
+        format!(
+            "in `{}`, {}:{}: {}",
+            question.title, problem.line, problem.column, problem.message
+        ),
+        problem.help.clone(),
+    )]
+}
+
+/// A counterexample as a story.
+fn story(found: &Counterexample) -> Vec<String> {
+    let mut lines = vec!["This request breaks it, and the ordinary authorizer agrees:".to_owned()];
+    lines.push("the caller".to_owned());
+    lines.extend(party(&found.principal, &found.matters, "principal"));
+    lines.push("asks for a model and host".to_owned());
+    lines.extend(party(&found.resource, &found.matters, "resource"));
+    for answer in &found.answers {
+        let word = if answer.permits { "permits" } else { "denies" };
+        lines.push(format!(
+            "pack {} {word} it, by {}",
+            answer.pack,
+            answer.rules.join(", ")
+        ));
+    }
+    lines
+}
+
+/// What matters of a caller or target.
+fn party(party: &Party, matters: &BTreeSet<String>, root: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, value) in &party.attributes {
+        let path = format!("{root}.{name}");
+        let counts = matters
+            .iter()
+            .any(|one| *one == path || one.starts_with(&format!("{path}.")) || one == name);
+        if counts {
+            lines.push(format!("  {} {value}", name.replace('_', " ")));
+        }
+    }
+    let above: Vec<&str> = party.ancestors.iter().map(String::as_str).collect();
+    if !above.is_empty() {
+        let words = if root == "resource" {
+            "comes from"
+        } else {
+            "stands in"
+        };
+        lines.push(format!("  {words} {}", above.join(", ")));
+    }
+    lines
+}
