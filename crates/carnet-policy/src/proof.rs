@@ -34,6 +34,18 @@ impl Pack {
             .unwrap_or_default()
     }
 
+    /// The target's attributes that its rules read, such as `producer.country`.
+    pub fn reads(&self) -> impl Iterator<Item = &str> {
+        let all = self.rules.values().flat_map(|rule| &rule.reads);
+        all.map(String::as_str)
+    }
+
+    /// Whether it sees the same facts as another pack, also one of another policy.
+    #[must_use]
+    pub fn reads_facts_as(&self, other: &Self) -> bool {
+        self.manifest.parameters.reading() == other.manifest.parameters.reading()
+    }
+
     /// Packs with the same number see the same facts; others may count different parties as makers.
     #[must_use]
     pub fn facts_number(&self) -> usize {

@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Write a bill of materials for models: CycloneDX 1.6 or SPDX 3.0.1.
     Bom(BomArgs),
-    /// List, show, validate and test policy packs.
+    /// Rules: list, show, check, test, explain, compare, simulate, report and prove them.
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Look into the facts, compare them, and take newer ones over.

@@ -1,14 +1,20 @@
 //! `carnet policy diff`: which classes of requests two policies answer differently.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use carnet_policy::{ClassChange, Comparison, Decider, DeciderOptions, Turned, compare_policies};
+use carnet_prove::Proof;
 
 use crate::cli::PolicyDiffArgs;
+use crate::commands::prove;
 use crate::exit::Exit;
 use crate::rules;
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, commands, out, world};
+
+/// Time for each of the two proofs.
+const PROOF_LIMIT: Duration = Duration::from_secs(30);
 
 /// Names of each kind that a line shows.
 const EXAMPLES: usize = 4;
@@ -33,6 +39,36 @@ pub(crate) fn run(args: &PolicyDiffArgs) -> Result<Exit, Troubles> {
         return Ok(commands::json(&found).worst(exit));
     }
     out::answer(text(&found));
+    for (before, now, good, bad) in [
+        (
+            &old,
+            &new,
+            "nothing that was denied is permitted now",
+            "something that was denied is permitted now",
+        ),
+        (
+            &new,
+            &old,
+            "nothing that was permitted is denied now",
+            "something that was permitted is denied now",
+        ),
+    ] {
+        let (before, now) = (before.policies(), now.policies());
+        match prove::implies(before, now, day, PROOF_LIMIT) {
+            Some(Proof::Proved { .. }) => {
+                out::answer(format_args!("proved for any registry: {good}"))
+            }
+            Some(Proof::Disproved { .. }) => {
+                out::answer(format_args!("for some registry: {bad}"));
+            }
+            Some(Proof::Inconclusive { why, .. }) => {
+                out::answer(format_args!("not proved that {good}: {why}"));
+            }
+            None => out::note(format_args!(
+                "note: not proved that {good}: cvc5 is missing, or the packs read the facts differently"
+            )),
+        }
+    }
     Ok(exit)
 }
 

@@ -310,7 +310,15 @@ fn ask(
             )]
         })?;
     let story = match &proof {
-        Proof::Disproved { counterexample } => story(counterexample),
+        Proof::Disproved { counterexample } => {
+            let told = |path: &str| {
+                group
+                    .iter()
+                    .any(|pack| pack.reads().any(|read| read == path))
+                    || condition.contains(&format!("resource.{path}"))
+            };
+            story(counterexample, &told)
+        }
         Proof::Inconclusive { why, .. } => vec![why.to_string()],
         Proof::Proved { vacuous: true } => vec![
             "no request at all meets the condition, so this says nothing: is a word in it misspelt?"
@@ -383,13 +391,37 @@ fn told(question: &Question, problem: &PropertyProblem) -> Troubles {
     )]
 }
 
-/// A counterexample as a story.
-fn story(found: &Counterexample) -> Vec<String> {
+/// A counterexample as a story. `told` says whether an attribute of the target is asked for.
+pub(crate) fn story(found: &Counterexample, told: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut lines = vec!["This request breaks it, and the ordinary authorizer agrees:".to_owned()];
-    lines.push("the caller".to_owned());
-    lines.extend(party(&found.principal, &found.matters, "principal"));
-    lines.push("asks for a model and host".to_owned());
-    lines.extend(party(&found.resource, &found.matters, "resource"));
+    lines.push("a caller with".to_owned());
+    for (name, value) in &found.principal.attributes {
+        let path = format!("principal.{name}");
+        if found.matters.contains(name) || found.matters.contains(&path) {
+            lines.push(format!("  {} {}", words(name), shown(value)));
+        }
+    }
+    lines.extend(above(&found.principal, "stands in"));
+    lines.push("asks for a model and host with".to_owned());
+    for (name, value) in &found.resource.attributes {
+        match value {
+            Value::Object(fields) => {
+                for (field, value) in fields.iter() {
+                    if told(&format!("{name}.{field}")) {
+                        lines.push(format!(
+                            "  {} {} {}",
+                            words(name),
+                            words(field),
+                            shown(value)
+                        ));
+                    }
+                }
+            }
+            _ if told(name) => lines.push(format!("  {} {}", words(name), shown(value))),
+            _ => {}
+        }
+    }
+    lines.extend(above(&found.resource, "comes from"));
     for answer in &found.answers {
         let word = if answer.permits { "permits" } else { "denies" };
         lines.push(format!(
@@ -401,26 +433,69 @@ fn story(found: &Counterexample) -> Vec<String> {
     lines
 }
 
-/// What matters of a caller or target.
-fn party(party: &Party, matters: &BTreeSet<String>, root: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (name, value) in &party.attributes {
-        let path = format!("{root}.{name}");
-        let counts = matters
-            .iter()
-            .any(|one| *one == path || one.starts_with(&format!("{path}.")) || one == name);
-        if counts {
-            lines.push(format!("  {} {value}", name.replace('_', " ")));
+fn words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// A value; names that the solver made up mean any that no rule names.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text_shown(text),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => {
+            let items: BTreeSet<String> = items.iter().map(shown).collect();
+            items.into_iter().collect::<Vec<_>>().join(", ")
         }
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        other => other.to_string(),
     }
+}
+
+/// A made-up name is the empty text or a single letter.
+fn text_shown(text: &str) -> String {
+    if text.chars().count() < 2 {
+        "(some other)".to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// What stands above a caller or target.
+fn above(party: &Party, how: &str) -> Option<String> {
     let above: Vec<&str> = party.ancestors.iter().map(String::as_str).collect();
-    if !above.is_empty() {
-        let words = if root == "resource" {
-            "comes from"
-        } else {
-            "stands in"
-        };
-        lines.push(format!("  {words} {}", above.join(", ")));
+    (!above.is_empty()).then(|| format!("  {how} {}", above.join(", ")))
+}
+
+/// Whether everything that the new packs permit the old ones permitted, for any registry; none when
+/// that cannot be asked.
+pub(crate) fn implies(old: &Policies, new: &Policies, day: Date, limit: Duration) -> Option<Proof> {
+    let cvc5 = std::env::var_os("CVC5");
+    let path = std::env::var_os("PATH");
+    let solver = Solver::find(cvc5.as_deref(), path.as_deref()).ok()?;
+    let enforced = |policies: &Policies| -> Vec<Pack> {
+        let packs = policies.packs().iter();
+        packs
+            .filter(|pack| pack.mode() == Mode::Enforce)
+            .map(|pack| Pack {
+                name: pack.name().to_owned(),
+                rules: pack.rules_on(day),
+            })
+            .collect()
+    };
+    let mut property = Property::new(carnet_prove::Claim::Implies {
+        old: enforced(old),
+        new: enforced(new),
+    });
+    let all: Vec<&carnet_policy::Pack> = old.packs().iter().chain(new.packs()).collect();
+    let (first, rest) = all.split_first()?;
+    // Where packs read the facts differently, no one request is the same to both.
+    if rest.iter().any(|pack| !pack.reads_facts_as(first)) {
+        return None;
     }
-    lines
+    for text in always_true(&all, "true") {
+        property = property.assuming(Condition::parse(&text).ok()?);
+    }
+    let prover = Prover::new(new.schema(), &solver).limit(limit);
+    prover.prove(&property, &[], &permits).ok()
 }

@@ -17,6 +17,7 @@ mod help;
 mod key;
 mod pipes;
 mod policy;
+mod policy_tools;
 mod registry;
 mod registry_bundle;
 mod registry_hostile;

@@ -2,12 +2,14 @@
 
 use crate::sandbox::{BAD, ERROR, GOOD, Sandbox};
 
-const BUILT_IN: [&str; 5] = [
+/// Some of the built-in packs.
+const SOME: [&str; 6] = [
     "czech-nukib",
     "default",
     "example-allow-list",
-    "example-deny-list",
+    "kansas-hb-2313",
     "openai-2025-proposal",
+    "us-ndaa-1532",
 ];
 /// A rule that loads.
 const IDENTIFIED: &str = "@id(\"a\")\n@title(\"known models\")\npermit (principal, action == Action::\"use\", resource) when { resource.identified };\n";
@@ -21,17 +23,14 @@ fn built_in_packs_are_listed_and_shown() {
         .iter()
         .map(|pack| pack["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, BUILT_IN);
+    assert!(names.len() >= 15 && names.is_sorted(), "{names:?}");
+    assert!(SOME.iter().all(|name| names.contains(name)), "{names:?}");
     assert!(
         list.iter()
             .all(|pack| !pack["title"].as_str().unwrap().is_empty())
     );
-    sandbox
-        .run("policy list")
-        .exits(GOOD)
-        .quietly()
-        .says(&BUILT_IN);
-    for name in BUILT_IN {
+    sandbox.run("policy list").exits(GOOD).quietly().says(&SOME);
+    for name in names {
         let rules = format!("──── {name}/rules.cedar");
         let page = format!("──── {name}/README.md");
         sandbox
@@ -49,7 +48,7 @@ fn built_in_packs_are_listed_and_shown() {
 #[test]
 fn built_in_packs_are_good_and_pass_their_cases() {
     let sandbox = Sandbox::new();
-    let good: Vec<String> = BUILT_IN
+    let good: Vec<String> = SOME
         .iter()
         .map(|name| format!("{name}: good, sha256:"))
         .collect();

@@ -2,6 +2,7 @@
 
 use crate::harness::upstream::COMPLETION;
 use crate::harness::{DENIED, MODEL, RENAMED, Setup, Upstream, chat_body};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_permitted_answer_names_model_place_and_record() {
@@ -131,15 +132,18 @@ async fn the_list_of_models_is_the_callers_own() {
 #[tokio::test]
 async fn a_pack_in_report_mode_lets_through_and_says_so() {
     let mut upstream = Upstream::start().await;
-    let setup = Setup::new(&upstream.base_url()).policy(r#"packs = ["default", "trial"]"#);
+    let setup = Setup::new(&upstream.base_url()).policy(
+        "packs = [\"default\", \"trial\"]\n\n[[policy.settings]]\npack = \"trial\"\nmode = \"report\"",
+    );
     setup.write(
         "trial/pack.toml",
-        "name = \"trial\"\ntitle = \"Trial\"\ndescription = \"Nothing.\"\nmode = \"report\"\ntrust = \"overlay\"\n",
+        "name = \"trial\"\ntitle = \"Trial\"\ndescription = \"Nothing.\"\nmode = \"enforce\"\ntrust = \"overlay\"\n",
     );
     setup.write(
         "trial/rules.cedar",
         "@id(\"none\")\n@title(\"nothing\")\nforbid (principal, action, resource);\n@id(\"all\")\n@title(\"everything\")\npermit (principal, action, resource);\n",
     );
+    let trial = setup.path("trial").display().to_string();
     let gateway = setup.start().await;
     let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), upstream.complete());
     assert_eq!(answer.header("carnet-decision"), "report-deny");
@@ -148,5 +152,30 @@ async fn a_pack_in_report_mode_lets_through_and_says_so() {
         "report-deny"
     );
     assert_eq!(answer.text().await, COMPLETION);
+    let config = gateway.setup.path("carnet.toml").display().to_string();
+    let report = gateway
+        .carnet(&["policy", "report", "--json", "--config", &config])
+        .await;
+    assert!(report.status.success(), "{report:?}");
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert_eq!(
+        (&report["decided"], &report["reported"]),
+        (&json!(1), &json!(1))
+    );
+    let sum = &report["teams"]["workload app"]["trial/none"];
+    assert_eq!(
+        (&sum["requests"], &sum["title"], &sum["models"]),
+        (&json!(1), &json!("nothing"), &json!([MODEL]))
+    );
+    // Enforced, the pack would refuse what was let through.
+    let simulated = gateway
+        .carnet(&["policy", "simulate", &trial, "--json", "--config", &config])
+        .await;
+    assert_eq!(simulated.status.code(), Some(1), "{simulated:?}");
+    let simulated: Value = serde_json::from_slice(&simulated.stdout).unwrap();
+    assert_eq!(
+        (&simulated["requests"], &simulated["newly_refused"]),
+        (&json!(1), &json!(1))
+    );
     gateway.finish().await;
 }
