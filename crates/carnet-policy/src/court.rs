@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy::{AuthorizationError, PolicyId, Response};
+use cedar_policy::AuthorizationError;
 
 use crate::codes::Code;
 use crate::outcome::Obligation;
 use crate::pack::{Mode, Pack};
+use crate::plan::Heard;
 use crate::rule::Rule;
 use crate::target::{PreparedCandidate, PreparedFact};
 use crate::verdict::{Effect, FactLine, Reason};
@@ -34,25 +35,16 @@ pub(crate) struct Court {
 
 impl Court {
     /// Take in what Cedar answered for one pack and candidate.
-    pub(crate) fn weigh(
-        &mut self,
-        pack: &Pack,
-        candidate: &PreparedCandidate,
-        response: &Response,
-    ) {
+    pub(crate) fn weigh(&mut self, pack: &Pack, candidate: &PreparedCandidate, heard: &Heard) {
         let mode = pack.mode();
-        let errors: Vec<&AuthorizationError> = response.diagnostics().errors().collect();
-        if !errors.is_empty() {
+        if !heard.errors.is_empty() {
             // INVARIANT: Cedar skips a rule that fails, so a failing forbid would vanish. We deny.
-            self.deny_for_errors(pack, candidate, &errors);
+            self.deny_for_errors(pack, candidate, &heard.errors);
             return;
         }
-        let ids: BTreeSet<&PolicyId> = response.diagnostics().reason().collect();
-        let rules: Vec<&Rule> = ids
-            .into_iter()
-            .filter_map(|id| pack.rules.get(id))
-            .collect();
-        if response.decision() == cedar_policy::Decision::Allow {
+        let ids = heard.rules.iter();
+        let rules: Vec<&Rule> = ids.filter_map(|id| pack.rules.get(id)).collect();
+        if heard.allow {
             for rule in rules {
                 self.permit(mode, pack, candidate, rule);
             }
@@ -71,12 +63,11 @@ impl Court {
     }
 
     /// Take in what the forbids that only report say.
-    pub(crate) fn note(&mut self, pack: &Pack, candidate: &PreparedCandidate, response: &Response) {
-        let errors: Vec<&AuthorizationError> = response.diagnostics().errors().collect();
-        if !errors.is_empty() {
-            self.deny_for_errors(pack, candidate, &errors);
+    pub(crate) fn note(&mut self, pack: &Pack, candidate: &PreparedCandidate, heard: &Heard) {
+        if !heard.errors.is_empty() {
+            self.deny_for_errors(pack, candidate, &heard.errors);
         }
-        for id in response.diagnostics().reason() {
+        for id in &heard.rules {
             if let Some(rule) = pack.rules.get(id) {
                 self.deny(Mode::Report, reason_of(pack, rule));
             }
@@ -167,7 +158,7 @@ impl Court {
         &mut self,
         pack: &Pack,
         candidate: &PreparedCandidate,
-        errors: &[&AuthorizationError],
+        errors: &[AuthorizationError],
     ) {
         let mode = pack.mode();
         for error in errors {

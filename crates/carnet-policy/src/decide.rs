@@ -1,11 +1,11 @@
 //! The one place that answers a request: every enforced pack must permit every candidate.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use carnet_provenance::{Country, Resolution, View};
-use cedar_policy::{Authorizer, Context, Entities, EntityUid, Request};
+use cedar_policy::{Authorizer, Context, EntityUid, PolicySet, Request, Response};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -18,11 +18,13 @@ use crate::limits::{COUNTERFACTUALS_MAX, COUNTERFACTUALS_TRIED_MAX};
 use crate::load::Policies;
 use crate::names;
 use crate::outcome::{Decision, Denial, Permit};
-use crate::pack::{Mode, Pack, Trust};
+use crate::pack::{Mode, Pack, Term, Trust};
+use crate::plan::{Asking, Heard, Known, Truth};
 use crate::problem::PolicyProblem;
 use crate::reading::Reading;
 use crate::target::{
-    PreparedCandidate, PreparedPrincipal, PreparedTarget, Principal, Target, TargetSpec, start_of,
+    PreparedCaller, PreparedCandidate, PreparedPrincipal, PreparedTarget, Principal, Target,
+    TargetSpec, start_of,
 };
 use crate::verdict::{Counterfactual, Effect, Parts, Verdict};
 use crate::words::Words;
@@ -38,6 +40,8 @@ pub struct DeciderOptions {
     pub shadow_every: u32,
     /// Pairs of caller and target that are remembered; 0 none.
     pub cache_max: usize,
+    /// Let Cedar evaluate every rule for every decision, instead of combining what is known already.
+    pub plain: bool,
 }
 
 impl Default for DeciderOptions {
@@ -45,6 +49,7 @@ impl Default for DeciderOptions {
         Self {
             shadow_every: 1_000,
             cache_max: 4_096,
+            plain: false,
         }
     }
 }
@@ -58,6 +63,9 @@ pub struct Decider {
     registry_version: Arc<str>,
     action: EntityUid,
     contexts: Vec<Context>,
+    /// For each pack, term and kind of request the truth of what is about the request.
+    asks: Vec<Vec<Vec<Truth>>>,
+    plain: bool,
     authorizer: Authorizer,
     cache: Cache,
     shadow_every: u64,
@@ -86,13 +94,28 @@ impl Decider {
             )]
         };
         let contexts: Result<Vec<Context>, _> = Ask::all().map(entities::context).collect();
+        let contexts = contexts.map_err(broken)?;
+        let action = Kind::Action.uid("use").map_err(broken)?;
+        let authorizer = Authorizer::new();
+        let asking = Asking {
+            authorizer: &authorizer,
+            action: &action,
+        };
+        let of_term = |term: &Term| {
+            let all = contexts.iter();
+            all.map(|context| term.plan.ask(&asking, context)).collect()
+        };
+        let of_pack = |pack: &Pack| pack.terms.iter().map(of_term).collect();
+        let asks = policies.packs.iter().map(of_pack).collect();
         Ok(Self {
             number: DECIDERS.fetch_add(1, Ordering::Relaxed),
             policy_version: policies.version().into(),
             registry_version: view.version().into(),
-            action: Kind::Action.uid("use").map_err(broken)?,
-            contexts: contexts.map_err(broken)?,
-            authorizer: Authorizer::new(),
+            action,
+            contexts,
+            asks,
+            plain: options.plain,
+            authorizer,
             cache: Cache::new(options.cache_max),
             shadow_every: u64::from(options.shadow_every),
             next: AtomicU64::new(0),
@@ -114,14 +137,20 @@ impl Decider {
         let country = code.as_deref().map(|code| (code, groups.as_slice()));
         let prepare = |reading: &Reading| {
             let node = entities::workload(workload, country, reading.share).ok()?;
-            node.store(&self.policies.schema).ok()?;
-            Some(node)
+            let store = node.store(&self.policies.schema).ok()?;
+            Some(PreparedCaller { node, store })
         };
         Principal(Arc::new(PreparedPrincipal {
             decider: self.number,
             number: self.next.fetch_add(1, Ordering::Relaxed),
             id: workload.id.as_str().into(),
             nodes: self.policies.readings.iter().map(prepare).collect(),
+            truth: self
+                .policies
+                .packs
+                .iter()
+                .map(|pack| pack.terms.iter().map(|_| OnceLock::new()).collect())
+                .collect(),
         }))
     }
 
@@ -151,7 +180,7 @@ impl Decider {
                     &self.view,
                     reading,
                     as_of,
-                    &self.policies.schema,
+                    &self.policies,
                     change,
                 )
                 .ok()?;
@@ -226,7 +255,7 @@ impl Decider {
         let key = key(principal, target);
         let known = self.cache.effect(key, *ask, now);
         let effect = known.unwrap_or_else(|| {
-            let effect = self.judge(principal, target, *ask).effect;
+            let effect = self.judge(principal, target, *ask, self.plain).effect;
             let entry = Entry {
                 effect,
                 verdict: None,
@@ -266,7 +295,7 @@ impl Decider {
         others: &[Target],
         now: Timestamp,
     ) -> Decision {
-        let judgement = self.judge(principal, target, ask);
+        let judgement = self.judge(principal, target, ask, self.plain);
         let mut expires = target.valid_until();
         let mut counterfactuals = Vec::new();
         if judgement.effect == Effect::Deny {
@@ -295,7 +324,7 @@ impl Decider {
         ask: Ask,
         verdict: Arc<Verdict>,
     ) -> Decision {
-        let judgement = self.judge(principal, target, ask);
+        let judgement = self.judge(principal, target, ask, true);
         let agreed = judgement.effect == verdict.effect()
             && judgement.reasons == verdict.reasons()
             && judgement.obligations == verdict.obligations()
@@ -342,67 +371,126 @@ impl Decider {
         found
     }
 
-    /// Evaluate every pack for every candidate.
-    fn judge(&self, principal: &Principal, target: &Target, ask: Ask) -> Judgement {
+    /// Evaluate every pack for every candidate: `plain` by Cedar alone, else on what is already known.
+    fn judge(&self, principal: &Principal, target: &Target, ask: Ask, plain: bool) -> Judgement {
         let mut court = Court::default();
-        let mut stores: Vec<Option<Vec<Joined<'_>>>> = Vec::new();
-        stores.resize_with(self.policies.readings.len(), || None);
-        for pack in &self.policies.packs {
-            let Some(joined) = stores.get_mut(pack.reading) else {
-                continue;
-            };
-            if joined.is_none() {
-                *joined = join(principal, target, pack.reading);
-            }
-            let Some(joined) = joined else {
+        for (number, pack) in self.policies.packs.iter().enumerate() {
+            let caller = principal.0.nodes.get(pack.reading).and_then(Option::as_ref);
+            let candidates = target.0.candidates.get(pack.reading);
+            let Some((caller, candidates)) = caller.zip(candidates.and_then(Option::as_ref)) else {
                 let title = "the facts do not fit the policy schema";
                 court.deny_by_code(Mode::Enforce, "", Code::FactsInvalid, title);
                 return court.close();
             };
-            for joined in joined {
-                self.hear(pack, joined, target.0.as_of, ask, &mut court);
+            for candidate in candidates {
+                let hearing = Hearing {
+                    number,
+                    pack,
+                    principal,
+                    caller,
+                    candidate,
+                    day: target.0.as_of,
+                    ask,
+                };
+                self.hear(&hearing, plain, &mut court);
             }
         }
         court.close()
     }
 
     /// Let one pack speak on one candidate.
-    fn hear(&self, pack: &Pack, joined: &Joined<'_>, day: Date, ask: Ask, court: &mut Court) {
+    fn hear(&self, hearing: &Hearing<'_>, plain: bool, court: &mut Court) {
+        let Hearing {
+            pack, candidate, ..
+        } = hearing;
         let mode = pack.mode();
-        let candidate = joined.candidate;
         if pack.trust() == Trust::Registry && candidate.facts.iter().any(|fact| fact.lenient) {
             let title = "the answer would rest on the operator's own claim, which this policy does not accept";
             court.deny_by_code(mode, pack.name(), Code::OverlayNotTrusted, title);
             court.rest_denial_on(mode, candidate.facts.iter().filter(|fact| fact.lenient));
         }
-        let term = pack.on(day);
-        let Some((term, request)) = term.zip(self.request(joined, ask)) else {
+        let heard = pack.on(hearing.day).and_then(|(at, term)| {
+            let heard = if plain {
+                self.by_cedar(hearing, &term.set)
+            } else {
+                self.on_truth(hearing, at, term)
+            };
+            let watched = if term.watched.is_empty() {
+                None
+            } else {
+                Some(self.by_cedar(hearing, &term.watched)?)
+            };
+            Some((heard?, watched))
+        });
+        let Some((heard, watched)) = heard else {
             let title = "the request does not fit the policy schema";
             court.deny_by_code(mode, pack.name(), Code::FactsInvalid, title);
             return;
         };
-        let response = self
-            .authorizer
-            .is_authorized(&request, &term.set, &joined.store);
-        court.weigh(pack, candidate, &response);
-        if !term.watched.is_empty() {
-            let response = self
-                .authorizer
-                .is_authorized(&request, &term.watched, &joined.store);
-            court.note(pack, candidate, &response);
+        court.weigh(pack, candidate, &heard);
+        if let Some(watched) = watched {
+            court.note(pack, candidate, &watched);
         }
     }
 
-    fn request(&self, joined: &Joined<'_>, ask: Ask) -> Option<Request> {
-        let context = self.contexts.get(ask.index())?.clone();
-        Request::new(
-            joined.caller.clone(),
+    /// The answer of a pack on what is known of caller, target and kind of request.
+    fn on_truth(&self, hearing: &Hearing<'_>, at: usize, term: &Term) -> Option<Heard> {
+        let asking = Asking {
+            authorizer: &self.authorizer,
+            action: &self.action,
+        };
+        let plan = &term.plan;
+        let Hearing {
+            number,
+            principal,
+            caller,
+            candidate,
+            ..
+        } = hearing;
+        let of_target = candidate
+            .truth
+            .get(*number)?
+            .get_or_init(|| plan.target(&asking, &candidate.uid, &candidate.store));
+        let of_caller = principal.0.truth.get(*number)?.get(at)?;
+        let of_caller =
+            of_caller.get_or_init(|| plan.caller(&asking, &caller.node.uid, &caller.store));
+        let of_ask = self.asks.get(*number)?.get(at)?.get(hearing.ask.index())?;
+        let (Some(of_target), Some(of_caller), Some(of_ask)) = (of_target, of_caller, of_ask)
+        else {
+            return self.by_cedar(hearing, &term.set);
+        };
+        let known = Known {
+            of_target,
+            of_caller,
+            of_ask,
+        };
+        let rest = if plan.rest().is_empty() {
+            None
+        } else {
+            Some(self.response(hearing, plan.rest())?)
+        };
+        Some(plan.answer(known, rest))
+    }
+
+    /// The answer of rules that Cedar evaluates.
+    fn by_cedar(&self, hearing: &Hearing<'_>, rules: &PolicySet) -> Option<Heard> {
+        self.response(hearing, rules).map(Heard::of)
+    }
+
+    fn response(&self, hearing: &Hearing<'_>, rules: &PolicySet) -> Option<Response> {
+        let Hearing {
+            caller, candidate, ..
+        } = hearing;
+        let store = caller.node.join(&candidate.store).ok()?;
+        let request = Request::new(
+            caller.node.uid.clone(),
             self.action.clone(),
-            joined.candidate.uid.clone(),
-            context,
+            candidate.uid.clone(),
+            self.contexts.get(hearing.ask.index())?.clone(),
             None,
         )
-        .ok()
+        .ok()?;
+        Some(self.authorizer.is_authorized(&request, rules, &store))
     }
 
     fn refuse(&self, target: &Target, code: Code, title: &str) -> Decision {
@@ -435,27 +523,16 @@ impl Decider {
     }
 }
 
-/// A candidate with the caller in one store.
-struct Joined<'t> {
-    caller: EntityUid,
-    candidate: &'t PreparedCandidate,
-    store: Entities,
-}
-
-/// All candidates of a target as packs of this reading see them; none when the facts do not fit.
-fn join<'t>(principal: &Principal, target: &'t Target, reading: usize) -> Option<Vec<Joined<'t>>> {
-    let caller = principal.0.nodes.get(reading)?.as_ref()?;
-    let candidates = target.0.candidates.get(reading)?.as_ref()?;
-    candidates
-        .iter()
-        .map(|candidate| {
-            Some(Joined {
-                caller: caller.uid.clone(),
-                candidate,
-                store: caller.join(&candidate.store).ok()?,
-            })
-        })
-        .collect()
+/// One pack, asked about one candidate.
+struct Hearing<'h> {
+    /// The pack's place among all.
+    number: usize,
+    pack: &'h Pack,
+    principal: &'h Principal,
+    caller: &'h PreparedCaller,
+    candidate: &'h PreparedCandidate,
+    day: Date,
+    ask: Ask,
 }
 
 fn key(principal: &Principal, target: &Target) -> Key {

@@ -10,11 +10,11 @@ use std::fmt::Display;
 use carnet_provenance::{
     Candidate, Confidence, Country, Fact, Hosting, Origin, Party, Statement, View,
 };
-use cedar_policy::Schema;
 use jiff::civil::Date;
 
 use crate::counted::{self, Known};
 use crate::entities::Misfit;
+use crate::load::Policies;
 use crate::reading::{Lineage, Reading};
 use crate::syntax::ANCESTRY;
 use crate::target::{PreparedCandidate, PreparedFact, TargetSpec};
@@ -110,7 +110,7 @@ pub(crate) fn prepare(
     view: &View,
     reading: &Reading,
     day: Date,
-    schema: &Schema,
+    policies: &Policies,
     change: &dyn Fn(&mut Words),
 ) -> Result<(PreparedCandidate, Option<Date>), Misfit> {
     let doubt = Doubt::of(candidate, reading, day);
@@ -140,7 +140,7 @@ pub(crate) fn prepare(
         facts.push(claim(statement));
     }
     let until = [count.valid_until, host.valid_until, doubt.until];
-    let prepared = PreparedCandidate::new(&spec.name, &words, facts, schema)?;
+    let prepared = PreparedCandidate::new(&spec.name, &words, facts, policies)?;
     Ok((prepared, until.into_iter().flatten().min()))
 }
 

@@ -64,6 +64,7 @@ mod names;
 mod outcome;
 mod pack;
 mod parameters;
+mod plan;
 mod problem;
 mod proof;
 mod reading;

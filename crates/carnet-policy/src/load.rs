@@ -17,6 +17,7 @@ use crate::limits::{FILE_BYTES_MAX, RULES_MAX};
 use crate::mutate::{self, Cut, Mutant};
 use crate::pack::{Exceptions, MANIFEST, Manifest, Pack, PackSource, Term};
 use crate::parameters::{OnUnknown, PackSettings, Parameters};
+use crate::plan::Plan;
 use crate::problem::{Place, PolicyProblem};
 use crate::reading::{Lineage, Reading};
 use crate::rule::{Rule, Rules, offset_of};
@@ -602,7 +603,12 @@ impl<'m> Draft<'m> {
         for (.., policy) in granted {
             add(&mut set, policy.clone())?;
         }
-        Ok(Term { from, set, watched })
+        Ok(Term {
+            from,
+            plan: Plan::new(&set),
+            set,
+            watched,
+        })
     }
 
     /// Every rule that can count, those of exceptions among them.

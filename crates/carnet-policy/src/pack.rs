@@ -13,6 +13,7 @@ use toml_span::{DeserError, Deserialize, ErrorKind, Spanned, Value};
 use crate::cases::Case;
 use crate::codes::Code;
 use crate::parameters::{PackSettings, Parameter, Parameters, Setting};
+use crate::plan::Plan;
 use crate::problem::{Place, PolicyProblem};
 use crate::rule::Rules;
 
@@ -92,6 +93,8 @@ pub(crate) struct Term {
     pub(crate) set: PolicySet,
     /// Forbids that only report.
     pub(crate) watched: PolicySet,
+    /// The rules that decide, taken apart.
+    pub(crate) plan: Plan,
 }
 
 /// What `pack.toml` says.
@@ -164,12 +167,10 @@ impl Pack {
         self.terms.iter().filter_map(|term| term.from)
     }
 
-    /// The rules of a day.
-    pub(crate) fn on(&self, day: Date) -> Option<&Term> {
-        self.terms
-            .iter()
-            .rev()
-            .find(|term| term.from.is_none_or(|from| from <= day))
+    /// The rules of a day, with their place among all terms.
+    pub(crate) fn on(&self, day: Date) -> Option<(usize, &Term)> {
+        let mut terms = self.terms.iter().enumerate().rev();
+        terms.find(|(_, term)| term.from.is_none_or(|from| from <= day))
     }
 
     /// The first day after this one on which the rules are others.

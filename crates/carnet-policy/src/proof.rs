@@ -30,7 +30,7 @@ impl Pack {
     #[must_use]
     pub fn rules_on(&self, day: Date) -> PolicySet {
         self.on(day)
-            .map(|term| term.set.clone())
+            .map(|(_, term)| term.set.clone())
             .unwrap_or_default()
     }
 

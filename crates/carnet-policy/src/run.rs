@@ -178,6 +178,7 @@ impl<'q> Posed<'q> {
         let options = DeciderOptions {
             shadow_every: 0,
             cache_max: 0,
+            ..DeciderOptions::default()
         };
         let decider = Decider::new(policies.clone(), self.view.clone(), options).map_err(lines)?;
         let upstream = self.question.upstream.as_deref().unwrap_or("case");

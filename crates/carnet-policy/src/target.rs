@@ -1,14 +1,16 @@
 //! Callers and targets, prepared once for a generation so that a request only names them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use carnet_provenance::{HostId, Resolution};
-use cedar_policy::{Entities, EntityUid, Schema};
+use cedar_policy::{Entities, EntityUid};
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 use crate::entities::{Misfit, Node};
+use crate::load::Policies;
+use crate::plan::Truth;
 use crate::verdict::FactLine;
 use crate::words::Words;
 
@@ -42,7 +44,16 @@ pub(crate) struct PreparedPrincipal {
     pub(crate) number: u64,
     pub(crate) id: Arc<str>,
     /// One for each reading of the facts; `None` when its attributes do not fit the schema.
-    pub(crate) nodes: Vec<Option<Node>>,
+    pub(crate) nodes: Vec<Option<PreparedCaller>>,
+    /// For each pack and each of its terms the truth of what is about the caller, once it was asked.
+    pub(crate) truth: Vec<Vec<OnceLock<Truth>>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct PreparedCaller {
+    pub(crate) node: Node,
+    /// The caller and everything above it.
+    pub(crate) store: Entities,
 }
 
 #[derive(Debug)]
@@ -63,6 +74,8 @@ pub(crate) struct PreparedCandidate {
     /// The target and everything above it.
     pub(crate) store: Entities,
     pub(crate) facts: Vec<PreparedFact>,
+    /// For each pack the truth of what is about the target, once it was asked.
+    pub(crate) truth: Vec<OnceLock<Truth>>,
 }
 
 /// A fact with the words under which rules can read it.
@@ -79,13 +92,14 @@ impl PreparedCandidate {
         name: &str,
         words: &Words,
         facts: Vec<PreparedFact>,
-        schema: &Schema,
+        policies: &Policies,
     ) -> Result<Self, Misfit> {
         let node = words.node(name)?;
         Ok(Self {
-            store: node.store(schema)?,
+            store: node.store(&policies.schema)?,
             uid: node.uid,
             facts,
+            truth: policies.packs.iter().map(|_| OnceLock::new()).collect(),
         })
     }
 }

@@ -281,6 +281,7 @@ impl Decider {
         let options = DeciderOptions {
             shadow_every: 0,
             cache_max: 0,
+            ..DeciderOptions::default()
         };
         let decider = Decider::new(policies, self.view().clone(), options).ok()?;
         decider.turns(situation, &[]).then(|| {

@@ -21,6 +21,7 @@ fn options() -> DeciderOptions {
     DeciderOptions {
         shadow_every: 1,
         cache_max: 100,
+        plain: false,
     }
 }
 
@@ -39,8 +40,7 @@ impl Decider {
     fn of_words(&self, name: &str, candidates: &[Words]) -> Target {
         let prepared = |_| {
             let all = candidates.iter().map(|words| {
-                PreparedCandidate::new(name, words, fixture::facts(words), &self.policies.schema)
-                    .unwrap()
+                PreparedCandidate::new(name, words, fixture::facts(words), &self.policies).unwrap()
             });
             Some(all.collect())
         };
