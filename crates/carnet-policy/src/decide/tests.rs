@@ -681,6 +681,51 @@ proptest! {
     }
 }
 
+/// A text with two countries exchanged.
+fn exchanged(text: &str) -> String {
+    text.replace("AA", "\u{1}")
+        .replace("BB", "AA")
+        .replace('\u{1}', "BB")
+}
+
+fn exchanged_words(words: &Words) -> Words {
+    let set = |codes: &BTreeSet<String>| codes.iter().map(|code| exchanged(code)).collect();
+    Words {
+        producer: Maker {
+            country: exchanged(&words.producer.country),
+            ..words.producer.clone()
+        },
+        weights_countries: set(&words.weights_countries),
+        teacher_countries: set(&words.teacher_countries),
+        hosting_countries: set(&words.hosting_countries),
+        hosting_parents: set(&words.hosting_parents),
+        ..words.clone()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// No country is special: with two of them exchanged in rules, facts and caller the answer is the
+    /// same. Both are in the one group that the fixture has.
+    #[test]
+    fn exchanging_two_countries_everywhere_changes_no_answer(
+        rules in policy(), words in words(), caller in caller()
+    ) {
+        let plain = decider(&[("p", "", &rules)]);
+        let other = decider(&[("p", "", &exchanged(&rules))]);
+        let moved = Workload {
+            country: caller.country.as_deref().map(exchanged),
+            ..caller.clone()
+        };
+        prop_assert_eq!(
+            plain.allows(&caller, std::slice::from_ref(&words)),
+            other.allows(&moved, &[exchanged_words(&words)]),
+            "{}", rules
+        );
+    }
+}
+
 /// What the registry's facts look like to a policy.
 mod facts {
     use super::*;
@@ -751,6 +796,79 @@ mod facts {
                 target.0.candidates.iter().all(Option::is_some),
                 "{id} on {host:?}"
             );
+        }
+    }
+
+    /// What a proof takes for granted is so for every model and host of the registry.
+    #[test]
+    fn what_proofs_take_for_granted_holds_here() {
+        let registry = fixture::shipped_registry();
+        let view = Arc::new(View::new(
+            registry.clone(),
+            carnet_provenance::Overlay::default(),
+        ));
+        for (lineage, more) in [
+            ("producer", ""),
+            ("weights", ""),
+            ("weights-and-teachers", "confidence = \"high\""),
+        ] {
+            let manifest = format!("[parameters]\nlineage = \"{lineage}\"\n{more}");
+            let pack = fixture::pack("p", &manifest, ALL);
+            let policies = Arc::new(Policies::load(&[pack]).unwrap());
+            let assumed = crate::always_true(
+                &policies.packs().iter().collect::<Vec<_>>(),
+                "resource in Country::\"US\" && principal in Country::\"US\" && resource in Producer::\"openai\"",
+            );
+            assert!(assumed.len() > 12, "{assumed:?}");
+            let mut rules = cedar_policy::PolicySet::new();
+            for (number, condition) in assumed.iter().enumerate() {
+                let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+                let id = cedar_policy::PolicyId::new(number.to_string());
+                rules
+                    .add(cedar_policy::Policy::parse(Some(id), text).unwrap())
+                    .unwrap();
+            }
+            let decider = Decider::new(policies, view.clone(), options()).unwrap();
+            let workload = Workload {
+                country: Some("US".to_owned()),
+                ..Workload::default()
+            };
+            let principal = decider.principal(&workload);
+            let hosts: Vec<&str> = registry.hosts().map(|host| host.id.as_str()).collect();
+            for (number, model) in registry.models().enumerate() {
+                let as_of = "2026-11-25".parse().unwrap();
+                let query = carnet_provenance::Query {
+                    id: model.id.as_str(),
+                    platform: None,
+                    host: hosts.get(number % hosts.len()).copied(),
+                    upstream: None,
+                    region: None,
+                    as_of,
+                };
+                let target = decider.target(fixture::spec("up/x"), view.resolve(&query), as_of);
+                for candidate in target.0.candidates[0].as_ref().unwrap() {
+                    let caller = principal.0.nodes[0].as_ref().unwrap();
+                    let hearing = Hearing {
+                        number: 0,
+                        pack: &decider.policies.packs[0],
+                        principal: &principal,
+                        caller,
+                        candidate,
+                        day: as_of,
+                        ask: ASK,
+                    };
+                    let heard = decider.by_cedar(&hearing, &rules).unwrap();
+                    assert!(heard.errors.is_empty());
+                    let held: BTreeSet<&str> = heard.rules.iter().map(AsRef::as_ref).collect();
+                    let broken: Vec<&String> = assumed
+                        .iter()
+                        .enumerate()
+                        .filter(|(number, _)| !held.contains(&*number.to_string()))
+                        .map(|(_, condition)| condition)
+                        .collect();
+                    assert!(broken.is_empty(), "{} {query:?}: {broken:?}", lineage);
+                }
+            }
         }
     }
 
