@@ -5,6 +5,12 @@
 //! upper bounds.
 
 #![expect(missing_docs, reason = "criterion's macro makes a function without")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a measurement that cannot be made ends"
+)]
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};

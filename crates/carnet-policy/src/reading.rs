@@ -205,7 +205,8 @@ mod tests {
     #[test]
     fn owners_are_summed_by_country_and_what_is_open_counts() {
         let more = Share::parse(">50").unwrap();
-        let table: &[(&[(Option<&str>, Option<f64>, bool)], &[&str], bool)] = &[
+        type Owner = (Option<&'static str>, Option<f64>, bool);
+        let table: &[(&[Owner], &[&str], bool)] = &[
             (&[(Some("AA"), Some(60.0), false)], &["AA"], true),
             (
                 &[

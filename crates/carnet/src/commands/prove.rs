@@ -49,14 +49,14 @@ pub(crate) fn run(args: &ProveArgs) -> Result<Exit, Troubles> {
     let solver = match Solver::find(cvc5.as_deref(), path.as_deref()) {
         Ok(solver) => solver,
         Err(problem) => {
-            out::troubles(&vec![Trouble::new(problem.to_string(), problem.help())]);
+            out::troubles(&[Trouble::new(problem.to_string(), problem.help())]);
             return Ok(Exit::Unknown);
         }
     };
     let version = match solver.version() {
         Ok(version) => version,
         Err(problem) => {
-            out::troubles(&vec![Trouble::new(problem.to_string(), problem.help())]);
+            out::troubles(&[Trouble::new(problem.to_string(), problem.help())]);
             return Ok(Exit::Unknown);
         }
     };
@@ -231,7 +231,7 @@ fn prove(
         last = match last {
             None => Some(answer),
             Some(_) => Some(open(
-                "no group of packs that read the facts alike proves it alone, and together they cannot be asked",
+                "no group of packs that read the facts alike proves it alone, and all of them in one question cannot be asked",
             )),
         };
     }
