@@ -56,6 +56,7 @@ mod explain;
 mod facts;
 #[cfg(test)]
 mod fixture;
+mod format;
 mod help;
 pub mod limits;
 mod load;
@@ -85,6 +86,7 @@ pub use compare::{ClassChange, Comparison, Turned, compare_policies};
 pub use decide::{Decider, DeciderOptions};
 pub use exception::Exception;
 pub use facts::UNKNOWN;
+pub use format::format_rules;
 pub use load::{Policies, SCHEMA};
 pub use mutate::{Mutant, run_mutants};
 pub use outcome::{Decision, Denial, Obligation, Permit};

@@ -381,6 +381,22 @@ pub(crate) enum PolicyCommand {
         #[arg(long, value_name = "PACK", default_value = "default")]
         from: String,
     },
+    /// Lay out the rules of a pack's folder as Cedar's own tools do it.
+    Fmt {
+        /// Folders of packs.
+        #[arg(required = true)]
+        packs: Vec<String>,
+        /// Change nothing; say which files would change.
+        #[arg(long)]
+        check: bool,
+    },
+    /// List the names that facts know and that begin like this, such as `Producer::"dee` or `list us-`.
+    Complete {
+        /// A kind and the beginning of a name: `Country::"`, `Group::"`, `Model::"`, `Producer::"`, `host`, `list`.
+        text: Vec<String>,
+        #[command(flatten)]
+        facts: Facts,
+    },
     /// Print the Cedar schema that rules are checked against, for editors.
     Schema,
     /// Run the packs' cases against the registry.

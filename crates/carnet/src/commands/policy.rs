@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use carnet_policy::{CaseResult, MANIFEST, Mutant, Policies, Rule, run_cases, run_mutants};
+use carnet_policy::{
+    CaseResult, MANIFEST, Mutant, Policies, Rule, format_rules, run_cases, run_mutants,
+};
 
 use crate::cli::{Facts, PolicyCommand};
 use crate::commands::{diff, explain, prove, report, simulate};
@@ -22,6 +24,8 @@ pub(crate) fn run(command: &PolicyCommand) -> Exit {
         PolicyCommand::Report(args) => report::run(args),
         PolicyCommand::Prove(args) => prove::run(args),
         PolicyCommand::New { name, from } => new(name, from),
+        PolicyCommand::Fmt { packs, check } => fmt(packs, *check),
+        PolicyCommand::Complete { text, facts } => complete(&text.join(" "), facts),
         PolicyCommand::Schema => {
             out::answer(carnet_policy::SCHEMA.trim_end());
             Ok(Exit::Good)
@@ -88,6 +92,80 @@ fn show(name: &str) -> Result<Exit, Troubles> {
             "name another one",
         )])
     }
+}
+
+/// Lay out the rules of folders; with `check` only say which would change.
+fn fmt(packs: &[String], check: bool) -> Result<Exit, Troubles> {
+    let mut exit = Exit::Good;
+    let mut troubles = Vec::new();
+    for name in packs {
+        let folder = Path::new(name);
+        if !folder.is_dir() {
+            troubles.push(Trouble::new(
+                format!("there is no folder `{name}`"),
+                "name the folder of a pack; built-in packs are not changed",
+            ));
+            continue;
+        }
+        for (path, text) in world::pack(&format!("./{name}"), here())?.files {
+            if !path.ends_with(".cedar") {
+                continue;
+            }
+            match format_rules(name, &path, &text) {
+                Ok(pretty) if pretty == text => {}
+                Ok(_) if check => {
+                    out::answer(format_args!("{name}/{path} would change"));
+                    exit = exit.worst(Exit::Bad);
+                }
+                Ok(pretty) => {
+                    world::write(&folder.join(&path), pretty.as_bytes())?;
+                    out::answer(format_args!("{name}/{path} laid out"));
+                }
+                Err(problem) => troubles.push(Trouble::from(problem)),
+            }
+        }
+    }
+    if troubles.is_empty() {
+        Ok(exit)
+    } else {
+        Err(troubles)
+    }
+}
+
+/// List the names of a kind that begin like this.
+fn complete(text: &str, facts: &Facts) -> Result<Exit, Troubles> {
+    let (kind, start) = match text.split_once("::") {
+        Some((kind, start)) => (kind, start.trim_start_matches('"')),
+        None => text.split_once(' ').unwrap_or((text, "")),
+    };
+    let view = world::view_of(facts, clock::today())?;
+    let registry = view.registry();
+    let (entity, mut names): (bool, Vec<String>) = match kind {
+        "Country" => {
+            let all = registry.jurisdictions();
+            (true, all.map(|one| one.code.to_string()).collect())
+        }
+        "Group" => (true, registry.groups().map(|one| one.id.clone()).collect()),
+        "Model" => (true, view.models().map(ToString::to_string).collect()),
+        "Producer" => (true, view.producers().map(ToString::to_string).collect()),
+        "host" => (false, view.hosts().map(ToString::to_string).collect()),
+        "list" => (false, registry.lists().map(|one| one.id.clone()).collect()),
+        _ => {
+            return Err(vec![Trouble::new(
+                format!("`{kind}` is no kind of name"),
+                "begin with Country::, Group::, Model::, Producer::, `host ` or `list `",
+            )]);
+        }
+    };
+    names.sort();
+    for name in names.iter().filter(|name| name.starts_with(start)) {
+        if entity {
+            out::answer(format_args!("{kind}::\"{name}\""));
+        } else {
+            out::answer(name);
+        }
+    }
+    Ok(Exit::Good)
 }
 
 /// Copy a pack into a new folder here. Nothing that is there is changed.

@@ -92,6 +92,8 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ),
     ("policy new", &["Copy a pack", "--from"]),
     ("policy schema", &["Cedar schema"]),
+    ("policy fmt", &["Lay out the rules", "--check"]),
+    ("policy complete", &["begin like this"]),
     (
         "registry",
         &[

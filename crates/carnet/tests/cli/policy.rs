@@ -41,7 +41,7 @@ fn built_in_packs_are_listed_and_shown() {
     }
     sandbox.run("policy show nowhere").complains(&[
         "there is no pack `nowhere`",
-        "help: built in are czech-nukib, default",
+        "help: built in are australia-pspf-001-2025, czech-nukib, default",
     ]);
 }
 

@@ -377,6 +377,39 @@ fn a_pack_is_begun_from_another_and_parts_that_no_case_needs_are_named() {
 }
 
 #[test]
+fn rules_are_laid_out_and_names_completed() {
+    let sandbox = Sandbox::new();
+    sandbox.pack(
+        "own",
+        "@id(\"a\") @title(\"A\") permit(principal,action,resource)when{resource.identified};",
+    );
+    sandbox
+        .run("policy fmt own --check")
+        .exits(BAD)
+        .says(&["own/rules.cedar would change"]);
+    sandbox
+        .run("policy fmt own")
+        .exits(GOOD)
+        .says(&["own/rules.cedar laid out"]);
+    sandbox.run("policy fmt own --check").exits(GOOD);
+    assert!(
+        sandbox
+            .read("own/rules.cedar")
+            .contains("permit (principal, action, resource)\nwhen { resource.identified };")
+    );
+    sandbox
+        .run("policy fmt nowhere")
+        .complains(&["there is no folder `nowhere`"]);
+    let run = sandbox.args(&["policy", "complete", "Producer::\"deepse"]);
+    run.exits(GOOD).says(&["Producer::\"deepseek\""]);
+    let run = sandbox.run("policy complete list us-ndaa");
+    run.exits(GOOD).says(&["us-ndaa-fy2026-s1532"]);
+    sandbox
+        .run("policy complete Planet::")
+        .complains(&["`Planet` is no kind of name"]);
+}
+
+#[test]
 fn a_gap_behind_another_value_of_a_parameter_is_found() {
     let sandbox = Sandbox::new();
     sandbox.pack("gap", "@id(\"rest\") @title(\"r\") permit (principal, action, resource);\n@id(\"host\") @title(\"h\") @only_with(\"hosts\") forbid (principal, action, resource) when { resource.host == \"x\" };\n");
