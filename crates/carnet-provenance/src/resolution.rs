@@ -214,6 +214,15 @@ pub struct Hosting {
     /// Whether the prompt leaves the operator's machines.
     #[serde(skip)]
     pub egress: Egress,
+    /// Countries of those who process prompts for the host, as far as they are told.
+    #[serde(skip)]
+    pub subprocessor_countries: BTreeSet<Country>,
+    /// Whether some are listed and the country of each is known.
+    #[serde(skip)]
+    pub subprocessors_known: bool,
+    /// Whether the host trains on prompts; none when nobody is sure.
+    #[serde(skip)]
+    pub trains_on_prompts: Option<bool>,
 }
 
 /// One fact with who states it.

@@ -176,6 +176,10 @@ pub(super) fn host(patch: &HostPatch, known: Option<&Host>, today: Date) -> Vec<
     if patch.egress == Some(Egress::None) && egress != Some(Egress::None) {
         why.push("says that the prompt does not leave the operator's machines");
     }
+    // Also where the registry says the same today: it may say otherwise tomorrow.
+    if patch.trains_on_prompts == Some(false) {
+        why.push("says that the host does not train on prompts");
+    }
     let Some(known) = known else { return why };
     if patch
         .kind

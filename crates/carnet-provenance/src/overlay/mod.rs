@@ -111,6 +111,7 @@ pub(crate) struct HostPatch {
     pub(crate) complete: Option<bool>,
     pub(crate) egress: Option<Egress>,
     pub(crate) retention: Option<String>,
+    pub(crate) trains_on_prompts: Option<bool>,
 }
 
 /// What the operator says about a producer.

@@ -162,6 +162,7 @@ fn host(mut table: Fields<'_>, named: &mut Vec<Named>) -> Option<Entry<(HostId, 
         complete: table.flag("complete"),
         egress: table.word("egress", Egress::ALL),
         retention: table.text("retention"),
+        trains_on_prompts: table.flag("trains_on_prompts"),
     };
     close(table, id.map(|id| (id.as_str().into(), patch)))
 }

@@ -77,6 +77,10 @@ fn what_loosens_must_be_explained() {
             "does not leave",
         ),
         (
+            "[[host]]\nid = \"cloud\"\ntrains_on_prompts = false",
+            "does not train on prompts",
+        ),
+        (
             "[[host]]\nid = \"mine\"\ncountry = \"QY\"\nregions = [{ id = \"a\", country = \"QY\" }]\ncomplete = true",
             "completes where",
         ),
@@ -140,6 +144,7 @@ fn what_only_tightens_needs_no_reason() {
         "[[model]]\nid = \"new-1\"\nproducer = \"birch\"",
         "[[producer]]\nid = \"new\"\ncountry = \"QY\"",
         "[[host]]\nid = \"cloud\"\negress = \"external\"",
+        "[[host]]\nid = \"cloud\"\ntrains_on_prompts = true",
         "[[host]]\nid = \"mine\"\ncountry = \"QY\"\noperator = \"me\"\nkind = \"local\"",
         "[[deployment]]\nid = \"alder-r1\"\nmodel = \"alder-r1\"",
     ] {
