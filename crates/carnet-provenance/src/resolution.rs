@@ -92,6 +92,9 @@ pub struct Candidate {
     pub teacher_countries: BTreeSet<Country>,
     /// Whether no other teacher can hide.
     pub teachers_complete: bool,
+    /// Which documents the operator has on file for this version, such as `training-summary`; none
+    /// when nobody says, or when the id does not name the version exactly.
+    pub documents: Option<BTreeSet<String>>,
     /// Public disputes.
     pub disputed: Vec<Dispute>,
     /// Where the prompt goes.

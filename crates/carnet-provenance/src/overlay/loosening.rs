@@ -110,6 +110,9 @@ pub(super) fn model(patch: &ModelPatch, known: Option<&Model>, today: Date) -> V
     if patch.teachers_complete == Some(true) {
         why.push("completes the teachers");
     }
+    if patch.documents.is_some() {
+        why.push("says which documents are on file");
+    }
     let Some(known) = known else { return why };
     let mut horizon = Horizon::new(today);
     let h = &mut horizon;

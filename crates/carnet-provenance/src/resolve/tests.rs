@@ -696,6 +696,7 @@ fn unknown_is_said_as_a_fact() {
         "retention",
         "subprocessors",
         "trains_on_prompts",
+        "documents",
     ] {
         assert!(
             facts.iter().any(|fact| fact.claim == claim

@@ -1,6 +1,8 @@
 //! Records as registry and overlay describe them on one day: the operator's word, or else the
 //! registry's claim of that day, always with who stated it.
 
+use std::collections::BTreeSet;
+
 use crate::claim::{Confidence, Dated, Evidence, Horizon};
 use crate::country::Country;
 use crate::ids::{HostId, ModelId, ProducerId};
@@ -217,6 +219,11 @@ impl<'v> ModelNode<'v> {
         let registry = claimed(self.model.map(|model| &model.teachers_complete), horizon)
             .map(|said| said.map(|value| *value));
         self.own(|patch| patch.teachers_complete).or(registry)
+    }
+
+    /// The documents that the operator says are on file. No registry can say it for him.
+    pub(crate) fn documents(&self) -> Option<Said<'v, &'v BTreeSet<String>>> {
+        self.own(|patch| patch.documents.as_ref())
     }
 
     /// Further producers, of joint work.
