@@ -92,7 +92,8 @@ pub struct Candidate {
     pub teacher_countries: BTreeSet<Country>,
     /// Whether no other teacher can hide.
     pub teachers_complete: bool,
-    /// Documents on file for this model version; none when nobody says.
+    /// Which documents the operator has on file for this version, such as `training-summary`; none
+    /// when nobody says, or when the id does not name the version exactly.
     pub documents: Option<BTreeSet<String>>,
     /// Public disputes.
     pub disputed: Vec<Dispute>,
@@ -216,13 +217,13 @@ pub struct Hosting {
     /// Whether the prompt leaves the operator's machines.
     #[serde(skip)]
     pub egress: Egress,
-    /// Countries of those whom it lets process prompts, as it publishes them.
+    /// Countries of those who process prompts for the host, as far as they are told.
     #[serde(skip)]
     pub subprocessor_countries: BTreeSet<Country>,
-    /// Whether it publishes them, each with a country.
+    /// Whether some are listed and the country of each is known.
     #[serde(skip)]
     pub subprocessors_known: bool,
-    /// Whether it trains on prompts; none when unknown.
+    /// Whether the host trains on prompts; none when nobody is sure.
     #[serde(skip)]
     pub trains_on_prompts: Option<bool>,
 }

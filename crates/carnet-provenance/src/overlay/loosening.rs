@@ -110,7 +110,7 @@ pub(super) fn model(patch: &ModelPatch, known: Option<&Model>, today: Date) -> V
     if patch.teachers_complete == Some(true) {
         why.push("completes the teachers");
     }
-    if patch.documents.as_ref().is_some_and(|all| !all.is_empty()) {
+    if patch.documents.is_some() {
         why.push("says which documents are on file");
     }
     let Some(known) = known else { return why };
@@ -179,10 +179,8 @@ pub(super) fn host(patch: &HostPatch, known: Option<&Host>, today: Date) -> Vec<
     if patch.egress == Some(Egress::None) && egress != Some(Egress::None) {
         why.push("says that the prompt does not leave the operator's machines");
     }
-    let trains = known
-        .and_then(|host| host.trains_on_prompts.at(h))
-        .map(|claim| claim.value);
-    if patch.trains_on_prompts == Some(false) && trains != Some(false) {
+    // Also where the registry says the same today: it may say otherwise tomorrow.
+    if patch.trains_on_prompts == Some(false) {
         why.push("says that the host does not train on prompts");
     }
     let Some(known) = known else { return why };

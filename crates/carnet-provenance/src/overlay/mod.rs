@@ -11,7 +11,7 @@ mod read;
 mod tests;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -89,7 +89,7 @@ pub(crate) struct ModelPatch {
     pub(crate) complete: Option<bool>,
     pub(crate) teachers: Option<Vec<TaughtBy>>,
     pub(crate) teachers_complete: Option<bool>,
-    pub(crate) documents: Option<Vec<String>>,
+    pub(crate) documents: Option<BTreeSet<String>>,
 }
 
 /// An ancestor that the operator names.

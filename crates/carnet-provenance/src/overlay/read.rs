@@ -1,5 +1,7 @@
 //! Reads overlay files, entry by entry.
 
+use std::collections::BTreeSet;
+
 use crate::claim::Confidence;
 use crate::country::Country;
 use crate::grammar;
@@ -99,7 +101,7 @@ fn model(mut table: Fields<'_>, named: &mut Vec<Named>) -> Option<Entry<(ModelId
         complete: table.flag("complete"),
         teachers: table.has("teachers").then(|| teachers(&mut table, named)),
         teachers_complete: table.flag("teachers_complete"),
-        documents: table.has("documents").then(|| table.texts("documents")),
+        documents: table.has("documents").then(|| documents(&mut table)),
     };
     close(table, id.map(|id| (id.as_str().into(), patch)))
 }
@@ -145,6 +147,22 @@ fn teachers(table: &mut Fields<'_>, named: &mut Vec<Named>) -> Vec<TaughtBy> {
             ),
         }
         teacher.finish();
+    }
+    found
+}
+
+/// Kinds of documents. They have the form of ids, so that rules and facts can list them plainly.
+fn documents(table: &mut Fields<'_>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for text in table.texts_at("documents") {
+        if is_id(&text.value) {
+            found.insert(text.value);
+        } else {
+            let problem = text
+                .place
+                .problem(format!("`{}` cannot name a kind of document", text.value));
+            table.note(problem.help("use a-z, 0-9, `.`, `-` and `_`, as in `training-summary`"));
+        }
     }
     found
 }

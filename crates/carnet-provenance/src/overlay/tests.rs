@@ -73,8 +73,16 @@ fn what_loosens_must_be_explained() {
             "replaces the producer's country",
         ),
         (
+            "[[model]]\nid = \"birch-70b\"\ndocuments = [\"copyright-policy\"]",
+            "which documents are on file",
+        ),
+        (
             "[[host]]\nid = \"box\"\negress = \"none\"",
             "does not leave",
+        ),
+        (
+            "[[host]]\nid = \"cloud\"\ntrains_on_prompts = false",
+            "does not train on prompts",
         ),
         (
             "[[host]]\nid = \"mine\"\ncountry = \"QY\"\nregions = [{ id = \"a\", country = \"QY\" }]\ncomplete = true",
@@ -140,6 +148,7 @@ fn what_only_tightens_needs_no_reason() {
         "[[model]]\nid = \"new-1\"\nproducer = \"birch\"",
         "[[producer]]\nid = \"new\"\ncountry = \"QY\"",
         "[[host]]\nid = \"cloud\"\negress = \"external\"",
+        "[[host]]\nid = \"cloud\"\ntrains_on_prompts = true",
         "[[host]]\nid = \"mine\"\ncountry = \"QY\"\noperator = \"me\"\nkind = \"local\"",
         "[[deployment]]\nid = \"alder-r1\"\nmodel = \"alder-r1\"",
     ] {
@@ -184,6 +193,81 @@ fn a_loosening_entry_shows_and_ends() {
     assert_eq!(
         (countries(&after), after.weights_complete),
         (vec!["QY"], false)
+    );
+}
+
+#[test]
+fn documents_are_on_file_for_the_version_named_until_the_entry_ends() {
+    let view = view_with(&entry(
+        "[[model]]\nid = \"birch-70b\"\ndocuments = [\"training-summary\", \"copyright-policy\"]",
+    ));
+    let ask = |id, date| {
+        let answer = view.resolve(&Query {
+            as_of: day(date),
+            ..asking(id)
+        });
+        let until = answer.valid_until();
+        let candidate = answer.candidates.into_iter().next().unwrap();
+        let mut facts = candidate.facts.into_iter();
+        let fact = facts.find(|fact| fact.claim == "documents").unwrap();
+        (candidate.documents, fact, until)
+    };
+    let (documents, fact, until) = ask("birch-70b", "2026-03-31");
+    let documents: Vec<String> = documents.unwrap().into_iter().collect();
+    assert_eq!(documents, ["copyright-policy", "training-summary"]);
+    assert_eq!(fact.value, "copyright-policy, training-summary");
+    assert_eq!(fact.source, "operator");
+    assert!(matches!(
+        fact.origin,
+        Origin::Operator {
+            loosening: true,
+            ..
+        }
+    ));
+    assert_eq!(until, Some(day("2026-04-01")));
+    // After the last day, for what came from it, and for a guess, nobody says.
+    for (id, date) in [
+        ("birch-70b", "2026-04-01"),
+        ("nomad-tune", "2026-03-31"),
+        ("somebody/birch-70b", "2026-03-31"),
+        ("birch-9", "2026-03-31"),
+    ] {
+        let (documents, fact, _) = ask(id, date);
+        assert_eq!(documents, None, "{id} {date}");
+        assert_eq!(
+            (fact.value.as_str(), fact.origin),
+            ("unknown", Origin::Registry)
+        );
+    }
+}
+
+#[test]
+fn documents_may_be_none_and_must_be_sure() {
+    for (more, documents, value) in [
+        ("documents = []", Some(0), "none"),
+        (
+            "documents = [\"summary\"]\nconfidence = \"unknown\"",
+            None,
+            "unknown",
+        ),
+        ("licence = \"Own\"", None, "unknown"),
+    ] {
+        let view = view_with(&entry(&format!("[[model]]\nid = \"birch-70b\"\n{more}")));
+        let candidate = view.resolve(&asking("birch-70b")).candidates.remove(0);
+        let found = candidate.documents.map(|documents| documents.len());
+        assert_eq!(found, documents, "{more}");
+        let mut facts = candidate.facts.iter();
+        let fact = facts.find(|fact| fact.claim == "documents").unwrap();
+        assert_eq!(fact.value, value, "{more}");
+    }
+    let problems = refused(&entry(
+        "[[model]]\nid = \"birch-70b\"\ndocuments = [\"summary, policy\"]",
+    ));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].contains("cannot name a kind of document")
+            && problems[0].contains("training-summary"),
+        "{problems:?}"
     );
 }
 

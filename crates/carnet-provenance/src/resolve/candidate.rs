@@ -58,7 +58,7 @@ pub(super) fn candidate(
         line.confidence,
     );
     let teachers = build.teachers();
-    let documents = build.documents();
+    let documents = build.documents(identity.identified);
     for dispute in &line.disputes {
         let evidence = Evidence {
             source: dispute.source.as_str().into(),
@@ -103,6 +103,11 @@ pub(super) fn candidate(
         valid_until: horizon.next(),
         facts,
     })
+}
+
+/// The fact that nobody says which documents are on file.
+pub(super) fn no_documents() -> Fact {
+    Fact::derived("documents", "unknown", Confidence::Unknown)
 }
 
 impl<'v> Build<'v, '_> {
@@ -323,6 +328,25 @@ impl<'v> Build<'v, '_> {
             }
         }
         teachers
+    }
+
+    /// Documents are those of one version, and a guess names none.
+    fn documents(&mut self, identified: bool) -> Option<BTreeSet<String>> {
+        let said = self.node.documents();
+        let said = said.filter(|said| identified && said.is_sure());
+        self.facts.push(match said {
+            Some(said) => {
+                let listed: Vec<&str> = said.value.iter().map(String::as_str).collect();
+                let value = if listed.is_empty() {
+                    "none".to_owned()
+                } else {
+                    listed.join(", ")
+                };
+                Fact::new("documents", value, said.evidence, said.origin)
+            }
+            None => no_documents(),
+        });
+        said.map(|said| said.value.clone())
     }
 
     fn teacher(&mut self, said: Said<'v, &'v TaughtBy>) -> TeacherFact {

@@ -25,6 +25,12 @@ struct Regions {
     known: bool,
 }
 
+/// Those who process prompts for the host.
+struct Subprocessors {
+    countries: BTreeSet<Country>,
+    known: bool,
+}
+
 /// A region with who says so.
 struct Site<'v> {
     id: &'v str,
@@ -77,6 +83,10 @@ pub(super) fn hosting(
     }
 }
 
+fn truth(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
 fn unknown(steps: &mut Vec<String>, why: &str) -> Place {
     steps.push(format!("where the prompt goes is unknown: {why}"));
     let facts = [
@@ -102,6 +112,7 @@ impl<'v> Look<'v, '_> {
         let parent = node.parent_country(self.horizon);
         let retention = node.retention(self.horizon);
         let egress = node.egress(self.horizon);
+        let trains = node.trains_on_prompts(self.horizon);
         self.host_fact();
         let vouched = self.vouched();
         let mut parents = BTreeSet::new();
@@ -116,8 +127,8 @@ impl<'v> Look<'v, '_> {
         let jurisdictions: BTreeSet<Country> = parents.union(&regions.countries).copied().collect();
         self.rest(egress.map(|said| said.map(Egress::as_str)), "egress");
         self.rest(retention, "retention");
-        let (subprocessor_countries, subprocessors_known) = self.subprocessors();
-        let trains_on_prompts = self.trains_on_prompts();
+        let others = self.subprocessors();
+        self.rest(trains.map(|said| said.map(truth)), "trains_on_prompts");
         self.computed(&jurisdictions, vouched);
         let source = country
             .or(parent)
@@ -145,9 +156,9 @@ impl<'v> Look<'v, '_> {
             hosting_parents: parents,
             kind: node.kind(),
             egress: egress.map_or(Egress::Unknown, |said| said.value),
-            subprocessor_countries,
-            subprocessors_known,
-            trains_on_prompts,
+            subprocessor_countries: others.countries,
+            subprocessors_known: others.known,
+            trains_on_prompts: trains.map(|said| said.value),
         }
     }
 
@@ -394,6 +405,33 @@ impl<'v> Look<'v, '_> {
             Some(said) => Fact::new(claim, said.value, said.evidence, said.origin),
             None => Fact::derived(claim, "unknown", Confidence::Unknown),
         });
+    }
+
+    /// They are no gap of the place and lower no confidence in it: rules ask for them apart.
+    fn subprocessors(&mut self) -> Subprocessors {
+        let listed = self.node.subprocessors(self.horizon);
+        if listed.is_empty() {
+            self.rest(None, "subprocessors");
+        }
+        let mut found = Subprocessors {
+            countries: BTreeSet::new(),
+            known: !listed.is_empty(),
+        };
+        for said in listed {
+            let country = said.value.country;
+            found.known &= country.is_some() && said.is_sure();
+            found.countries.extend(country);
+            let country =
+                country.map_or_else(|| "unknown".to_owned(), |country| country.to_string());
+            let value = format!("{} ({country})", said.value.name);
+            self.facts.push(Fact::new(
+                "subprocessors",
+                value,
+                said.evidence,
+                said.origin,
+            ));
+        }
+        found
     }
 
     fn computed(&mut self, jurisdictions: &BTreeSet<Country>, vouched: Option<&Origin>) {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::fixture::{asking, countries, day, file, files, view, view_with};
+use crate::fixture::{SAID, asking, countries, day, file, files, today, view, view_with};
 use crate::{Egress, LineageStatus, Overlay, Query, Registry, Resolution, Validity, View};
 
 fn on<'a>(platform: &'a str, id: &'a str) -> Query<'a> {
@@ -419,6 +419,154 @@ fn routing_fields_come_by_dialect_and_host() {
     assert!(view.fields(Some("cloud"), "other").fields.is_empty());
 }
 
+/// The world with one more host, `helped`, and with an overlay over it.
+fn helped(host: &str, overlay: &str) -> View {
+    let mut all = files();
+    all.push(file(
+        "hosts/helped.toml",
+        &format!("name = \"Helped\"\nkind = \"inference\"\n{host}"),
+    ));
+    let registry = Registry::parse(&all).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let overlay = Overlay::parse(&[file("overlay.toml", overlay)], &registry, today());
+    View::new(
+        registry.into(),
+        overlay.unwrap_or_else(|problems| panic!("{problems:#?}")),
+    )
+}
+
+fn subprocessor(name: &str, more: &str) -> String {
+    format!("[[subprocessor]]\nname = \"{name}\"\npurpose = \"rooms\"\n{more}\nSAID_LINES\n")
+        .replace("SAID_LINES", &SAID.replace(", ", "\n"))
+}
+
+/// The values of all facts of this claim.
+fn told<'a>(answer: &'a Resolution, claim: &str) -> Vec<&'a str> {
+    let facts = answer.candidates[0].facts.iter();
+    facts
+        .filter(|fact| fact.claim == claim)
+        .map(|fact| fact.value.as_str())
+        .collect()
+}
+
+#[test]
+fn sub_processors_are_told_with_the_countries_of_the_day() {
+    let view = helped(
+        &[
+            subprocessor("Old", "country = \"QZ\"\nvalid_to = \"2026-01-10\""),
+            subprocessor("Rack", "country = \"QX\""),
+            subprocessor("New", "valid_from = \"2026-02-01\""),
+        ]
+        .concat(),
+        "",
+    );
+    for (date, expected, codes, known, until) in [
+        (
+            "2026-01-09",
+            &["Old (QZ)", "Rack (QX)"][..],
+            &["QX", "QZ"][..],
+            true,
+            Some("2026-01-10"),
+        ),
+        (
+            "2026-01-10",
+            &["Rack (QX)"],
+            &["QX"],
+            true,
+            Some("2026-02-01"),
+        ),
+        (
+            "2026-02-01",
+            &["Rack (QX)", "New (unknown)"],
+            &["QX"],
+            false,
+            None,
+        ),
+    ] {
+        let answer = view.resolve(&Query {
+            as_of: day(date),
+            ..at("helped", "birch-70b")
+        });
+        assert_eq!(told(&answer, "subprocessors"), expected, "{date}");
+        assert_eq!(answer.valid_until(), until.map(day), "{date}");
+        let fact = &answer.candidates[0].facts;
+        let fact = fact.iter().find(|fact| fact.claim == "subprocessors");
+        assert_eq!(fact.unwrap().source, "https://x.example");
+        let hosting = answer.hosting.unwrap();
+        let found: Vec<&str> = hosting
+            .subprocessor_countries
+            .iter()
+            .map(|country| country.as_str())
+            .collect();
+        assert_eq!(
+            (found, hosting.subprocessors_known),
+            (codes.to_vec(), known),
+            "{date}"
+        );
+    }
+}
+
+#[test]
+fn sub_processors_that_nobody_vouches_for_are_not_known() {
+    let unsure = subprocessor("Rack", "country = \"QX\"").replace("high", "unknown");
+    let over = subprocessor("Old", "country = \"QX\"\nvalid_to = \"2025-06-01\"");
+    for (host, countries, value) in [
+        ("", 0, "unknown"),
+        (unsure.as_str(), 1, "Rack (QX)"),
+        (over.as_str(), 0, "unknown"),
+    ] {
+        let answer = helped(host, "").resolve(&at("helped", "birch-70b"));
+        assert_eq!(told(&answer, "subprocessors"), [value], "{host}");
+        let hosting = answer.hosting.unwrap();
+        assert!(!hosting.subprocessors_known, "{host}");
+        assert_eq!(hosting.subprocessor_countries.len(), countries, "{host}");
+    }
+}
+
+#[test]
+fn whether_a_host_trains_on_prompts_is_the_claim_of_the_day() {
+    let host = "trains_on_prompts = [{ value = false, SAID, valid_to = \"2026-02-01\" }, { value = true, SAID, valid_from = \"2026-02-01\" }]";
+    let unsure = "trains_on_prompts = { value = false, source = \"https://x.example\", date = \"2025-01-01\", confidence = \"unknown\" }";
+    for (host, date, expected, value, until) in [
+        (host, "2026-01-31", Some(false), "false", Some("2026-02-01")),
+        (host, "2026-02-01", Some(true), "true", None),
+        (unsure, "2026-01-31", None, "unknown", None),
+        ("", "2026-01-31", None, "unknown", None),
+    ] {
+        let answer = helped(host, "").resolve(&Query {
+            as_of: day(date),
+            ..at("helped", "birch-70b")
+        });
+        assert_eq!(told(&answer, "trains_on_prompts"), [value], "{host} {date}");
+        assert_eq!(answer.valid_until(), until.map(day), "{host} {date}");
+        assert_eq!(answer.hosting.unwrap().trains_on_prompts, expected);
+    }
+}
+
+#[test]
+fn an_operator_who_is_not_sure_takes_no_training_away() {
+    let registry = |value: bool| format!("trains_on_prompts = {{ value = {value}, SAID }}");
+    let why = "reason = \"read the contract\"\nauthor = \"ann\"\nuntil = \"2026-03-31\"\n";
+    for (known, own, confidence, expected) in [
+        (Some(true), false, "high", Some(false)),
+        (Some(true), false, "unknown", Some(true)),
+        (Some(true), true, "unknown", Some(true)),
+        (Some(false), true, "high", Some(true)),
+        (Some(false), true, "unknown", None),
+        (None, false, "high", Some(false)),
+        (None, false, "unknown", None),
+    ] {
+        let overlay = format!(
+            "[[host]]\nid = \"helped\"\ntrains_on_prompts = {own}\nconfidence = \"{confidence}\"\n{why}"
+        );
+        let answer = helped(&known.map(registry).unwrap_or_default(), &overlay)
+            .resolve(&at("helped", "birch-70b"));
+        let case = format!("{known:?} {own} {confidence}");
+        assert_eq!(answer.valid_until(), Some(day("2026-04-01")), "{case}");
+        let hosting = answer.hosting.unwrap();
+        assert_eq!(hosting.trains_on_prompts, expected, "{case}");
+    }
+}
+
 #[test]
 fn lists_hold_from_their_day() {
     let view = view();
@@ -511,6 +659,26 @@ fn the_answer_has_every_key_in_its_order() {
 }
 
 #[test]
+fn what_only_rules_ask_of_a_host_is_no_part_of_the_answer() {
+    let value = serde_json::to_value(view().resolve(&at("cloud", "alder.r1-v1:0"))).unwrap();
+    let keys: Vec<&String> = value["hosting"].as_object().unwrap().keys().collect();
+    let mut expected = [
+        "host",
+        "operator",
+        "country",
+        "parent_country",
+        "regions",
+        "jurisdictions",
+        "complete",
+        "retention",
+        "confidence",
+        "source",
+    ];
+    expected.sort_unstable();
+    assert_eq!(keys, expected);
+}
+
+#[test]
 fn unknown_is_said_as_a_fact() {
     let answer = view().resolve(&asking("nothing"));
     let facts = &answer.candidates[0].facts;
@@ -526,6 +694,9 @@ fn unknown_is_said_as_a_fact() {
         "hosting_complete",
         "egress",
         "retention",
+        "subprocessors",
+        "trains_on_prompts",
+        "documents",
     ] {
         assert!(
             facts.iter().any(|fact| fact.claim == claim

@@ -6,6 +6,7 @@ use crate::claim::{Confidence, Horizon, Validity};
 use crate::registry::entry::{LineageStatus, Weights};
 use crate::resolution::{Candidate, Fact};
 use crate::resolve::Query;
+use crate::resolve::candidate::no_documents;
 use crate::resolve::hosting::Place;
 use crate::resolve::identify::Identity;
 use crate::resolve::line;
@@ -101,5 +102,6 @@ fn facts(candidate: &mut Candidate, place: &Place) {
         "false: the id names no known model",
         unknown,
     ));
+    candidate.facts.push(no_documents());
     candidate.facts.extend(place.facts.iter().cloned());
 }

@@ -1,13 +1,15 @@
 //! Records as registry and overlay describe them on one day: the operator's word, or else the
 //! registry's claim of that day, always with who stated it.
 
-use crate::claim::{Dated, Evidence, Horizon};
+use std::collections::BTreeSet;
+
+use crate::claim::{Confidence, Dated, Evidence, Horizon};
 use crate::country::Country;
 use crate::ids::{HostId, ModelId, ProducerId};
 use crate::overlay::{BasePatch, HostPatch, ModelPatch, Origin, Patch, ProducerPatch};
 use crate::registry::entry::{
     BaseModel, Egress, Host, HostKind, LineageStatus, Model, Producer, Publisher, Relation,
-    TaughtBy, Teacher, Weights,
+    Subprocessor, TaughtBy, Teacher, Weights,
 };
 
 static REGISTRY: Origin = Origin::Registry;
@@ -67,6 +69,11 @@ impl<'v, T> Said<'v, T> {
             evidence: &patch.evidence,
             origin: &patch.origin,
         }
+    }
+
+    /// Whether somebody vouches for it.
+    pub(crate) fn is_sure(&self) -> bool {
+        self.evidence.confidence > Confidence::Unknown
     }
 
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Said<'v, U> {
@@ -219,6 +226,11 @@ impl<'v> ModelNode<'v> {
         self.own(|patch| patch.teachers_complete).or(registry)
     }
 
+    /// The documents that the operator says are on file. No registry can say it for him.
+    pub(crate) fn documents(&self) -> Option<Said<'v, &'v BTreeSet<String>>> {
+        self.own(|patch| patch.documents.as_ref())
+    }
+
     /// Further producers, of joint work.
     pub(crate) fn joint(&self, horizon: &mut Horizon) -> Vec<Said<'v, &'v ProducerId>> {
         let mut found = Vec::new();
@@ -306,6 +318,33 @@ impl<'v> HostNode<'v> {
             |host| &host.egress,
             |value| *value,
         )
+    }
+
+    /// Whether it trains on prompts, where somebody is sure. An operator who is not sure takes no
+    /// `true` of the registry away: that would loosen without saying so.
+    pub(crate) fn trains_on_prompts(&self, horizon: &mut Horizon) -> Option<Said<'v, bool>> {
+        let registry = claimed(self.host.map(|host| &host.trains_on_prompts), horizon)
+            .map(|said| said.map(|value| *value))
+            .filter(Said::is_sure);
+        let own = self
+            .patch
+            .and_then(|patch| Some(Said::operator(patch.says.trains_on_prompts?, patch)));
+        let said = match (own, registry) {
+            (Some(own), Some(known)) if known.value && !own.is_sure() => known,
+            (own, known) => own.or(known)?,
+        };
+        said.is_sure().then_some(said)
+    }
+
+    /// Who else processes prompts for it.
+    pub(crate) fn subprocessors(&self, horizon: &mut Horizon) -> Vec<Said<'v, &'v Subprocessor>> {
+        let mut found = Vec::new();
+        for one in self.host.map_or(&[][..], |host| &host.subprocessors) {
+            if horizon.holds(&one.valid) {
+                found.push(Said::registry(one, &one.evidence));
+            }
+        }
+        found
     }
 
     /// Whether the regions listed are all; the operator's word that the place is complete says so.

@@ -19,7 +19,7 @@ use crate::grammar::{DIGEST, Reading};
 use crate::ids::ModelId;
 use crate::resolution::{Candidate, Fact, Resolution};
 use crate::resolve::identify::{Found, Identity};
-use crate::resolve::{Query, hosting, join};
+use crate::resolve::{Query, candidate, hosting, join};
 use crate::statements::FileStatements;
 use crate::view::View;
 
@@ -115,12 +115,15 @@ impl View {
             one.weights_complete = false;
             one.teachers_complete = false;
             one.confidence = one.confidence.min(Confidence::Low);
-            one.facts.retain(|fact| fact.claim != "weights_complete");
+            one.documents = None;
+            one.facts
+                .retain(|fact| !matches!(fact.claim.as_str(), "weights_complete" | "documents"));
             one.facts.push(Fact::derived(
                 "weights_complete",
                 "false: the file says something else than the operator",
                 Confidence::Unknown,
             ));
+            one.facts.push(candidate::no_documents());
         }
         join::join(
             query,

@@ -353,6 +353,29 @@ fn a_mapping_that_the_file_contradicts_completes_nothing() {
 }
 
 #[test]
+fn documents_are_on_file_for_what_the_file_does_not_contradict() {
+    let why = "reason = \"r\"\nauthor = \"a\"\nuntil = \"2026-12-31\"\n";
+    let documents = "[[model]]\nid = \"birch-1776\"\ndocuments = [\"training-summary\"]\n";
+    let view = view_with(&format!("{MAPPED}{documents}{why}"));
+    for (base_model, expected) in [
+        ("alder/alder-r1", "training-summary"),
+        ("closed-one", "unknown"),
+    ] {
+        let files = says(&["house.gguf"], &[base(base_model)]);
+        let answer = view.resolve_files(&files, &asking("house.gguf"));
+        let candidate = &answer.candidates[0];
+        let known = candidate.documents.is_some();
+        assert_eq!(known, expected != "unknown", "{base_model}");
+        let facts = candidate.facts.iter();
+        let values: Vec<&str> = facts
+            .filter(|fact| fact.claim == "documents")
+            .map(|fact| fact.value.as_str())
+            .collect();
+        assert_eq!(values, [expected], "{base_model}");
+    }
+}
+
+#[test]
 fn a_name_within_the_file_does_not_get_the_operator_s_word() {
     let mut files = says(&["house.gguf"], &[]);
     files.names[0].outside = false;
