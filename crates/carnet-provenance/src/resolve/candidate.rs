@@ -277,20 +277,6 @@ impl<'v> Build<'v, '_> {
         self.facts.push(fact);
     }
 
-    fn documents(&mut self) -> Option<BTreeSet<String>> {
-        let said = self.node.documents();
-        self.facts.push(match said {
-            Some(said) => Fact::new(
-                "documents",
-                said.value.join(", "),
-                said.evidence,
-                said.origin,
-            ),
-            None => Fact::derived("documents", "unknown", Confidence::Unknown),
-        });
-        said.map(|said| said.value.iter().cloned().collect())
-    }
-
     fn teachers(&mut self) -> Teachers {
         let mut teachers = Teachers {
             all: Vec::new(),

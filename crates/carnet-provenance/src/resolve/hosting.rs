@@ -162,49 +162,6 @@ impl<'v> Look<'v, '_> {
         }
     }
 
-    /// The countries of those whom it lets process prompts, and whether each is told.
-    fn subprocessors(&mut self) -> (BTreeSet<Country>, bool) {
-        let mut countries = BTreeSet::new();
-        let (mut listed, mut known) = (false, true);
-        for subprocessor in self.node.host.map_or(&[][..], |host| &host.subprocessors) {
-            if !self.horizon.holds(&subprocessor.valid) {
-                continue;
-            }
-            listed = true;
-            known &= subprocessor.country.is_some();
-            countries.extend(subprocessor.country);
-            let country = subprocessor
-                .country
-                .map_or_else(|| "unknown".to_owned(), |country| country.to_string());
-            self.facts.push(Fact::new(
-                "subprocessors",
-                format_args!("{} ({country})", subprocessor.name),
-                &subprocessor.evidence,
-                &Origin::Registry,
-            ));
-        }
-        if !listed {
-            self.facts.push(Fact::derived(
-                "subprocessors",
-                "unknown",
-                Confidence::Unknown,
-            ));
-        }
-        (countries, listed && known)
-    }
-
-    fn trains_on_prompts(&mut self) -> Option<bool> {
-        let said = self
-            .node
-            .trains_on_prompts(self.horizon)
-            .filter(|said| said.evidence.confidence > Confidence::Unknown);
-        self.rest(
-            said.map(|said| said.map(|trains| if trains { "true" } else { "false" })),
-            "trains_on_prompts",
-        );
-        said.map(|said| said.value)
-    }
-
     /// What keeps the place from being complete, beside an unknown country of those who run it.
     fn gaps(&mut self, regions_known: bool, vouched: bool) {
         self.gap_if(!regions_known, "the regions are not all known");

@@ -114,11 +114,6 @@ impl<'v> ModelNode<'v> {
         self.own(|patch| patch.licence.as_deref()).or(registry)
     }
 
-    /// The documents that are on file, as the operator says.
-    pub(crate) fn documents(&self) -> Option<Said<'v, &'v [String]>> {
-        self.own(|patch| patch.documents.as_deref())
-    }
-
     /// What the operator says about the line being complete.
     pub(crate) fn own_complete(&self) -> Option<Said<'v, bool>> {
         self.own(|patch| patch.complete)
@@ -289,15 +284,6 @@ impl<'v> HostNode<'v> {
             horizon,
             |own| own.parent_country,
             |host| &host.parent_country,
-            |value| *value,
-        )
-    }
-
-    pub(crate) fn trains_on_prompts(&self, horizon: &mut Horizon) -> Option<Said<'v, bool>> {
-        self.field(
-            horizon,
-            |own| own.trains_on_prompts,
-            |host| &host.trains_on_prompts,
             |value| *value,
         )
     }
