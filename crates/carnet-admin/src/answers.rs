@@ -188,6 +188,41 @@ impl From<Probed> for ProbeAnswer {
     }
 }
 
+/// What a proof about policies came to, for the log.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewProof {
+    /// What was asked.
+    pub property: String,
+    /// What came of it.
+    pub outcome: ProofOutcome,
+    /// Version of the policies that were asked: `sha256:…`.
+    pub policy_version: String,
+    /// Digest of question, rules, schema and solver, by which the proof is kept.
+    pub question: String,
+    /// Name and version of the solver.
+    pub solver: String,
+}
+
+/// What a proof came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProofOutcome {
+    /// A request breaks it.
+    Disproved,
+    /// It could not be told.
+    Inconclusive,
+    /// It holds for every request.
+    Proved,
+}
+
+/// The record that an admin action has in the log.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RecordAnswer {
+    /// Id of the record.
+    pub record: String,
+}
+
 /// How a reload went.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ReloadAnswer {

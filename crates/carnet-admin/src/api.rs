@@ -18,8 +18,8 @@ use crate::Admin;
 use crate::actor::Actor;
 use crate::answers::{
     DecisionsAnswer, ErrorAnswer, GenerationAnswer, KeyAnswer, KeysAnswer, NewKey, NewKeyAnswer,
-    ProbeAnswer, ProbeTarget, ReloadAnswer, RestoreTarget, StatusAnswer, SuspendedAnswer,
-    TargetsAnswer,
+    NewProof, ProbeAnswer, ProbeTarget, RecordAnswer, ReloadAnswer, RestoreTarget, StatusAnswer,
+    SuspendedAnswer, TargetsAnswer,
 };
 use crate::auth;
 use crate::codes::Code;
@@ -59,6 +59,7 @@ routes! {
     post "/api/keys" => create_key;
     delete "/api/keys/{id}" => revoke_key;
     get "/api/openapi.json" => openapi;
+    post "/api/proofs" => record_proof;
     post "/api/reload" => reload;
     get "/api/status" => status;
     get "/api/targets" => targets;
@@ -201,6 +202,26 @@ async fn revoke_key(
 ) -> Result<Response, Fault> {
     let record = admin.revoke_key(KeyId::from_text(&id), actor).await?;
     Ok(json(&KeyAnswer::from(&record)))
+}
+
+/// Put on record what a proof about policies came to. Nothing is proved here: `carnet policy prove` does.
+#[utoipa::path(post, path = "/api/proofs", security(("admin_token" = [])), request_body = NewProof,
+    responses(
+        (status = 201, description = "It is in the log", body = RecordAnswer),
+        (status = 400, description = "The body is not of the wanted form", body = ErrorAnswer),
+        (status = 503, description = "The log cannot be written", body = ErrorAnswer),
+    ))]
+async fn record_proof(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    let proof: NewProof = read_json(&headers, body).await?;
+    let record = admin.record_proof(proof, actor).await?;
+    let mut response = json(&RecordAnswer { record });
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
 }
 
 /// Read configuration, policies, registry, overlay and keys again. With any mistake all stays as it is.

@@ -13,10 +13,12 @@ use tokio::time::timeout;
 
 use crate::Admin;
 use crate::actor::Actor;
-use crate::answers::{NewKey, ProbeTarget, Problem, ReloadAnswer, RestoreTarget};
+use crate::answers::{
+    NewKey, NewProof, ProbeTarget, Problem, ProofOutcome, ReloadAnswer, RestoreTarget,
+};
 use crate::codes::Code;
 use crate::fault::Fault;
-use crate::limits::{NOTE_BYTES_MAX, RELOAD_TIME_MAX, WORKLOAD_BYTES_MAX};
+use crate::limits::{NOTE_BYTES_MAX, PROPERTY_BYTES_MAX, RELOAD_TIME_MAX, WORKLOAD_BYTES_MAX};
 use crate::store::{Store, StoreError};
 
 impl Admin {
@@ -253,6 +255,45 @@ impl Admin {
     }
 
     /// Put a record of what has already happened into the log.
+    /// Put on record what a proof about policies came to.
+    ///
+    /// # Errors
+    /// When a text is too long or has control characters, or the log cannot take the record.
+    pub async fn record_proof(&self, proof: NewProof, actor: Actor) -> Result<String, Fault> {
+        let NewProof {
+            property,
+            outcome,
+            policy_version,
+            question,
+            solver,
+        } = proof;
+        check_texts([
+            ("property", &*property, PROPERTY_BYTES_MAX),
+            ("policy_version", &policy_version, NOTE_BYTES_MAX),
+            ("question", &question, NOTE_BYTES_MAX),
+            ("solver", &solver, NOTE_BYTES_MAX),
+        ])?;
+        let outcome = match outcome {
+            ProofOutcome::Disproved => "disproved",
+            ProofOutcome::Inconclusive => "inconclusive",
+            ProofOutcome::Proved => "proved",
+        };
+        let detail = format!(
+            "policy property {outcome}, asked by {actor}: {property} (policy {policy_version}, question {question}, {solver})"
+        );
+        let record = event(self.gateway.now(), &detail);
+        let id = record.id.to_string();
+        let slot = self
+            .gateway
+            .log()
+            .reserve()
+            .map_err(|full| log_unavailable(&full.to_string()))?;
+        slot.leaf_written(record)
+            .await
+            .map_err(|failed| log_unavailable(&failed.to_string()))?;
+        Ok(id)
+    }
+
     async fn record(&self, record: Record) {
         let written = match self.gateway.log().reserve() {
             Ok(slot) => slot
@@ -277,10 +318,14 @@ async fn to_the_end<T: Send + 'static>(
 }
 
 fn check_new(new: &NewKey) -> Result<(), Fault> {
-    for (name, text, max) in [
-        ("workload", &new.workload, WORKLOAD_BYTES_MAX),
+    check_texts([
+        ("workload", &*new.workload, WORKLOAD_BYTES_MAX),
         ("note", &new.note, NOTE_BYTES_MAX),
-    ] {
+    ])
+}
+
+fn check_texts<const N: usize>(texts: [(&str, &str, usize); N]) -> Result<(), Fault> {
+    for (name, text, max) in texts {
         if text.len() > max {
             let message = format!("`{name}` has {} bytes; {max} are allowed", text.len());
             return Err(Fault::new(Code::InvalidRequest, message, "shorten it"));

@@ -15,7 +15,8 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::answers::{
-    ErrorAnswer, ErrorBody, KeyAnswer, KeysAnswer, NewKey, NewKeyAnswer, ReloadAnswer,
+    ErrorAnswer, ErrorBody, KeyAnswer, KeysAnswer, NewKey, NewKeyAnswer, NewProof, RecordAnswer,
+    ReloadAnswer,
 };
 use crate::limits::{ANSWER_BYTES_MAX, ANSWER_TIME_MAX};
 
@@ -131,6 +132,14 @@ impl Client {
             NOTHING,
         )
         .await
+    }
+
+    /// Put on record what a proof about policies came to.
+    ///
+    /// # Errors
+    /// When the server refuses or cannot be heard.
+    pub async fn record_proof(&mut self, proof: &NewProof) -> Result<RecordAnswer, ClientError> {
+        self.call(Method::POST, "/api/proofs", Some(proof)).await
     }
 
     /// Have the server read its files again.

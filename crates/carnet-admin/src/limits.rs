@@ -25,6 +25,8 @@ pub const DECISIONS_DEFAULT: usize = 100;
 pub const WORKLOAD_BYTES_MAX: usize = 256;
 /// Longest remark on a key, in bytes: it is shown in lists.
 pub const NOTE_BYTES_MAX: usize = 1024;
+/// Longest property of policies that is put on record, in bytes.
+pub const PROPERTY_BYTES_MAX: usize = 4096;
 /// How long a store call waits for another process that holds the database.
 pub const STORE_BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 /// Largest file that may hold a token: ours have 65 bytes.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use carnet_admin::Client;
+use carnet_admin::answers::{NewProof, ProofOutcome};
 use carnet_policy::{Decider, DeciderOptions, Mode, Policies, SCHEMA, always_true, known_here};
 use carnet_prove::{
     Condition, Counterexample, Pack, Party, Proof, Property, PropertyProblem, Prover, Solver,
@@ -330,6 +332,23 @@ fn ask(
     if let Some(object) = value.as_object_mut() {
         object.insert("story".to_owned(), json!(story));
     }
+    let on_record = record(
+        args,
+        NewProof {
+            property: question.text.clone(),
+            outcome: match &proof {
+                Proof::Disproved { .. } => ProofOutcome::Disproved,
+                Proof::Inconclusive { .. } => ProofOutcome::Inconclusive,
+                Proof::Proved { .. } => ProofOutcome::Proved,
+            },
+            policy_version: policies.version().to_owned(),
+            question: key.clone(),
+            solver: cvc5.version.clone(),
+        },
+    );
+    if let (Some(record), Some(object)) = (on_record, value.as_object_mut()) {
+        object.insert("record".to_owned(), json!(record));
+    }
     // What was not decided is tried again, perhaps with more time.
     if !matches!(proof, Proof::Inconclusive { .. })
         && let Some(folder) = &store
@@ -337,6 +356,31 @@ fn ask(
         keep(folder, &key, &value);
     }
     Ok(answer(value, false))
+}
+
+/// Put a proof into the log of the running server: the id of its record. Without a server it is only kept.
+fn record(args: &ProveArgs, proof: NewProof) -> Option<String> {
+    let state = State::find(args.facts.state.as_deref()).ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
+    let recorded = runtime.block_on(async {
+        let Some(mut client) = Client::connect(&state.socket()).await? else {
+            return Ok(None);
+        };
+        client.record_proof(&proof).await.map(Some)
+    });
+    match recorded {
+        Ok(answer) => answer.map(|answer| answer.record),
+        Err(error) => {
+            let error: carnet_admin::ClientError = error;
+            out::note(format_args!(
+                "note: the proof is not in the log of the running server: {error}"
+            ));
+            None
+        }
+    }
 }
 
 /// Where proofs are kept; nowhere without a state directory that is there.

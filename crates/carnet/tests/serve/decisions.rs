@@ -167,6 +167,29 @@ async fn a_pack_in_report_mode_lets_through_and_says_so() {
         (&sum["requests"], &sum["title"], &sum["models"]),
         (&json!(1), &json!("nothing"), &json!([MODEL]))
     );
+    // A proof about the rules stands in the log, as an admin action.
+    let proved = gateway
+        .carnet(&[
+            "policy",
+            "prove",
+            "always permit when true",
+            "--pack",
+            &trial,
+            "--json",
+        ])
+        .await;
+    let proved: Value = serde_json::from_slice(&proved.stdout).unwrap();
+    assert_eq!(proved["result"]["outcome"], "disproved", "{proved:#}");
+    let record = gateway
+        .record(proved["result"]["record"].as_str().unwrap())
+        .await;
+    let detail = record["detail"].as_str().unwrap();
+    assert_eq!(record["kind"], "admin");
+    assert!(
+        detail.starts_with("policy property disproved, asked by ")
+            && detail.contains("always permit when true (policy sha256:"),
+        "{detail}"
+    );
     // Enforced, the pack would refuse what was let through.
     let simulated = gateway
         .carnet(&["policy", "simulate", &trial, "--json", "--config", &config])
