@@ -273,6 +273,47 @@ async fn a_key_works_from_its_making_to_its_end() {
 }
 
 #[tokio::test]
+async fn proofs_are_put_on_record_and_wrong_ones_are_not() {
+    let served = Served::start().await;
+    let proof = |property: &str, outcome: &str| {
+        json!({
+            "property": property, "outcome": outcome, "policy_version": "sha256:1",
+            "question": "2", "solver": "cvc5 1.0.3",
+        })
+    };
+    let answer = served
+        .call(
+            "POST",
+            "/api/proofs",
+            Some(proof("always permit when true", "disproved")),
+        )
+        .await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    let id = answer.json()["record"].as_str().unwrap().to_owned();
+    let long = "x".repeat(5_000);
+    for (property, outcome, code) in [
+        ("p", "perhaps", "invalid_json"),
+        (long.as_str(), "proved", "invalid_request"),
+        ("two\nlines", "proved", "invalid_request"),
+    ] {
+        let refused = served
+            .call("POST", "/api/proofs", Some(proof(property, outcome)))
+            .await;
+        assert_eq!(refused.code(), code, "{outcome}");
+    }
+    let records = fixture::records(served.folder.path());
+    assert_eq!(records.len(), 1);
+    assert_eq!(*records[0].id, *id);
+    assert_eq!(
+        records[0].detail.as_deref(),
+        Some(
+            "policy property disproved, asked by the admin token from 127.0.0.1: always permit when true (policy sha256:1, question 2, cvc5 1.0.3)"
+        )
+    );
+    served.end().await;
+}
+
+#[tokio::test]
 async fn without_room_in_the_log_no_key_is_made_but_any_is_revoked() {
     let served = Served::start().await;
     let new = json!({"workload": "payments"});

@@ -335,7 +335,12 @@ fn ask(
     let on_record = record(
         args,
         NewProof {
-            property: question.text.clone(),
+            // A record is one line.
+            property: question
+                .text
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
             outcome: match &proof {
                 Proof::Disproved { .. } => ProofOutcome::Disproved,
                 Proof::Inconclusive { .. } => ProofOutcome::Inconclusive,
