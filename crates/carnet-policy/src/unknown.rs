@@ -365,6 +365,11 @@ fn eval<'a>(expr: &'a Expr, world: &World<'_>) -> Value<'a> {
             op: UnaryOp::Not,
             expr,
         } => not(part(expr)),
+        Expr::BinaryOp {
+            op: BinaryOp::Contains,
+            left,
+            right,
+        } => contains(left, part(right)),
         Expr::BinaryOp { op, left, right } => binary(*op, part(left), part(right)),
         Expr::IfThenElse {
             cond,
@@ -419,6 +424,21 @@ fn conjuncts(expr: &Expr) -> Vec<&Expr> {
         }
         other => vec![other],
     }
+}
+
+/// Whether a list of texts has this one.
+fn contains<'a>(list: &Expr, value: Value<'a>) -> Value<'a> {
+    let (Expr::Set(items), Value::Text(text)) = (list, value) else {
+        return Value::Open;
+    };
+    let mut found = false;
+    for item in items {
+        let Expr::Literal(Literal::String(item)) = item.as_ref() else {
+            return Value::Open;
+        };
+        found |= item.as_str() == text;
+    }
+    Value::Bool(found)
 }
 
 fn not(value: Value<'_>) -> Value<'_> {

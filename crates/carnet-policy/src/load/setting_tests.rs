@@ -391,3 +391,18 @@ fn owners_of_the_caller_count_by_the_packs_share() {
     assert_eq!(asked(">50", None), one("open"));
     assert_eq!(asked(">50", Some(vec![owner("AA", 40.0)])), one("open"));
 }
+
+#[test]
+fn a_list_without_the_word_for_unknown_does_not_have_it() {
+    let load = |list: &str| {
+        let rules = format!(
+            "@id(\"open\") @title(\"o\") permit (principal, action, resource) when {{ {list}.contains(resource.licence) && resource.identified }};"
+        );
+        let mut pack = source();
+        pack.files[1].1 = rules;
+        Policies::load(&[pack])
+    };
+    assert!(load("[\"MIT\", \"Apache-2.0\"]").is_ok());
+    let problems = load("[\"MIT\", \"unknown\"]").unwrap_err();
+    assert_eq!(problems[0].code, Code::UnknownNotRuled);
+}
