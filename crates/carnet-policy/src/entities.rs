@@ -120,14 +120,21 @@ pub(crate) fn link(edges: &mut Edges, child: &EntityUid, parent: &EntityUid) {
         .insert(parent.clone());
 }
 
-/// A text attribute.
+/// A text attribute. An empty text says nothing; it must never be what an empty list of a parameter
+/// stands for.
 pub(crate) fn text(value: &str) -> RestrictedExpression {
-    RestrictedExpression::new_string(value.to_owned())
+    let said = if value.is_empty() {
+        crate::facts::UNKNOWN
+    } else {
+        value
+    };
+    RestrictedExpression::new_string(said.to_owned())
 }
 
-/// A set of texts.
+/// A set of texts, without empty ones.
 pub(crate) fn texts<'a>(values: impl IntoIterator<Item = &'a String>) -> RestrictedExpression {
-    RestrictedExpression::new_set(values.into_iter().map(|value| text(value)))
+    let said = values.into_iter().filter(|value| !value.is_empty());
+    RestrictedExpression::new_set(said.map(|value| text(value)))
 }
 
 /// A yes or no.

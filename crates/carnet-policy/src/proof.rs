@@ -64,8 +64,63 @@ const ALWAYS: &[&str] = &[
     "resource.jurisdictions.containsAll(resource.hosting_countries)",
     "resource.jurisdictions.containsAll(resource.hosting_parents)",
     "!resource.router || !resource.hosting_complete",
+    r#"resource.router == (resource.host_kind == "router")"#,
+    r#"resource.host != "unknown" || (resource.host_kind == "unknown" && resource.host_operator == "unknown" && resource.egress == "unknown" && !resource.hosting_complete)"#,
+    r#"["open", "closed", "unknown"].contains(resource.weights)"#,
+    r#"["none", "external", "unknown"].contains(resource.egress)"#,
+    r#"["yes", "no", "unknown"].contains(resource.trains_on_prompts)"#,
+    r#"["high", "medium", "low", "unknown"].contains(resource.confidence)"#,
+    r#"["application", "inference", "local", "router", "unknown"].contains(resource.host_kind)"#,
     "resource.counted.group_countries.containsAll(resource.counted.countries)",
     "resource.counted.group_lists.containsAll(resource.counted.lists)",
+];
+
+/// Attributes that are texts, and never the empty one.
+const TEXTS: &[&str] = &[
+    "principal.audience",
+    "principal.country",
+    "principal.device",
+    "principal.id",
+    "principal.nationality",
+    "principal.purpose",
+    "principal.sector",
+    "principal.team",
+    "principal.tenant",
+    "resource.host",
+    "resource.host_operator",
+    "resource.licence",
+    "resource.model",
+    "resource.producer.country",
+    "resource.producer.id",
+    "resource.upstream",
+];
+
+/// Attributes that are sets, and never have the empty text.
+const SETS: &[&str] = &[
+    "principal.contracts",
+    "principal.data_classes",
+    "principal.data_subjects",
+    "principal.groups",
+    "principal.owner_countries",
+    "principal.tags",
+    "resource.counted.countries",
+    "resource.counted.group_countries",
+    "resource.counted.group_lists",
+    "resource.counted.lists",
+    "resource.counted.producers",
+    "resource.documents",
+    "resource.host_lists",
+    "resource.hosting_countries",
+    "resource.hosting_parents",
+    "resource.jurisdictions",
+    "resource.producer.claims",
+    "resource.producer.lists",
+    "resource.producer.owner_countries",
+    "resource.producer.owners",
+    "resource.subprocessor_countries",
+    "resource.teacher_countries",
+    "resource.weights_countries",
+    "resource.weights_producers",
 ];
 
 /// The conditions that hold of every request that these packs see, as far as they and a property's
@@ -73,6 +128,8 @@ const ALWAYS: &[&str] = &[
 #[must_use]
 pub fn always_true(packs: &[&Pack], condition: &str) -> Vec<String> {
     let mut all: Vec<String> = ALWAYS.iter().map(|&text| text.to_owned()).collect();
+    all.extend(TEXTS.iter().map(|text| format!("{text} != \"\"")));
+    all.extend(SETS.iter().map(|set| format!("!{set}.contains(\"\")")));
     if let Some(pack) = packs.first() {
         let reading = pack.manifest.parameters.reading();
         let whole = reading.hops == 0 && reading.components.is_empty();
@@ -108,8 +165,25 @@ pub fn always_true(packs: &[&Pack], condition: &str) -> Vec<String> {
             }
         }
     }
-    for expr in parsed(condition) {
-        walk(&expr, &mut note);
+    let asked = parsed(condition);
+    for expr in &asked {
+        walk(expr, &mut note);
+    }
+    // Nobody's law reaches the prompt but that of a place or of whoever stands behind the host; said for
+    // each text of the question, since Cedar has no union.
+    let mut texts = BTreeSet::new();
+    for expr in &asked {
+        walk(expr, &mut |expr| {
+            if let Expr::Literal(Literal::String(text)) = expr {
+                texts.insert(text.to_string());
+            }
+        });
+    }
+    for text in texts {
+        let text = crate::parameters::Setting::Text(text).cedar();
+        all.push(format!(
+            "!resource.jurisdictions.contains({text}) || resource.hosting_countries.contains({text}) || resource.hosting_parents.contains({text})"
+        ));
     }
     for (kind, id) in named {
         // The hierarchy and the sets say the same.

@@ -406,3 +406,32 @@ fn a_list_without_the_word_for_unknown_does_not_have_it() {
     let problems = load("[\"MIT\", \"unknown\"]").unwrap_err();
     assert_eq!(problems[0].code, Code::UnknownNotRuled);
 }
+
+#[test]
+fn an_empty_text_is_never_what_an_empty_list_stands_for() {
+    let rules = "@id(\"rest\") @title(\"r\") permit (principal, action, resource) when { Parameter::\"countries\".contains(principal.team) || principal.tags.containsAny(Parameter::\"countries\") };";
+    let mut pack = source();
+    pack.files[1].1 = rules.to_owned();
+    let pack = pack.with(settings(&[("countries", Setting::List(Vec::new()))]));
+    let view = fixture::view();
+    let policies = Arc::new(Policies::load(&[pack]).unwrap());
+    let decider = Decider::new(policies, view.clone(), DeciderOptions::default()).unwrap();
+    let day: Date = "2026-01-01".parse().unwrap();
+    let target = decider.target(
+        fixture::spec("up/model"),
+        fixture::resolve(&view, "acme-1"),
+        day,
+    );
+    let nobody = Workload {
+        team: String::new(),
+        tags: vec![String::new()],
+        ..Workload::default()
+    };
+    let ask = Ask {
+        api: Api::ChatCompletions,
+        stream: false,
+    };
+    let principal = decider.principal(&nobody);
+    let decision = decider.decide(&principal, &target, &ask, &[], start_of(day));
+    assert!(!decision.is_permit());
+}

@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 
 use crate::cli::CheckArgs;
 use crate::config::{self, Config};
+use crate::engine::OWN_HOST;
 use crate::exit::Exit;
 use crate::rules::{self, Settings};
 use crate::trouble::{Trouble, Troubles};
@@ -172,7 +173,8 @@ fn made_up(args: &CheckArgs, view: &View, as_of: Date) -> (TargetSpec, Resolutio
 fn places(args: &CheckArgs, view: &View, as_of: Date) -> Vec<(String, Resolution)> {
     let mut found = Vec::new();
     for host in view.hosts() {
-        if args.host.as_deref() == Some(host.as_str()) {
+        // Its own host serves one model that no other offers.
+        if args.host.as_deref() == Some(host.as_str()) || host.as_str() == OWN_HOST {
             continue;
         }
         let resolution = view.resolve(&Query {
@@ -396,9 +398,12 @@ fn describe(id: &str, verdict: &Verdict, overlay: Option<&str>) -> String {
     }
     for other in verdict.counterfactuals() {
         lines.push(format!(
-            "  instead   {} would be: {}",
-            other.change,
-            other.decision.as_str()
+            "  instead   {} {}",
+            match other.decision {
+                Effect::Permit => "permitted",
+                Effect::Deny => "denied",
+            },
+            other.change
         ));
     }
     if let Some(overlay) = overlay {
