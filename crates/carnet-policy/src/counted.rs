@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Display;
 
-use carnet_provenance::{Candidate, Confidence, Evidence, ModelId, Organisation, View};
+use carnet_provenance::{Candidate, Evidence, ModelId, Organisation, View};
 use jiff::civil::Date;
 
 use crate::reading::{Lineage, Reading, hundredths};
@@ -272,7 +272,7 @@ pub(crate) fn fact(claim: &str, value: impl Display, evidence: &Evidence) -> Pre
             value: value.to_string(),
             source: evidence.source.to_string(),
             date: evidence.date,
-            confidence: evidence.confidence.max(Confidence::Unknown),
+            confidence: evidence.confidence,
             attested: None,
         },
         lenient: false,

@@ -261,17 +261,19 @@ impl fmt::Display for Setting {
     }
 }
 
+/// A text as Cedar writes it: only quotes, backslashes and control characters are escaped.
 fn quoted(text: &str) -> String {
-    let escaped: String = text.chars().flat_map(char::escape_default).collect();
-    // Cedar and TOML write a code point as `\u{…}` and `\u…`; a printable one needs neither.
-    if text
-        .chars()
-        .all(|c| !c.is_control() && c != '"' && c != '\\')
-    {
-        format!("\"{text}\"")
-    } else {
-        format!("\"{escaped}\"")
+    let mut out = String::with_capacity(text.len().saturating_add(2));
+    out.push('"');
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '"' | '\\') {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
     }
+    out.push('"');
+    out
 }
 
 impl Parameters {

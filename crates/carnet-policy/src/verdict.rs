@@ -119,7 +119,8 @@ impl Verdict {
     }
 
     /// The same with further ways out behind those that it has.
-    pub(crate) fn with_ways_out(&self, ways: Vec<Counterfactual>) -> Self {
+    #[must_use]
+    pub fn with_ways_out(&self, ways: Vec<Counterfactual>) -> Self {
         let mut parts = self.parts.clone();
         for way in ways {
             if !parts.counterfactuals.contains(&way) {

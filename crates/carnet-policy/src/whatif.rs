@@ -18,7 +18,7 @@ use crate::load::Policies;
 use crate::pack::Mode;
 use crate::syntax::{children, path_from};
 use crate::target::{TargetSpec, start_of};
-use crate::verdict::{Counterfactual, Effect, Verdict};
+use crate::verdict::{Counterfactual, Effect};
 use crate::words::Words;
 use crate::workload::{Ask, Workload};
 
@@ -176,12 +176,6 @@ impl Decider {
         found
     }
 
-    /// The same verdict with further ways out behind those that it has.
-    #[must_use]
-    pub fn explained(&self, verdict: &Verdict, ways: Vec<Counterfactual>) -> Verdict {
-        verdict.with_ways_out(ways)
-    }
-
     /// Whether the request is permitted after these changes.
     fn turns(&self, situation: &Situation<'_>, changes: &[&Change]) -> bool {
         let mut workload = situation.workload.clone();
@@ -202,7 +196,12 @@ impl Decider {
             &supply,
         );
         let principal = self.principal(&workload);
-        self.judged(&principal, &target, situation.ask) == Effect::Permit
+        self.permits(
+            &principal,
+            &target,
+            &situation.ask,
+            start_of(situation.as_of),
+        )
     }
 
     /// What the rules give reason to try.
@@ -290,20 +289,6 @@ impl Decider {
                 granters.join(" and ")
             ))
         })
-    }
-
-    /// What the rules say, without anything remembered.
-    fn judged(
-        &self,
-        principal: &crate::target::Principal,
-        target: &crate::target::Target,
-        ask: Ask,
-    ) -> Effect {
-        if self.permits(principal, target, &ask, start_of(target.0.as_of)) {
-            Effect::Permit
-        } else {
-            Effect::Deny
-        }
     }
 }
 

@@ -130,7 +130,7 @@ fn decide(args: &CheckArgs) -> Result<Answer, Troubles> {
             ask,
         };
         let ways = decider.what_if(&situation, &places(args, &view, as_of));
-        verdict = Arc::new(decider.explained(&verdict, ways));
+        verdict = Arc::new(verdict.with_ways_out(ways));
     }
     Ok(Answer {
         verdict,
