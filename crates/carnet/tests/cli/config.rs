@@ -330,7 +330,7 @@ fn what_is_not_there_is_told_where_it_is_named() {
             "[policy]\npacks = [\"nowhere\"]",
             2,
             "there is no pack `nowhere`: it is neither built in nor a folder",
-            "built in are czech-nukib, default",
+            "built in are australia-pspf-001-2025, czech-nukib",
         ),
         (
             "[registry]\noverlay = [\n\"nowhere.toml\"]",
