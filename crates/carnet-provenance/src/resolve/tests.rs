@@ -661,7 +661,9 @@ fn the_answer_has_every_key_in_its_order() {
 #[test]
 fn what_only_rules_ask_of_a_host_is_no_part_of_the_answer() {
     let value = serde_json::to_value(view().resolve(&at("cloud", "alder.r1-v1:0"))).unwrap();
-    let keys: Vec<&String> = value["hosting"].as_object().unwrap().keys().collect();
+    // Whether a map keeps its order depends on what else is built.
+    let mut keys: Vec<&String> = value["hosting"].as_object().unwrap().keys().collect();
+    keys.sort_unstable();
     let mut expected = [
         "host",
         "operator",
