@@ -4,7 +4,7 @@
 //! that the registry knows one of each class is asked in both policies. A text that no rule names is
 //! the same as any other such text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use carnet_provenance::{Query, Resolution, View};
 use cedar_policy::pst::{BinaryOp, Expr, Literal, Var};
@@ -15,10 +15,11 @@ use serde_json::Value as Json;
 use crate::decide::Decider;
 use crate::parameters::Setting;
 use crate::proof::{is_of_host, is_of_neither};
+use crate::reading::Share;
 use crate::syntax::{self, ANCESTRY, path_from, resource_path};
 use crate::target::{PreparedCandidate, Principal, Target, TargetSpec, start_of};
 use crate::verdict::Effect;
-use crate::whatif::{Asked, walk};
+use crate::whatif::{Asked, OTHER, SETS, TEXTS, walk};
 use crate::workload::{Api, Ask, Workload};
 
 /// Which way an answer changed.
@@ -67,6 +68,9 @@ pub struct Comparison {
     pub hosts: usize,
     /// Whether every combination of the callers' attributes that rules ask for was asked.
     pub all_callers: bool,
+    /// Whether the policies count owners from different shares on; callers of whom owners hold a part
+    /// are not among those asked.
+    pub shares_differ: bool,
 }
 
 /// Kinds of callers that are asked at most; beyond it attributes change one at a time.
@@ -78,19 +82,30 @@ pub(crate) struct Named {
     texts: BTreeSet<String>,
     /// Some rule compares two attributes or matches a pattern, so that every text may matter.
     any: bool,
+    /// Some rule asks what kind of request it is.
+    context: bool,
 }
 
 /// Ask both policies about one request of each class.
 #[must_use]
 pub fn compare_policies(old: &Decider, new: &Decider, day: Date) -> Comparison {
     let named = Named::of([old, new]);
+    let shares = |decider: &Decider| -> HashSet<Share> {
+        let readings = decider.policies().readings.iter();
+        readings.map(|reading| reading.share).collect()
+    };
+    let shares_differ = shares(old) != shares(new);
     let (callers, all_callers) = callers([old, new], &named, old.view());
     let models = models(old, new, &named, day);
     let hosts = hosts(old, new, &named, day);
     let mut found: BTreeMap<(Turned, Vec<String>, Vec<String>), ClassChange> = BTreeMap::new();
-    let ask = Ask {
-        api: Api::ChatCompletions,
-        stream: false,
+    let asks: Vec<Ask> = if named.context {
+        Ask::all().collect()
+    } else {
+        vec![Ask {
+            api: Api::ChatCompletions,
+            stream: false,
+        }]
     };
     let prepared: Vec<(String, [Principal; 2])> = callers
         .iter()
@@ -107,11 +122,14 @@ pub fn compare_policies(old: &Decider, new: &Decider, day: Date) -> Comparison {
             let targets = [old, new].map(|decider| {
                 decider.target(spec(&model.names, &host.names), resolution.clone(), day)
             });
-            for (words, principals) in &prepared {
+            let questions = prepared
+                .iter()
+                .flat_map(|one| asks.iter().map(move |ask| (one, ask)));
+            for ((words, principals), ask) in questions {
                 let [first, second] = principals;
                 let [before, now] = &targets;
                 let permits = |decider: &Decider, principal, target| {
-                    decider.permits(principal, target, &ask, start_of(day))
+                    decider.permits(principal, target, ask, start_of(day))
                 };
                 let turned = match (permits(old, first, before), permits(new, second, now)) {
                     (true, false) => Turned::NewlyDenied,
@@ -119,7 +137,7 @@ pub fn compare_policies(old: &Decider, new: &Decider, day: Date) -> Comparison {
                     _ => continue,
                 };
                 let verdict = |decider: &Decider, principal, target| {
-                    let decision = decider.decide(principal, target, &ask, &[], start_of(day));
+                    let decision = decider.decide(principal, target, ask, &[], start_of(day));
                     decision.verdict().clone()
                 };
                 let verdicts = [verdict(old, first, before), verdict(new, second, now)];
@@ -160,7 +178,8 @@ pub fn compare_policies(old: &Decider, new: &Decider, day: Date) -> Comparison {
         hosts: count(&hosts),
         model_classes: models.len(),
         host_classes: hosts.len(),
-        all_callers,
+        all_callers: all_callers && !shares_differ,
+        shares_differ,
     }
 }
 
@@ -275,6 +294,7 @@ impl Named {
             reads: BTreeSet::new(),
             texts: BTreeSet::new(),
             any: false,
+            context: false,
         };
         for decider in deciders {
             for pack in decider.policies().packs() {
@@ -302,6 +322,7 @@ impl Named {
             Expr::Literal(Literal::EntityUID(uid)) => {
                 self.texts.insert(uid.eid.as_str().to_owned());
             }
+            Expr::Var(Var::Context) => self.context = true,
             Expr::Like { .. } => self.any = true,
             Expr::BinaryOp { op, left, right } if !matches!(op, BinaryOp::And | BinaryOp::Or) => {
                 let attribute = |side: &Expr| {
@@ -458,13 +479,25 @@ fn callers(deciders: [&Decider; 2], named: &Named, view: &View) -> (Vec<(String,
             .or_insert_with(|| vec![None])
             .push(Some(text.clone()));
     }
+    // A value that no rule names is another one than none at all.
+    for (attribute, values) in &mut choices {
+        if TEXTS.contains(attribute) && *attribute != "country" {
+            values.push(Some(OTHER.to_owned()));
+        }
+    }
+    // Of a set only single members are tried.
+    let single = choices
+        .iter()
+        .all(|(attribute, values)| !SETS.contains(attribute) || values.len() <= 2);
     if asked.place {
         let mut seen = BTreeSet::new();
         let countries = choices.entry("country").or_insert_with(|| vec![None]);
         for country in view.registry().jurisdictions() {
             let mut groups = view.groups_of(country.code);
             groups.retain(|group| named.texts.contains(*group));
-            if seen.insert(groups) {
+            let code = country.code.as_str();
+            let own = named.texts.contains(code).then_some(code);
+            if seen.insert((groups, own)) {
                 countries.push(Some(country.code.to_string()));
             }
         }
@@ -511,7 +544,7 @@ fn callers(deciders: [&Decider; 2], named: &Named, view: &View) -> (Vec<(String,
         };
         (text, caller)
     });
-    (told.collect(), all)
+    (told.collect(), all && single)
 }
 
 fn with(

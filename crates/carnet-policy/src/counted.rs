@@ -31,8 +31,9 @@ pub(crate) fn count(
     day: Date,
 ) -> Count {
     let mut count = Count::default();
-    let day = reading.as_of.unwrap_or(day);
-    for (producer, country) in parties(candidate, reading, view, day) {
+    let joint = joint(candidate, view, day);
+    let shared = !joint.is_empty();
+    for (producer, country) in parties(candidate, reading, joint, view, day) {
         count.counted.countries.extend(country);
         if let Some(id) = producer {
             count.maker(&id, view, day, reading);
@@ -44,6 +45,8 @@ pub(crate) fn count(
         .extend(counted.countries.iter().cloned());
     counted.group_lists.extend(counted.lists.iter().cloned());
     counted.complete = match reading.lineage {
+        // Who made it together with others is known with the whole line only.
+        Lineage::Producer if shared => known.weights,
         Lineage::Producer => known.producer,
         Lineage::Weights => known.weights,
         Lineage::WeightsAndTeachers => known.weights && known.teachers,
@@ -62,7 +65,13 @@ pub(crate) struct Known {
 type Party = (Option<String>, Option<String>);
 
 /// The makers that count, each with its country where known.
-fn parties(candidate: &Candidate, reading: &Reading, view: &View, day: Date) -> BTreeSet<Party> {
+fn parties(
+    candidate: &Candidate,
+    reading: &Reading,
+    joint: Vec<String>,
+    view: &View,
+    day: Date,
+) -> BTreeSet<Party> {
     let mut found = BTreeSet::new();
     let party = |id: Option<&dyn Display>, country: Option<&dyn Display>| {
         (
@@ -76,7 +85,7 @@ fn parties(candidate: &Candidate, reading: &Reading, view: &View, day: Date) -> 
             own.country.as_ref().map(|country| country as &dyn Display),
         ));
     }
-    for joint in joint(candidate, view, day) {
+    for joint in joint {
         let country = view
             .organisation(&joint, day)
             .and_then(|found| found.country);
@@ -177,6 +186,14 @@ impl Count {
     /// A maker: itself, the lists that name it, and the owners that reach the share.
     fn maker(&mut self, id: &str, view: &View, day: Date, reading: &Reading) {
         self.counted.producers.insert(id.to_owned());
+        self.group(id, view, reading.as_of.unwrap_or(day), reading);
+        if reading.as_of.is_some() {
+            // Lists and owners of a day that is set never change.
+            self.valid_until = None;
+        }
+    }
+
+    fn group(&mut self, id: &str, view: &View, day: Date, reading: &Reading) {
         let Some(own) = view.organisation(id, day) else {
             return;
         };
@@ -255,7 +272,7 @@ impl Count {
 /// The lists that name whoever runs a host, or an owner that reaches the share.
 pub(crate) fn host_lists(operator: &str, reading: &Reading, view: &View, day: Date) -> Count {
     let mut count = Count::default();
-    count.maker(operator, view, reading.as_of.unwrap_or(day), reading);
+    count.maker(operator, view, day, reading);
     let lists = std::mem::take(&mut count.counted.lists);
     count.counted.group_lists.extend(lists);
     for fact in &mut count.facts {

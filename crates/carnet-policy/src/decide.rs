@@ -184,10 +184,7 @@ impl Decider {
                     change,
                 )
                 .ok()?;
-                until = [until, ends.filter(|day| *day > as_of)]
-                    .into_iter()
-                    .flatten()
-                    .min();
+                until = [until, ends].into_iter().flatten().min();
                 prepared.push(candidate);
             }
             // No candidate at all is a broken answer, never an empty permission.

@@ -115,6 +115,8 @@ pub(crate) fn prepare(
 ) -> Result<(PreparedCandidate, Option<Date>), Misfit> {
     let doubt = Doubt::of(candidate, reading, day);
     let mut words = words(spec, candidate, view);
+    // A list that names whoever runs the host names it also while that is in doubt.
+    let operator = words.host_operator.clone();
     doubt.spread(&mut words);
     change(&mut words);
     let mut facts: Vec<PreparedFact> = candidate.facts.iter().map(prepare_fact).collect();
@@ -126,7 +128,7 @@ pub(crate) fn prepare(
     let count = counted::count(candidate, known, reading, view, day);
     words.counted = count.counted;
     facts.extend(count.facts);
-    let host = counted::host_lists(&words.host_operator, reading, view, day);
+    let host = counted::host_lists(&operator, reading, view, day);
     words.host_lists = host.counted.group_lists;
     facts.extend(host.facts);
     let own = candidate.producer.as_ref().and_then(|own| own.id.as_ref());
@@ -139,7 +141,8 @@ pub(crate) fn prepare(
             .insert(format!("{}/{}", statement.topic, statement.by));
         facts.push(claim(statement));
     }
-    let until = [count.valid_until, host.valid_until, doubt.until];
+    let said_until = maker.as_ref().and_then(|maker| maker.valid_until);
+    let until = [count.valid_until, host.valid_until, doubt.until, said_until];
     let prepared = PreparedCandidate::new(&spec.name, &words, facts, policies)?;
     Ok((prepared, until.into_iter().flatten().min()))
 }
@@ -212,6 +215,23 @@ impl Doubt {
         let line = ["lineage", "weights_producers", "weights_countries"];
         if !words.producer.known || self.about(&line) || self.about(&["weights_complete"]) {
             words.weights_complete = false;
+        }
+        if self.about(&["lineage"]) {
+            words.lineage_status = unknown();
+        }
+        if self.about(&["host"]) {
+            for word in [
+                &mut words.host,
+                &mut words.host_kind,
+                &mut words.host_operator,
+                &mut words.egress,
+                &mut words.retention,
+                &mut words.trains_on_prompts,
+            ] {
+                *word = unknown();
+            }
+            words.router = false;
+            words.subprocessors_known = false;
         }
         if !words.identified || self.about(&["teachers", "teachers_complete"]) {
             words.teachers_complete = false;

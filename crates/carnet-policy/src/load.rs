@@ -459,13 +459,17 @@ impl<'m> Draft<'m> {
         for exception in &self.exceptions {
             match granted(exception, self.parameters.reading().lineage) {
                 Some((rule, policy)) => self.granted.push((exception.clone(), rule, policy)),
-                None => problems.push(PolicyProblem::general(
-                    Code::BadException,
-                    format!(
-                        "the exception `{}` cannot be written as a rule",
-                        exception.id
-                    ),
-                )),
+                None => {
+                    let message = format!(
+                        "pack `{}`: the exception `{}` cannot be written as a rule",
+                        source.name, exception.id
+                    );
+                    let help = "give it an id with letters or digits, at most one sign between two of them";
+                    problems.push(PolicyProblem {
+                        pack: source.name.clone(),
+                        ..PolicyProblem::general(Code::BadException, message).help(help)
+                    });
+                }
             }
         }
     }
@@ -514,7 +518,11 @@ impl<'m> Draft<'m> {
             self.check(source, from, &rules, problems);
             match self.term(from, day, &rules) {
                 Ok(term) => terms.push(term),
-                Err(message) => problems.push(PolicyProblem::general(Code::BadCedar, message)),
+                Err(message) => problems.push(PolicyProblem {
+                    pack: source.name.clone(),
+                    ..PolicyProblem::general(Code::BadCedar, message)
+                        .help("no rule of the pack may be called as an exception is: `exception-…`")
+                }),
             }
         }
         problems.dedup();

@@ -20,7 +20,7 @@ use crate::syntax::{children, path_from};
 use crate::target::{TargetSpec, start_of};
 use crate::verdict::{Counterfactual, Effect};
 use crate::words::Words;
-use crate::workload::{Ask, Workload};
+use crate::workload::{Ask, CallerOwner, Workload};
 
 /// A question that was denied.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,12 @@ struct Evidence {
 const EVIDENCE: &[Evidence] = &[
     Evidence {
         text: "if it were known that nothing else is in the weights",
-        missing: |words| words.identified && !words.weights_complete,
+        missing: |words| words.producer.known && !words.weights_complete,
+        supply: |words| words.weights_complete = true,
+    },
+    Evidence {
+        text: "if its maker, the maker's country and everything in the weights were known",
+        missing: |words| words.identified && !words.producer.known,
         supply: |words| {
             words.producer.known = true;
             words.weights_complete = true;
@@ -98,7 +103,7 @@ const EVIDENCE: &[Evidence] = &[
 const PAIRS_TRIED_MAX: usize = 2_000;
 
 /// The value of an attribute that no rule names.
-const OTHER: &str = "another";
+pub(crate) const OTHER: &str = "another";
 
 /// What rules ask of the caller.
 #[derive(Debug, Default)]
@@ -211,7 +216,7 @@ impl Decider {
         let mut changes: Vec<Change> = Vec::new();
         for (attribute, text) in asked.compared {
             if SETS.contains(&attribute) {
-                let there = situation.workload.set(attribute).contains(&text);
+                let there = situation.workload.has(attribute, &text);
                 changes.push(Change::Member(attribute, text, !there));
             } else if let Some(current) = situation.workload.text(attribute) {
                 if *current != text && text != crate::facts::UNKNOWN {
@@ -299,17 +304,18 @@ fn told(change: &str) -> Counterfactual {
     }
 }
 
-/// Attributes of the caller that are sets, each stated or not.
-const SETS: [&str; 5] = [
+/// Attributes of the caller that are sets, each stated or not. Owners are asked for by their countries.
+pub(crate) const SETS: [&str; 6] = [
     "contracts",
     "data_classes",
     "data_subjects",
+    "owner_countries",
     "owners",
     "tags",
 ];
 
 /// Attributes of the caller that are texts.
-const TEXTS: [&str; 9] = [
+pub(crate) const TEXTS: [&str; 9] = [
     "audience",
     "country",
     "device",
@@ -399,6 +405,13 @@ impl Change {
             Self::Text(attribute, text) => {
                 format!("if the workload's {} were `{text}`", words(attribute))
             }
+            Self::Member("owner_countries", text, there) => format!(
+                "if the caller were {}owned from {text}",
+                if *there { "" } else { "not " }
+            ),
+            Self::Stated("owners") => {
+                "if the caller's owners were stated, and all were of its own country".to_owned()
+            }
             Self::Member(attribute, text, true) => {
                 format!("if `{text}` were among the workload's {}", words(attribute))
             }
@@ -462,15 +475,30 @@ impl Workload {
         })
     }
 
-    fn set(&self, attribute: &str) -> &[String] {
+    /// Whether a text is in a set. An owner of any share puts its country there.
+    fn has(&self, attribute: &str, text: &str) -> bool {
         let set = match attribute {
             "contracts" => self.contracts.as_ref(),
             "data_classes" => self.data_classes.as_ref(),
             "data_subjects" => self.data_subjects.as_ref(),
             "tags" => Some(&self.tags),
+            "owner_countries" => {
+                let mut owners = self.owners.iter().flatten();
+                return owners.any(|owner| owner.country.as_deref() == Some(text));
+            }
             _ => None,
         };
-        set.map_or(&[], |set| set)
+        set.is_some_and(|set| set.iter().any(|member| member == text))
+    }
+
+    /// Owned whole from one country.
+    fn owned_from(&mut self, country: Option<String>) {
+        self.owners = Some(vec![CallerOwner {
+            name: OTHER.to_owned(),
+            country,
+            share: 100.0.try_into().ok(),
+            control: false,
+        }]);
     }
 
     fn states(&self, attribute: &str) -> bool {
@@ -490,14 +518,7 @@ impl Workload {
             "data_classes" => drop(self.data_classes.get_or_insert_default()),
             "data_subjects" => drop(self.data_subjects.get_or_insert_default()),
             // All of it, in hands that no rule speaks of.
-            "owners" => {
-                self.owners = Some(vec![crate::workload::CallerOwner {
-                    name: OTHER.to_owned(),
-                    country: self.country.clone(),
-                    share: 100.0.try_into().ok(),
-                    control: false,
-                }]);
-            }
+            "owners" => self.owned_from(self.country.clone()),
             _ => {}
         }
     }
@@ -509,6 +530,14 @@ impl Workload {
             "data_classes" => self.data_classes.get_or_insert_default(),
             "data_subjects" => self.data_subjects.get_or_insert_default(),
             "tags" => &mut self.tags,
+            "owner_countries" => {
+                let country = if there {
+                    Some(text.to_owned())
+                } else {
+                    self.country.clone().filter(|own| own != text)
+                };
+                return self.owned_from(country);
+            }
             _ => return,
         };
         set.retain(|member| member != text);

@@ -435,3 +435,133 @@ fn an_empty_text_is_never_what_an_empty_list_stands_for() {
     let decision = decider.decide(&principal, &target, &ask, &[], start_of(day));
     assert!(!decision.is_permit());
 }
+
+/// A decider of one pack with these lines among its parameters and this rule, and a target of it.
+fn prepared(
+    parameters: &str,
+    rule: &str,
+    view: &Arc<carnet_provenance::View>,
+    query: &Query<'_>,
+) -> (Decider, crate::target::Target) {
+    let manifest = format!("[parameters]\n{parameters}");
+    let rules = format!(
+        "@id(\"only\") @title(\"o\") permit (principal, action, resource) when {{ {rule} }};"
+    );
+    let pack = fixture::pack("p", &manifest, &rules);
+    let policies = Policies::load(&[pack]).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let decider =
+        Decider::new(Arc::new(policies), view.clone(), DeciderOptions::default()).unwrap();
+    let target = decider.target(fixture::spec("up/model"), view.resolve(query), query.as_of);
+    (decider, target)
+}
+
+fn permits(decider: &Decider, target: &crate::target::Target, day: Date) -> bool {
+    let ask = Ask {
+        api: Api::ChatCompletions,
+        stream: false,
+    };
+    let principal = decider.principal(&Workload::default());
+    decider.permits(&principal, target, &ask, start_of(day))
+}
+
+fn asked(id: &'static str, host: Option<&'static str>) -> Query<'static> {
+    Query {
+        id,
+        platform: None,
+        host,
+        upstream: None,
+        region: None,
+        as_of: "2026-02-01".parse().unwrap(),
+    }
+}
+
+#[test]
+fn a_day_that_is_set_for_lists_hides_no_fact_that_grows_too_old() {
+    let view = fixture::view();
+    let query = asked("acme-1", None);
+    let parameters = "as_of = \"2025-01-01\"\nmax_age_days = 40";
+    let (decider, target) = prepared(
+        parameters,
+        "resource.producer.known && resource.identified",
+        &view,
+        &query,
+    );
+    assert!(permits(&decider, &target, query.as_of));
+    // The facts are of 2026-01-01: the first day on which they are older than forty days.
+    let end: Date = "2026-02-11".parse().unwrap();
+    assert_eq!(target.valid_until(), Some(start_of(end)));
+    let later = Query {
+        as_of: end,
+        ..query
+    };
+    let (decider, target) = prepared(
+        parameters,
+        "resource.producer.known && resource.identified",
+        &view,
+        &later,
+    );
+    assert!(!permits(&decider, &target, end));
+}
+
+#[test]
+fn a_host_in_doubt_is_no_known_host() {
+    let registry = fixture::view().registry().clone();
+    let text = "[[host]]\nid = \"rack\"\noperator = \"Us\"\ncountry = \"AA\"\nparent_country = \"AA\"\nkind = \"local\"\nregions = [{ id = \"r\", country = \"AA\" }]\ncomplete = true\negress = \"none\"\nconfidence = \"low\"\nreason = \"r\"\nauthor = \"a\"\nuntil = \"2026-12-31\"\n";
+    let files = [carnet_provenance::SourceFile {
+        path: "overlay".to_owned(),
+        text: text.to_owned(),
+    }];
+    let query = asked("acme-1", Some("rack"));
+    let overlay = carnet_provenance::Overlay::parse(&files, &registry, query.as_of).unwrap();
+    let view = Arc::new(carnet_provenance::View::new(registry, overlay));
+    let rule = "resource.host == \"rack\" && resource.host_kind == \"local\" && resource.egress == \"none\"";
+    for (parameters, expected) in [("", true), ("confidence = \"medium\"", false)] {
+        let (decider, target) = prepared(parameters, rule, &view, &query);
+        assert_eq!(
+            permits(&decider, &target, query.as_of),
+            expected,
+            "{parameters}"
+        );
+    }
+}
+
+#[test]
+fn joint_work_is_known_with_the_whole_line_only() {
+    let claim = |value: &str| {
+        format!(
+            "{{ value = \"{value}\", source = \"https://source.test\", date = \"2026-01-01\", confidence = \"high\" }}"
+        )
+    };
+    let acme = format!("name = \"Acme\"\ncountry = {}\n", claim("AA"));
+    let model = format!(
+        "name = \"Both-1\"\nproducer = {}\njoint = [{}]\nweights = {}\nlineage_status = {}\n",
+        claim("acme"),
+        claim("nowhere"),
+        claim("open"),
+        claim("first-party-none-known")
+    );
+    let files = [
+        (
+            "jurisdictions.toml",
+            "[[country]]\ncode = \"AA\"\nname = \"A\"\n".to_owned(),
+        ),
+        ("producers/acme.toml", acme),
+        ("producers/nowhere.toml", "name = \"Nowhere\"\n".to_owned()),
+        ("models/both-1.toml", model),
+    ];
+    let files = files.map(|(path, text)| carnet_provenance::SourceFile {
+        path: path.to_owned(),
+        text,
+    });
+    let registry = carnet_provenance::Registry::parse(&files).unwrap();
+    let overlay = carnet_provenance::Overlay::default();
+    let view = Arc::new(carnet_provenance::View::new(Arc::new(registry), overlay));
+    let query = asked("both-1", None);
+    for (rule, expected) in [
+        ("resource.producer.known && resource.identified", true),
+        ("resource.counted.complete", false),
+    ] {
+        let (decider, target) = prepared("lineage = \"producer\"", rule, &view, &query);
+        assert_eq!(permits(&decider, &target, query.as_of), expected, "{rule}");
+    }
+}

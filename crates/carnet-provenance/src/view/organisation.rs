@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::claim::Horizon;
+use crate::claim::{Horizon, Validity};
 use crate::country::Country;
 use crate::ids::ProducerId;
 use crate::registry::entry::{Listing, Owner, Statement};
@@ -47,18 +47,23 @@ impl View {
                 lists.push(listing.clone());
             }
         }
-        let said = producer.map_or(&[][..], |producer| &producer.statements);
+        let mut statements = Vec::new();
+        for statement in producer.map_or(&[][..], |producer| &producer.statements) {
+            let made = Validity {
+                from: Some(statement.date),
+                to: None,
+            };
+            if horizon.holds(&made) {
+                statements.push(statement.clone());
+            }
+        }
         Some(Organisation {
             id: node.id.clone(),
             name: node.name().to_owned(),
             country,
             owners,
             lists,
-            statements: said
-                .iter()
-                .filter(|statement| statement.date <= day)
-                .cloned()
-                .collect(),
+            statements,
             valid_until: horizon.next(),
         })
     }
