@@ -30,10 +30,11 @@ pub(crate) fn run(args: &PolicyDiffArgs) -> Result<Exit, Troubles> {
     let old = decider(&args.old, &args.old_param)?;
     let new = decider(&args.new, &args.new_param)?;
     let found = compare_policies(&old, &new, day);
-    let exit = if found.changes.is_empty() {
-        Exit::Good
-    } else {
-        Exit::Bad
+    let exit = match (found.changes.is_empty(), found.shares_differ) {
+        (true, false) => Exit::Good,
+        // Nothing was found, but not everything was asked.
+        (true, true) => Exit::Unknown,
+        (false, _) => Exit::Bad,
     };
     if args.json {
         return Ok(commands::json(&found).worst(exit));
@@ -65,7 +66,7 @@ pub(crate) fn run(args: &PolicyDiffArgs) -> Result<Exit, Troubles> {
                 out::answer(format_args!("not proved that {good}: {why}"));
             }
             None => out::note(format_args!(
-                "note: not proved that {good}: cvc5 is missing, or the packs read the facts differently"
+                "note: not proved that {good}: cvc5 is missing, or the packs read or trust the facts differently"
             )),
         }
     }
@@ -94,6 +95,12 @@ fn text(found: &Comparison) -> String {
     }
     if found.changes.is_empty() {
         lines.push("no difference found".to_owned());
+    }
+    if found.shares_differ {
+        lines.push(
+            "not asked: callers of whom owners hold a part, though the two policies count owners from different shares on"
+                .to_owned(),
+        );
     }
     lines.push(format!(
         "asked: {} kinds of callers{}, {} models in {} classes, {} hosts in {} classes",

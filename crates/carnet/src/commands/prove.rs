@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use carnet_admin::Client;
 use carnet_admin::answers::{NewProof, ProofOutcome};
-use carnet_policy::{Decider, DeciderOptions, Mode, Policies, SCHEMA, always_true, known_here};
+use carnet_policy::{
+    Decider, DeciderOptions, Mode, Policies, SCHEMA, Trust, always_true, known_here,
+};
 use carnet_prove::{
     Condition, Counterexample, Pack, Party, Proof, Property, PropertyProblem, Prover, Solver,
     cache_key, permits,
@@ -212,6 +214,17 @@ fn prove(
         .collect();
     let numbers: BTreeSet<usize> = enforced.iter().map(|pack| pack.facts_number()).collect();
     let never = matches!(property.claim, carnet_prove::Claim::Never { .. });
+    // A pack that takes the registry's word alone denies more than its rules say.
+    if let Some(strict) = enforced
+        .iter()
+        .find(|pack| pack.trust() == Trust::Registry && !never)
+    {
+        let why = format!(
+            "pack `{}` refuses what rests on the operator's own word, which no rule of it says",
+            strict.name()
+        );
+        return Ok(open(&why));
+    }
     if numbers.len() > 1 && !never {
         let why = "the packs read the facts differently (lineage, share, confidence …), so no one request is the same to both";
         return Ok(open(why));
@@ -539,7 +552,9 @@ pub(crate) fn implies(old: &Policies, new: &Policies, day: Date, limit: Duration
     let all: Vec<&carnet_policy::Pack> = old.packs().iter().chain(new.packs()).collect();
     let (first, rest) = all.split_first()?;
     // Where packs read the facts differently, no one request is the same to both.
-    if rest.iter().any(|pack| !pack.reads_facts_as(first)) {
+    // And what a pack with `trust = "registry"` refuses, no rule says.
+    let strict = all.iter().any(|pack| pack.trust() == Trust::Registry);
+    if strict || rest.iter().any(|pack| !pack.reads_facts_as(first)) {
         return None;
     }
     for text in always_true(&all, "true") {

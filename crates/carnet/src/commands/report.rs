@@ -58,6 +58,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, Troubles> {
     })?;
     let mut counts: HashMap<(Arc<str>, String, String), Count> = HashMap::new();
     let mut parts: HashMap<Arc<str>, Vec<DocumentPart>> = HashMap::new();
+    let mut wanted: BTreeSet<Arc<str>> = BTreeSet::new();
     let (mut decided, mut reported) = (0_u64, 0_u64);
     for entry in reader.newest() {
         let entry = entry.map_err(|error| {
@@ -67,7 +68,9 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, Troubles> {
         let record = match entry.leaf {
             // A document stands before the records that name it, so it comes later here.
             Leaf::Document(part) => {
-                parts.entry(part.id.clone()).or_default().push(part);
+                if wanted.contains(&part.id) {
+                    parts.entry(part.id.clone()).or_default().push(part);
+                }
                 continue;
             }
             Leaf::Record(record) => record,
@@ -87,6 +90,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit, Troubles> {
             continue;
         };
         reported += requests;
+        wanted.insert(document.clone());
         let text = |text: Option<Arc<str>>| text.as_deref().unwrap_or("unknown").to_owned();
         let key = (
             document,

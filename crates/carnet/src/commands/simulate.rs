@@ -1,6 +1,7 @@
 //! `carnet policy simulate`: recorded or written requests under a candidate policy: who would be newly
 //! refused or let through.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -24,6 +25,9 @@ use crate::{clock, commands, out, world};
 
 /// Examples that a line shows.
 const EXAMPLES: usize = 3;
+
+/// Mistakes of the input that are told at once.
+const TROUBLES_MAX: usize = 20;
 
 /// Bytes of one line of the input.
 const LINE_BYTES_MAX: u64 = 1 << 20;
@@ -246,9 +250,13 @@ fn lines(
         Box::new(BufReader::new(opened))
     };
     let mut input = input;
-    let mut found = Vec::new();
+    // Requests alike are asked once, however many lines there are.
+    let mut found: BTreeMap<String, Asked> = BTreeMap::new();
     let mut troubles = Vec::new();
     for number in 1_usize.. {
+        if troubles.len() >= TROUBLES_MAX {
+            break;
+        }
         let mut text = String::new();
         let read = input.by_ref().take(LINE_BYTES_MAX).read_line(&mut text);
         let read = read.map_err(|error| {
@@ -263,11 +271,21 @@ fn lines(
         if text.trim().is_empty() {
             continue;
         }
-        match serde_json::from_str::<Line>(&text)
-            .map_err(|error| error.to_string())
-            .and_then(|line| asked(line, config, view, day))
-        {
-            Ok(asked) => found.push(asked),
+        let line = serde_json::from_str::<Line>(&text).map_err(|error| error.to_string());
+        let known = line.map(|mut line| {
+            let count = line.count.take().unwrap_or(1);
+            (format!("{line:?}"), line, count)
+        });
+        let kept = known.and_then(|(key, line, count)| {
+            let asked = match found.entry(key) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(asked(line, config, view, day)?),
+            };
+            asked.count = asked.count.saturating_add(count);
+            Ok::<(), String>(())
+        });
+        match kept {
+            Ok(()) => {}
             Err(message) => troubles.push(Trouble::new(
                 format!("{name}:{number}: {message}"),
                 r#"write {"id": "…", "host": "…", "workload": {"sector": "…"}, "count": 1, "decision": "permit"}"#,
@@ -275,7 +293,7 @@ fn lines(
         }
     }
     if troubles.is_empty() {
-        Ok(found)
+        Ok(found.into_values().collect())
     } else {
         Err(troubles)
     }
@@ -308,7 +326,7 @@ fn asked(line: Line, config: Option<&Config>, view: &View, day: Date) -> Result<
         workload,
         spec,
         resolution,
-        count: line.count.unwrap_or(1),
+        count: 0,
         permitted: line.decision.map(|word| word != Word::Deny),
     })
 }
@@ -350,11 +368,12 @@ fn records(
         let Leaf::Record(record) = entry.leaf else {
             continue;
         };
+        // Records stand in the order in which requests ended, not in which they came.
         if args
             .since
             .is_some_and(|since| clock::day_of(record.time) < since)
         {
-            break;
+            continue;
         }
         let (Kind::Request, Some(decision)) = (record.kind, record.decision) else {
             continue;

@@ -186,6 +186,13 @@ fn two_policies_are_compared_by_classes() {
         "{out}"
     );
     sandbox
+        .run("policy diff provider-ownership provider-ownership --new-param share=>=20")
+        .exits(UNKNOWN)
+        .says(&[
+            "no difference found",
+            "not asked: callers of whom owners hold a part",
+        ]);
+    sandbox
         .run("policy diff ./own nowhere")
         .complains(&["there is no pack `nowhere`"]);
 }
