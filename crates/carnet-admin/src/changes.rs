@@ -254,7 +254,6 @@ impl Admin {
         Ok(done?)
     }
 
-    /// Put a record of what has already happened into the log.
     /// Put on record what a proof about policies came to.
     ///
     /// # Errors
@@ -294,6 +293,7 @@ impl Admin {
         Ok(id)
     }
 
+    /// Put a record of what has already happened into the log.
     async fn record(&self, record: Record) {
         let written = match self.gateway.log().reserve() {
             Ok(slot) => slot
