@@ -14,7 +14,10 @@ use crate::repo::Repo;
 use crate::tools;
 use crate::totals::Totals;
 
-pub(crate) fn run(repo: &Repo) -> Result<Totals> {
+/// Random policies of the long run; each is asked five thousand requests.
+const RANDOM_POLICIES: &str = "200";
+
+pub(crate) fn run(repo: &Repo, full: bool) -> Result<Totals> {
     let mut command = exec::cargo(
         repo.root(),
         &["test", "--locked", "--workspace", "--no-fail-fast"],
@@ -25,6 +28,9 @@ pub(crate) fn run(repo: &Repo) -> Result<Totals> {
     }
     fs::create_dir_all(&folder)?;
     command.env("CARNET_NOT_RUN", &folder);
+    if full {
+        command.env("CARNET_RANDOM_POLICIES", RANDOM_POLICIES);
+    }
     // Without the solver the tests that prove fail, and say what to install.
     match tools::for_proofs(repo) {
         Ok(Some(cvc5)) => drop(command.env("CVC5", cvc5)),

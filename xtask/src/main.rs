@@ -40,7 +40,7 @@ usage: cargo xtask <command>
   help                           this text
 
 --full adds what takes long: every cut of every recorded stream, 50 kill points,
-the fuzz targets for a minute each, the benchmark.";
+a million requests over random policies, the fuzz targets for a minute each, the benchmark.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

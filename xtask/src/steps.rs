@@ -87,7 +87,7 @@ const STEPS: [Step; 12] = [
         name: "cargo",
         title: "cargo test",
         only_full: false,
-        run: |b| cargo_tests::run(b.repo),
+        run: |b| cargo_tests::run(b.repo, b.full),
     },
     Step {
         name: "policy",

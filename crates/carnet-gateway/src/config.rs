@@ -854,6 +854,8 @@ fn workload(id: &str, raw: &RawWorkload) -> Workload {
         contracts: list(&raw.contracts),
         data_classes: list(&raw.data_classes),
         data_subjects: list(&raw.data_subjects),
+        // No operator can say what a prompt will hold.
+        found: None,
         owners: raw
             .owners
             .given()

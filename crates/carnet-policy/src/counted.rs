@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Display;
+use std::sync::Arc;
 
 use carnet_provenance::{Candidate, Evidence, ModelId, Organisation, View};
 use jiff::civil::Date;
@@ -276,7 +277,7 @@ pub(crate) fn host_lists(operator: &str, reading: &Reading, view: &View, day: Da
     let lists = std::mem::take(&mut count.counted.lists);
     count.counted.group_lists.extend(lists);
     for fact in &mut count.facts {
-        fact.line.claim = "host.list".to_owned();
+        Arc::make_mut(&mut fact.line).claim = "host.list".to_owned();
     }
     count
 }
@@ -284,14 +285,14 @@ pub(crate) fn host_lists(operator: &str, reading: &Reading, view: &View, day: Da
 /// A fact that the registry states and that no resolution holds.
 pub(crate) fn fact(claim: &str, value: impl Display, evidence: &Evidence) -> PreparedFact {
     PreparedFact {
-        line: FactLine {
+        line: Arc::new(FactLine {
             claim: claim.to_owned(),
             value: value.to_string(),
             source: evidence.source.to_string(),
             date: evidence.date,
             confidence: evidence.confidence,
             attested: None,
-        },
+        }),
         lenient: false,
     }
 }

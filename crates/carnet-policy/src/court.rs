@@ -1,6 +1,7 @@
 //! What the packs say on each candidate is gathered here and becomes one judgement.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cedar_policy::AuthorizationError;
 
@@ -8,7 +9,7 @@ use crate::codes::Code;
 use crate::outcome::Obligation;
 use crate::pack::{Mode, Pack};
 use crate::plan::Heard;
-use crate::rule::Rule;
+use crate::rule::{Asked, Rule};
 use crate::target::{PreparedCandidate, PreparedFact};
 use crate::verdict::{Effect, FactLine, Reason};
 
@@ -17,7 +18,7 @@ use crate::verdict::{Effect, FactLine, Reason};
 pub(crate) struct Judgement {
     pub(crate) effect: Effect,
     pub(crate) reasons: Vec<Reason>,
-    pub(crate) facts: Vec<FactLine>,
+    pub(crate) facts: Vec<Arc<FactLine>>,
     pub(crate) obligations: Vec<Obligation>,
     pub(crate) report_deny: Vec<Reason>,
 }
@@ -26,14 +27,29 @@ pub(crate) struct Judgement {
 #[derive(Default)]
 pub(crate) struct Court {
     permits: Vec<Reason>,
-    permit_facts: Vec<FactLine>,
+    permit_facts: Vec<Arc<FactLine>>,
     obligations: BTreeSet<Obligation>,
     denials: Vec<Reason>,
-    denial_facts: Vec<FactLine>,
+    denial_facts: Vec<Arc<FactLine>>,
     report: Vec<Reason>,
+    /// Only the answer is wanted, not what it rests on.
+    brief: bool,
 }
 
 impl Court {
+    /// One that only finds the answer.
+    pub(crate) fn brief() -> Self {
+        Self {
+            brief: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it tells what its answer rests on.
+    pub(crate) fn tells(&self) -> bool {
+        !self.brief
+    }
+
     /// Take in what Cedar answered for one pack and candidate.
     pub(crate) fn weigh(&mut self, pack: &Pack, candidate: &PreparedCandidate, heard: &Heard) {
         let mode = pack.mode();
@@ -98,13 +114,27 @@ impl Court {
         self.deny(mode, reason);
     }
 
+    /// The facts that kept the forbids away from what was permitted.
+    pub(crate) fn rest_permit_on(
+        &mut self,
+        mode: Mode,
+        candidate: &PreparedCandidate,
+        asked: &[&Asked],
+    ) {
+        if mode == Mode::Enforce {
+            let known = candidate.facts.iter();
+            let known = known.filter(|fact| asked.iter().any(|asked| asked.has(fact)));
+            add_facts(&mut self.permit_facts, known);
+        }
+    }
+
     /// The facts behind the latest denial.
     pub(crate) fn rest_denial_on<'a>(
         &mut self,
         mode: Mode,
         facts: impl IntoIterator<Item = &'a PreparedFact>,
     ) {
-        if mode == Mode::Enforce {
+        if mode == Mode::Enforce && self.tells() {
             add_facts(&mut self.denial_facts, facts);
         }
     }
@@ -142,7 +172,9 @@ impl Court {
     fn permit(&mut self, mode: Mode, pack: &Pack, candidate: &PreparedCandidate, rule: &Rule) {
         if mode == Mode::Enforce {
             push_once(&mut self.permits, reason_of(pack, rule));
-            add_facts(&mut self.permit_facts, read_by(rule, candidate));
+            if self.tells() {
+                add_facts(&mut self.permit_facts, read_by(rule, candidate));
+            }
             self.obligations.extend(rule.obligations.iter().copied());
         }
     }
@@ -182,23 +214,7 @@ fn read_by<'a>(
     rule: &'a Rule,
     candidate: &'a PreparedCandidate,
 ) -> impl Iterator<Item = &'a PreparedFact> {
-    let lenient_too = rule.reads.contains("overlay");
-    candidate.facts.iter().filter(move |fact| {
-        let read = rule.claims.contains(fact.line.claim.as_str()) && asked(rule, &fact.line);
-        read || (lenient_too && fact.lenient)
-    })
-}
-
-/// Whether a fact is about a list that the rule asks for; what is about no list is.
-fn asked(rule: &Rule, line: &FactLine) -> bool {
-    if rule.lists.is_empty() || !line.claim.ends_with(".list") {
-        return true;
-    }
-    let list = line
-        .value
-        .split_once(": ")
-        .map_or(&*line.value, |(list, _)| list);
-    rule.lists.contains(list)
+    candidate.facts.iter().filter(|fact| rule.asked.has(fact))
 }
 
 fn reason_of(pack: &Pack, rule: &Rule) -> Reason {
@@ -211,7 +227,10 @@ fn reason_of(pack: &Pack, rule: &Rule) -> Reason {
     }
 }
 
-fn add_facts<'a>(lines: &mut Vec<FactLine>, facts: impl IntoIterator<Item = &'a PreparedFact>) {
+fn add_facts<'a>(
+    lines: &mut Vec<Arc<FactLine>>,
+    facts: impl IntoIterator<Item = &'a PreparedFact>,
+) {
     for fact in facts {
         push_once(lines, fact.line.clone());
     }

@@ -252,7 +252,8 @@ impl Decider {
         let key = key(principal, target);
         let known = self.cache.effect(key, *ask, now);
         let effect = known.unwrap_or_else(|| {
-            let effect = self.judge(principal, target, *ask, self.plain).effect;
+            let judgement = self.judge(principal, target, *ask, self.plain, Court::brief());
+            let effect = judgement.effect;
             let entry = Entry {
                 effect,
                 verdict: None,
@@ -292,7 +293,7 @@ impl Decider {
         others: &[Target],
         now: Timestamp,
     ) -> Decision {
-        let judgement = self.judge(principal, target, ask, self.plain);
+        let judgement = self.judge(principal, target, ask, self.plain, Court::default());
         let mut expires = target.valid_until();
         let mut counterfactuals = Vec::new();
         if judgement.effect == Effect::Deny {
@@ -321,7 +322,7 @@ impl Decider {
         ask: Ask,
         verdict: Arc<Verdict>,
     ) -> Decision {
-        let judgement = self.judge(principal, target, ask, true);
+        let judgement = self.judge(principal, target, ask, true, Court::default());
         let agreed = judgement.effect == verdict.effect()
             && judgement.reasons == verdict.reasons()
             && judgement.obligations == verdict.obligations()
@@ -369,8 +370,14 @@ impl Decider {
     }
 
     /// Evaluate every pack for every candidate: `plain` by Cedar alone, else on what is already known.
-    fn judge(&self, principal: &Principal, target: &Target, ask: Ask, plain: bool) -> Judgement {
-        let mut court = Court::default();
+    fn judge(
+        &self,
+        principal: &Principal,
+        target: &Target,
+        ask: Ask,
+        plain: bool,
+        mut court: Court,
+    ) -> Judgement {
         for (number, pack) in self.policies.packs.iter().enumerate() {
             let caller = principal.0.nodes.get(pack.reading).and_then(Option::as_ref);
             let candidates = target.0.candidates.get(pack.reading);
@@ -407,31 +414,34 @@ impl Decider {
             court.rest_denial_on(mode, candidate.facts.iter().filter(|fact| fact.lenient));
         }
         let heard = pack.on(hearing.day).and_then(|(at, term)| {
-            let heard = if plain {
-                self.by_cedar(hearing, &term.set)
-            } else {
-                self.on_truth(hearing, at, term)
+            let known = self.known(hearing, at, term);
+            let heard = match known.filter(|_| !plain) {
+                Some(known) => self.on_truth(hearing, term, known),
+                None => self.by_cedar(hearing, &term.set),
             };
             let watched = if term.watched.is_empty() {
                 None
             } else {
                 Some(self.by_cedar(hearing, &term.watched)?)
             };
-            Some((heard?, watched))
+            Some((heard?, watched, term, known))
         });
-        let Some((heard, watched)) = heard else {
+        let Some((heard, watched, term, known)) = heard else {
             let title = "the request does not fit the policy schema";
             court.deny_by_code(mode, pack.name(), Code::FactsInvalid, title);
             return;
         };
         court.weigh(pack, candidate, &heard);
+        if heard.allow && court.tells() {
+            court.rest_permit_on(mode, candidate, &term.plan.kept_away(known));
+        }
         if let Some(watched) = watched {
             court.note(pack, candidate, &watched);
         }
     }
 
-    /// The answer of a pack on what is known of caller, target and kind of request.
-    fn on_truth(&self, hearing: &Hearing<'_>, at: usize, term: &Term) -> Option<Heard> {
+    /// What is known of caller, target and kind of request; `None` when a part of it failed.
+    fn known<'h>(&'h self, hearing: &Hearing<'h>, at: usize, term: &Term) -> Option<Known<'h>> {
         let asking = Asking {
             authorizer: &self.authorizer,
             action: &self.action,
@@ -443,30 +453,30 @@ impl Decider {
             caller,
             candidate,
             ..
-        } = hearing;
-        let of_target = candidate
-            .truth
-            .get(*number)?
-            .get_or_init(|| plan.target(&asking, &candidate.uid, &candidate.store));
-        let of_caller = principal.0.truth.get(*number)?.get(at)?;
+        } = *hearing;
+        let of_target = candidate.truth.get(number)?;
+        let of_target =
+            of_target.get_or_init(|| plan.target(&asking, &candidate.uid, &candidate.store));
+        let of_caller = principal.0.truth.get(number)?.get(at)?;
         let of_caller =
             of_caller.get_or_init(|| plan.caller(&asking, &caller.node.uid, &caller.store));
-        let of_ask = self.asks.get(*number)?.get(at)?.get(hearing.ask.index())?;
-        let (Some(of_target), Some(of_caller), Some(of_ask)) = (of_target, of_caller, of_ask)
-        else {
-            return self.by_cedar(hearing, &term.set);
-        };
-        let known = Known {
-            of_target,
-            of_caller,
-            of_ask,
-        };
-        let rest = if plan.rest().is_empty() {
+        let of_ask = self.asks.get(number)?.get(at)?.get(hearing.ask.index())?;
+        Some(Known {
+            of_target: of_target.as_deref()?,
+            of_caller: of_caller.as_deref()?,
+            of_ask: of_ask.as_deref()?,
+        })
+    }
+
+    /// The answer of a pack on what is known.
+    fn on_truth(&self, hearing: &Hearing<'_>, term: &Term, known: Known<'_>) -> Option<Heard> {
+        let rest = term.plan.rest();
+        let rest = if rest.is_empty() {
             None
         } else {
-            Some(self.response(hearing, plan.rest())?)
+            Some(self.response(hearing, rest)?)
         };
-        Some(plan.answer(known, rest))
+        Some(term.plan.answer(known, rest))
     }
 
     /// The answer of rules that Cedar evaluates.

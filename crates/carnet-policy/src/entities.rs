@@ -8,7 +8,7 @@ use cedar_policy::{
 use thiserror::Error;
 
 use crate::reading::{Share, owned_from};
-use crate::workload::{Ask, Workload};
+use crate::workload::{Ask, Finding, Workload};
 
 /// Entity types of the schema.
 #[derive(Clone, Copy)]
@@ -174,6 +174,8 @@ pub(crate) fn workload(
         Some(owners) => owned_from(owners, share),
         None => (BTreeSet::new(), false),
     };
+    let found = caller.found.iter().flatten();
+    let findings: BTreeSet<String> = found.flat_map(Finding::words).collect();
     let groups = country.map_or(&[][..], |(_, groups)| groups);
     let attributes = [
         ("id", text(&caller.id)),
@@ -198,6 +200,8 @@ pub(crate) fn workload(
             texts(caller.data_subjects.iter().flatten()),
         ),
         ("data_subjects_known", flag(caller.data_subjects.is_some())),
+        ("found", texts(&findings)),
+        ("found_known", flag(caller.found.is_some())),
         ("tags", texts(&caller.tags)),
         ("owner_countries", texts(&owner_countries)),
         ("owners_known", flag(owners_known)),

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::sync::Arc;
 
 use carnet_provenance::{
     Candidate, Confidence, Country, Fact, Hosting, Origin, Party, Statement, View,
@@ -30,7 +31,7 @@ pub(crate) fn claims_of(path: &str, lineage: Lineage) -> BTreeSet<&'static str> 
     let Some(counted) = path.strip_prefix("counted") else {
         return stated(path).iter().copied().collect();
     };
-    let mut claims = BTreeSet::from(["producer", "producer.country"]);
+    let mut claims = BTreeSet::from(["identity", "producer", "producer.country"]);
     match lineage {
         Lineage::Producer => {}
         Lineage::Weights => {
@@ -56,35 +57,63 @@ pub(crate) fn claims_of(path: &str, lineage: Lineage) -> BTreeSet<&'static str> 
 fn stated(path: &str) -> &'static [&'static str] {
     match path {
         "model" | "identified" | "confidence" => &["identity"],
-        "licence" => &["licence"],
-        "weights" => &["weights"],
-        "lineage_status" | "relations" => &["lineage"],
-        "disputed" => &["disputed"],
-        "producer.country" | "producer.id" | "producer.known" => &["producer", "producer.country"],
-        "producer.owners" | "producer.owner_countries" => &["producer", "producer.owner"],
-        "producer.lists" => &["producer", "producer.list"],
-        "producer.claims" => &["producer", "producer.claim"],
+        "licence" => &["identity", "licence"],
+        "weights" => &["identity", "weights"],
+        "lineage_status" | "relations" => &["identity", "lineage"],
+        "disputed" => &["identity", "disputed"],
+        "producer.country" | "producer.id" | "producer.known" => {
+            &["identity", "producer", "producer.country"]
+        }
+        "producer.owners" | "producer.owner_countries" => {
+            &["identity", "producer", "producer.owner"]
+        }
+        "producer.lists" => &["identity", "producer", "producer.list"],
+        "producer.claims" => &["identity", "producer", "producer.claim"],
         "producer" => &[
+            "identity",
             "producer",
             "producer.country",
             "producer.owner",
             "producer.list",
             "producer.claim",
         ],
-        "documents" | "documents_known" => &["documents"],
+        "documents" | "documents_known" => &["identity", "documents"],
         "host_lists" => &["host", "host.list"],
         "subprocessor_countries" | "subprocessors_known" => &["host", "subprocessors"],
         "trains_on_prompts" => &["host", "trains_on_prompts"],
-        "weights_countries" => &["lineage", "weights_countries", "weights_complete"],
-        "weights_producers" => &["lineage", "weights_producers", "weights_complete"],
-        "weights_complete" => &["lineage", "weights_complete"],
+        "weights_countries" => &[
+            "identity",
+            "producer",
+            "producer.country",
+            "lineage",
+            "weights_countries",
+            "weights_complete",
+        ],
+        "weights_producers" => &[
+            "identity",
+            "producer",
+            "producer.country",
+            "lineage",
+            "weights_producers",
+            "weights_complete",
+        ],
+        "weights_complete" => &[
+            "identity",
+            "producer",
+            "producer.country",
+            "lineage",
+            "weights_complete",
+        ],
         ANCESTRY => &[
+            "identity",
+            "producer",
+            "producer.country",
             "lineage",
             "weights_countries",
             "weights_producers",
             "weights_complete",
         ],
-        "teacher_countries" | "teachers_complete" => &["teachers", "teachers_complete"],
+        "teacher_countries" | "teachers_complete" => &["identity", "teachers", "teachers_complete"],
         "host" | "host_kind" | "host_operator" | "router" | "upstream" => &["host"],
         "hosting_countries" => &["host", "hosting_countries", "hosting_complete"],
         "hosting_parents" => &["host", "hosting_parents", "hosting_complete"],
@@ -155,7 +184,7 @@ fn claim(statement: &Statement) -> PreparedFact {
         .map(|by| format!("; disputed by {by}"))
         .unwrap_or_default();
     PreparedFact {
-        line: FactLine {
+        line: Arc::new(FactLine {
             claim: "producer.claim".to_owned(),
             value: format!(
                 "{}/{}: {} (evidence: {}{disputed})",
@@ -166,7 +195,7 @@ fn claim(statement: &Statement) -> PreparedFact {
             // That it was said is sure; whether it is so is not.
             confidence: Confidence::Unknown,
             attested: None,
-        },
+        }),
         lenient: false,
     }
 }
@@ -452,14 +481,14 @@ fn is_lenient(fact: &Fact) -> bool {
 
 fn prepare_fact(fact: &Fact) -> PreparedFact {
     PreparedFact {
-        line: FactLine {
+        line: Arc::new(FactLine {
             claim: fact.claim.clone(),
             value: fact.value.clone(),
             source: fact.source.clone(),
             date: fact.date,
             confidence: fact.confidence,
             attested: attestation(&fact.origin),
-        },
+        }),
         lenient: is_lenient(fact),
     }
 }

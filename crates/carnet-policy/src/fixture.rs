@@ -79,29 +79,31 @@ pub(crate) fn groups() -> BTreeMap<String, Vec<String>> {
 pub(crate) fn facts(words: &Words) -> Vec<PreparedFact> {
     let countries: Vec<&str> = words.weights_countries.iter().map(String::as_str).collect();
     let fact = |claim: &str, value: &str, lenient| PreparedFact {
-        line: FactLine {
+        line: Arc::new(FactLine {
             claim: claim.to_owned(),
             value: value.to_owned(),
             source: "https://source.test".to_owned(),
             date: "2026-01-01".parse().ok(),
             confidence: Confidence::High,
             attested: None,
-        },
+        }),
         lenient,
     };
+    let said = |known: bool| if known { "true" } else { "false" };
     vec![
+        fact("identity", &words.model, false),
         fact("producer.country", &words.producer.country, false),
         fact("weights_countries", &countries.join(", "), false),
         fact(
             "weights_complete",
-            if words.weights_complete {
-                "true"
-            } else {
-                "false"
-            },
+            said(words.weights_complete),
             words.overlay,
         ),
+        fact("teachers_complete", said(words.teachers_complete), false),
+        fact("hosting_complete", said(words.hosting_complete), false),
+        fact("host", &words.host, false),
         fact("egress", &words.egress, false),
+        fact("weights", &words.weights, false),
     ]
 }
 

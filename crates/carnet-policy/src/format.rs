@@ -11,11 +11,13 @@ use crate::shape;
 ///
 /// # Errors
 /// When it is no Cedar; `pack` and `file` name it.
-pub fn format_rules(pack: &str, file: &str, text: &str) -> Result<String, PolicyProblem> {
+pub fn format_rules(pack: &str, file: &str, text: &str) -> Result<String, Box<PolicyProblem>> {
     let place = Place { pack, file, text };
     if let Some((offset, message)) = shape::excess(text) {
         let help = "split the rule, or ask a set: `[\"…\", \"…\"].contains(…)`";
-        return Err(place.problem(offset, Code::BadCedar, message).help(help));
+        return Err(Box::new(
+            place.problem(offset, Code::BadCedar, message).help(help),
+        ));
     }
     let config = Config {
         line_width: 100,
@@ -25,9 +27,8 @@ pub fn format_rules(pack: &str, file: &str, text: &str) -> Result<String, Policy
         Ok(pretty) => Ok(format!("{}\n", pretty.trim_end())),
         Err(error) => {
             let help = "`carnet policy validate` names the place";
-            Err(place
-                .problem(0, Code::BadCedar, error.to_string())
-                .help(help))
+            let problem = place.problem(0, Code::BadCedar, error.to_string());
+            Err(Box::new(problem.help(help)))
         }
     }
 }

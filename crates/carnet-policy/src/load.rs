@@ -73,7 +73,7 @@ impl Policies {
             });
         }
         problems.sort();
-        Err(problems)
+        Err(shown(problems, packs))
     }
 
     /// `sha256:…` over every manifest and rule.
@@ -578,6 +578,7 @@ impl<'m> Draft<'m> {
                 code: Code::UnknownNotRuled,
                 message,
                 help: Some(format!("add a rule such as: {}", gap.remedy)),
+                excerpt: None,
             };
             if !problems.contains(&problem) {
                 problems.push(problem);
@@ -613,7 +614,7 @@ impl<'m> Draft<'m> {
         }
         Ok(Term {
             from,
-            plan: Plan::new(&set),
+            plan: Plan::new(&set, rules),
             set,
             watched,
         })
@@ -662,6 +663,12 @@ fn lifted(policy: &Policy, granted: &[&(Exception, Rule, Policy)]) -> Result<Pol
     }
     let body = pst::StaticPolicy::try_from(body).map_err(|error| error.to_string())?;
     Policy::from_pst(pst::Policy::Static(body)).map_err(|error| error.to_string())
+}
+
+/// Problems with the lines they stand in.
+fn shown(problems: Vec<PolicyProblem>, packs: &[PackSource]) -> Vec<PolicyProblem> {
+    let shown = problems.into_iter();
+    shown.map(|problem| problem.shown_in(packs)).collect()
 }
 
 /// A problem of an expanded file, at its place in the file as it was written.

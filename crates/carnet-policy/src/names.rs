@@ -40,7 +40,10 @@ pub(crate) fn check(policies: &Policies, view: &View) -> Vec<PolicyProblem> {
         }
     }
     problems.sort();
-    problems
+    let shown = problems.into_iter();
+    shown
+        .map(|problem| problem.shown_in(policies.sources()))
+        .collect()
 }
 
 fn check_rule(pack: &Pack, rule: &Rule, view: &View, problems: &mut Vec<PolicyProblem>) {
@@ -68,6 +71,7 @@ fn check_rule(pack: &Pack, rule: &Rule, view: &View, problems: &mut Vec<PolicyPr
             code: Code::UnknownEntity,
             message: format!("rule `{}` names {name}, which no fact speaks of", rule.id),
             help: Some(help.to_owned()),
+            excerpt: None,
         });
     }
 }

@@ -14,6 +14,7 @@ use cedar_policy::{
     Request, Response,
 };
 
+use crate::rule::{Asked, Rule};
 use crate::syntax::{Condition, children, conditions};
 
 /// What a set of rules answers to a request.
@@ -34,6 +35,10 @@ pub(crate) struct Plan {
     of_ask: Parts,
     /// The rules that Cedar evaluates for every request.
     rest: PolicySet,
+    /// What the forbids ask of the target, each once.
+    asked: Vec<Asked>,
+    /// Of those the ones that a forbid among `rest` asks for.
+    rest_asked: Vec<usize>,
 }
 
 /// A rule that is decided on truth values.
@@ -44,6 +49,8 @@ struct Quick {
     of_target: Vec<(usize, bool)>,
     of_caller: Vec<(usize, bool)>,
     of_ask: Vec<(usize, bool)>,
+    /// Of a forbid: the place of what it asks of the target.
+    asked: Option<usize>,
 }
 
 /// Conditions about one thing, each as a rule of its own.
@@ -75,22 +82,40 @@ enum About {
 }
 
 impl Plan {
-    /// Take rules apart.
-    pub(crate) fn new(set: &PolicySet) -> Self {
+    /// Take rules apart; `rules` has what each of them reads.
+    pub(crate) fn new(set: &PolicySet, rules: &[&Rule]) -> Self {
+        let asked: BTreeMap<&str, &Asked> = rules
+            .iter()
+            .filter(|rule| !rule.is_permit())
+            .map(|rule| (rule.id(), &rule.asked))
+            .collect();
         let mut plan = Self::default();
         let mut policies: Vec<&Policy> = set.policies().collect();
         policies.sort_by(|a, b| a.id().cmp(b.id()));
         for policy in policies {
-            match plan.quick(policy) {
-                Some(quick) => plan.quick.push(quick),
+            let asked = asked.get(AsRef::<str>::as_ref(policy.id()));
+            let asked = asked.map(|asked| plan.asked(asked));
+            if let Some(quick) = plan.quick(policy, asked) {
+                plan.quick.push(quick);
+            } else {
                 // The ids are those of one set, so none is there twice.
-                None => drop(plan.rest.add(policy.clone())),
+                drop(plan.rest.add(policy.clone()));
+                plan.rest_asked.extend(asked);
             }
         }
         plan
     }
 
-    fn quick(&mut self, policy: &Policy) -> Option<Quick> {
+    /// The place of what a rule asks of the target.
+    fn asked(&mut self, asked: &Asked) -> usize {
+        let known = self.asked.iter().position(|known| known == asked);
+        known.unwrap_or_else(|| {
+            self.asked.push(asked.clone());
+            self.asked.len() - 1
+        })
+    }
+
+    fn quick(&mut self, policy: &Policy, asked: Option<usize>) -> Option<Quick> {
         let parsed = policy.to_pst().ok()?;
         let all = conditions(parsed.body());
         if all.iter().any(|condition| can_fail(&condition.expr)) {
@@ -106,6 +131,7 @@ impl Plan {
             of_target: Vec::new(),
             of_caller: Vec::new(),
             of_ask: Vec::new(),
+            asked,
         };
         for (condition, about) in all.iter().zip(about) {
             let (parts, list) = match about {
@@ -171,6 +197,26 @@ impl Plan {
             rules,
             errors,
         }
+    }
+
+    /// What forbids that do not apply ask of the target, where it is the target that keeps them away
+    /// and not the caller or the kind of request.
+    pub(crate) fn kept_away(&self, known: Option<Known<'_>>) -> Vec<&Asked> {
+        let mut found = vec![false; self.asked.len()];
+        let near = self.quick.iter().filter(|rule| {
+            known.is_none_or(|known| {
+                met(&rule.of_caller, known.of_caller) && met(&rule.of_ask, known.of_ask)
+            })
+        });
+        let asked = near.filter_map(|rule| rule.asked);
+        for place in asked.chain(self.rest_asked.iter().copied()) {
+            if let Some(found) = found.get_mut(place) {
+                *found = true;
+            }
+        }
+        let each = self.asked.iter().zip(found);
+        each.filter_map(|(asked, found)| found.then_some(asked))
+            .collect()
     }
 
     /// The rules that are left to Cedar.

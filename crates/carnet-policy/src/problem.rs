@@ -6,6 +6,7 @@ use miette::Diagnostic;
 
 use crate::codes::Code;
 use crate::help;
+use crate::pack::PackSource;
 
 /// One mistake in a policy pack. Loading reports all of them at once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,44 @@ pub struct PolicyProblem {
     pub message: String,
     /// How to put it right.
     pub help: Option<String>,
+    /// The line, for showing; none when the problem is about no line.
+    pub excerpt: Option<Box<Excerpt>>,
+}
+
+/// A line of a file with the word that a problem is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Excerpt {
+    /// The line, without its end.
+    pub line: String,
+    /// Characters to mark, from the problem's column on.
+    pub width: usize,
+}
+
+impl Excerpt {
+    /// The line of this number, marked from this column on, both from 1.
+    fn of(text: &str, line: usize, column: usize) -> Option<Self> {
+        let line = text.lines().nth(line.checked_sub(1)?)?;
+        let rest: String = line.chars().skip(column.saturating_sub(1)).collect();
+        Some(Self {
+            line: line.to_owned(),
+            width: word(&rest).max(1),
+        })
+    }
+}
+
+/// How many characters the word at the start of a text has: a name, an annotation, a text in quotes
+/// or a sign.
+fn word(text: &str) -> usize {
+    let part_of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let mut rest = text.chars();
+    match rest.next() {
+        Some('"') => rest
+            .position(|c| c == '"')
+            .map_or(1, |end| end.saturating_add(2)),
+        Some('@') => rest.take_while(|c| part_of_name(*c)).count() + 1,
+        Some(first) if part_of_name(first) => rest.take_while(|c| part_of_name(*c)).count() + 1,
+        _ => 1,
+    }
 }
 
 impl fmt::Display for PolicyProblem {
@@ -65,6 +104,7 @@ impl Place<'_> {
             code,
             message: message.into(),
             help: None,
+            excerpt: None,
         }
     }
 
@@ -126,6 +166,17 @@ impl PolicyProblem {
         .problem(0, code, message)
     }
 
+    /// The same problem with its line, from the packs it was found in.
+    pub(crate) fn shown_in(mut self, packs: &[PackSource]) -> Self {
+        let pack = packs.iter().find(|pack| pack.name == self.pack);
+        let mut files = pack.into_iter().flat_map(|pack| &pack.files);
+        let text = files.find(|(file, _)| *file == self.file);
+        self.excerpt = text
+            .and_then(|(_, text)| Excerpt::of(text, self.line, self.column))
+            .map(Box::new);
+        self
+    }
+
     /// The same problem with the way to put it right.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -158,6 +209,18 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_word_at_a_place_is_marked() {
+        let text = "one\n@title(\"two words\") permit (x)\n";
+        for (line, column, width) in [(1, 1, 3), (2, 1, 6), (2, 8, 11), (2, 21, 6), (2, 28, 1)] {
+            let found = Excerpt::of(text, line, column).unwrap();
+            assert_eq!(found.width, width, "{line}:{column}");
+        }
+        assert_eq!(Excerpt::of(text, 3, 1), None);
+        assert_eq!(Excerpt::of("a\n", 0, 1), None);
+        assert_eq!(Excerpt::of("a\n", 1, 9).map(|found| found.width), Some(1));
+    }
 
     #[test]
     fn positions_count_lines_and_characters() {

@@ -100,6 +100,7 @@ const SETS: &[&str] = &[
     "principal.contracts",
     "principal.data_classes",
     "principal.data_subjects",
+    "principal.found",
     "principal.groups",
     "principal.owner_countries",
     "principal.tags",

@@ -15,6 +15,7 @@ use crate::outcome::Obligation;
 use crate::problem::{Place, PolicyProblem};
 use crate::reading::Lineage;
 use crate::syntax::{self, Condition};
+use crate::target::PreparedFact;
 
 /// The annotations that a rule may carry.
 const ANNOTATIONS: [&str; 8] = [
@@ -43,17 +44,54 @@ pub struct Rule {
     pub(crate) conditions: Vec<Condition>,
     /// The target's attributes that it reads.
     pub(crate) reads: BTreeSet<String>,
-    /// The claims behind them.
-    pub(crate) claims: BTreeSet<&'static str>,
-    /// The public lists that it asks for by name; empty = any.
-    pub(crate) lists: BTreeSet<String>,
+    /// The facts behind them.
+    pub(crate) asked: Asked,
     pub(crate) file: String,
     pub(crate) line: usize,
     pub(crate) column: usize,
 }
 
+/// Which of a target's facts a rule asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    claims: BTreeSet<&'static str>,
+    /// The public lists that it asks for by name; empty = any.
+    lists: BTreeSet<String>,
+    /// It asks whether anything rests on the operator's lenient claims.
+    lenient: bool,
+}
+
 /// The rules of a pack by id.
 pub type Rules = BTreeMap<PolicyId, Rule>;
+
+impl Asked {
+    /// What these conditions, which read these attributes, ask for.
+    fn of(conditions: &[Condition], reads: &BTreeSet<String>, lineage: Lineage) -> Self {
+        let claims = reads
+            .iter()
+            .flat_map(|path| facts::claims_of(path, lineage))
+            .collect();
+        let lists = conditions
+            .iter()
+            .flat_map(|found| syntax::lists_asked(&found.expr))
+            .collect();
+        Self {
+            claims,
+            lists,
+            lenient: reads.contains("overlay"),
+        }
+    }
+
+    /// Whether this fact is among them.
+    pub(crate) fn has(&self, fact: &PreparedFact) -> bool {
+        let claim = fact.line.claim.as_str();
+        let read = self.claims.contains(claim)
+            && (self.lists.is_empty()
+                || !claim.ends_with(".list")
+                || self.lists.contains(fact.line.list()));
+        read || (self.lenient && fact.lenient)
+    }
+}
 
 impl Rule {
     /// Its name, unique in the pack.
@@ -136,14 +174,7 @@ impl Rule {
             .iter()
             .flat_map(|found| syntax::reads(&found.expr))
             .collect();
-        let claims = reads
-            .iter()
-            .flat_map(|path| facts::claims_of(path, lineage))
-            .collect();
-        let lists = conditions
-            .iter()
-            .flat_map(|found| syntax::lists_asked(&found.expr))
-            .collect();
+        let asked = Asked::of(&conditions, &reads, lineage);
         let start = place.problem(offset, Code::BadCedar, "");
         let text = |key: &str| policy.annotation(key).map(Arc::from);
         Ok(Self {
@@ -156,8 +187,7 @@ impl Rule {
             valid,
             conditions,
             reads,
-            claims,
-            lists,
+            asked,
             file: place.file.to_owned(),
             line: start.line,
             column: start.column,

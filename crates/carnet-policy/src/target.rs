@@ -81,7 +81,7 @@ pub(crate) struct PreparedCandidate {
 /// A fact with the words under which rules can read it.
 #[derive(Debug)]
 pub(crate) struct PreparedFact {
-    pub(crate) line: FactLine,
+    pub(crate) line: Arc<FactLine>,
     /// It is the operator's and makes the answer more lenient.
     pub(crate) lenient: bool,
 }

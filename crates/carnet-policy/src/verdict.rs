@@ -24,7 +24,7 @@ pub struct Verdict {
 pub(crate) struct Parts {
     pub(crate) effect: Effect,
     pub(crate) reasons: Vec<Reason>,
-    pub(crate) facts: Vec<FactLine>,
+    pub(crate) facts: Vec<Arc<FactLine>>,
     pub(crate) obligations: Vec<Obligation>,
     pub(crate) counterfactuals: Vec<Counterfactual>,
     pub(crate) policy_version: Arc<str>,
@@ -77,6 +77,14 @@ pub struct FactLine {
     pub attested: Option<String>,
 }
 
+impl FactLine {
+    /// The list that the fact is about, where it is about one: the value's first word.
+    pub(crate) fn list(&self) -> &str {
+        let list = self.value.split_once(": ");
+        list.map_or(&*self.value, |(list, _)| list)
+    }
+}
+
 /// A change that would turn the answer round.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counterfactual {
@@ -92,7 +100,7 @@ struct Document<'a> {
     decision: Effect,
     candidates: &'a [Candidate],
     reasons: &'a [Reason],
-    facts: &'a [FactLine],
+    facts: &'a [Arc<FactLine>],
     obligations: &'a [Obligation],
     counterfactuals: &'a [Counterfactual],
     policy_version: &'a str,
@@ -166,9 +174,10 @@ impl Verdict {
         &self.parts.reasons
     }
 
-    /// The facts that those rules read.
+    /// The facts that those rules read; of a permit also those that kept the forbids away. Were nothing
+    /// else known of the target, the answer would be the same.
     #[must_use]
-    pub fn facts(&self) -> &[FactLine] {
+    pub fn facts(&self) -> &[Arc<FactLine>] {
         &self.parts.facts
     }
 

@@ -28,6 +28,8 @@ pub struct Workload {
     pub data_classes: Option<Vec<String>>,
     /// Countries of the people whom the data is about; `None` when the operator does not say.
     pub data_subjects: Option<Vec<String>>,
+    /// Classes of data that detectors found in what it sends; `None` when none has looked.
+    pub found: Option<Vec<Finding>>,
     /// Class of device or network it runs on.
     pub device: String,
     /// Free labels.
@@ -40,6 +42,50 @@ pub struct Workload {
     pub audience: String,
     /// Who owns or controls the caller's organisation; `None` when the operator does not say.
     pub owners: Option<Vec<CallerOwner>>,
+}
+
+/// A class of data that a detector found, and how sure it is. As text `class/high`, `class/medium` or
+/// `class/low`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Finding {
+    class: String,
+    /// Its place in [`SURE`].
+    sure: usize,
+}
+
+/// How sure a detector can be, the least first.
+const SURE: [&str; 3] = ["low", "medium", "high"];
+
+impl Finding {
+    /// The words by which policies see it: what is surely there is there under the lower words too.
+    pub(crate) fn words(&self) -> impl Iterator<Item = String> {
+        let words = SURE.iter().take(self.sure.saturating_add(1));
+        words.map(|word| format!("{}/{word}", self.class))
+    }
+}
+
+impl TryFrom<String> for Finding {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let parts = text.rsplit_once('/').filter(|(class, _)| !class.is_empty());
+        parts
+            .and_then(|(class, word)| {
+                Some(Self {
+                    class: class.to_owned(),
+                    sure: SURE.iter().position(|known| *known == word)?,
+                })
+            })
+            .ok_or("a finding is written as `class/high`, `class/medium` or `class/low`")
+    }
+}
+
+impl From<Finding> for String {
+    fn from(finding: Finding) -> Self {
+        let word = SURE.get(finding.sure).copied().unwrap_or_default();
+        format!("{}/{word}", finding.class)
+    }
 }
 
 /// An owner of the caller's organisation.
@@ -96,6 +142,7 @@ impl Default for Workload {
             contracts: None,
             data_classes: None,
             data_subjects: None,
+            found: None,
             device: unknown(),
             tags: Vec::new(),
             purpose: unknown(),
@@ -122,7 +169,13 @@ impl<'de> toml_span::Deserialize<'de> for Workload {
         let (contracts, data_classes) = (list("contracts"), list("data_classes"));
         let (data_subjects, tags) = (list("data_subjects"), list("tags").unwrap_or_default());
         let owners = table.optional::<Vec<CallerOwner>>("owners");
+        let found = table.optional::<Vec<String>>("found");
         table.finalize(None)?;
+        let found = found.map(|found| found.into_iter().map(Finding::try_from).collect());
+        let found = match found.transpose() {
+            Ok(found) => found,
+            Err(message) => return Err(custom(message, value.span)),
+        };
         Ok(Self {
             id,
             team,
@@ -132,6 +185,7 @@ impl<'de> toml_span::Deserialize<'de> for Workload {
             contracts,
             data_classes,
             data_subjects,
+            found,
             device,
             tags,
             purpose,
@@ -160,13 +214,7 @@ impl<'de> toml_span::Deserialize<'de> for CallerOwner {
         table.finalize(None)?;
         let share = match share.transpose() {
             Ok(share) => share,
-            Err(message) => {
-                return Err(toml_span::Error::from((
-                    toml_span::ErrorKind::Custom(message.into()),
-                    value.span,
-                ))
-                .into());
-            }
+            Err(message) => return Err(custom(message, value.span)),
         };
         Ok(Self {
             name,
@@ -175,6 +223,10 @@ impl<'de> toml_span::Deserialize<'de> for CallerOwner {
             control,
         })
     }
+}
+
+fn custom(message: &'static str, span: toml_span::Span) -> DeserError {
+    toml_span::Error::from((toml_span::ErrorKind::Custom(message.into()), span)).into()
 }
 
 /// The kind of request.
@@ -262,6 +314,30 @@ mod tests {
                 serde_json::to_string(&api).unwrap(),
                 format!("\"{}\"", api.as_str())
             );
+        }
+    }
+
+    #[test]
+    fn what_is_surely_found_is_there_under_the_lower_words_too() {
+        let workload: Workload =
+            serde_json::from_str(r#"{"found": ["personal-data/high", "a/b/low"]}"#).unwrap();
+        let found = workload.found.as_deref().unwrap();
+        let words: Vec<String> = found.iter().flat_map(Finding::words).collect();
+        assert_eq!(
+            words,
+            [
+                "personal-data/low",
+                "personal-data/medium",
+                "personal-data/high",
+                "a/b/low"
+            ]
+        );
+        assert_eq!(
+            serde_json::to_value(found).unwrap(),
+            serde_json::json!(["personal-data/high", "a/b/low"])
+        );
+        for wrong in ["personal-data", "/high", "x/sure"] {
+            assert!(Finding::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
     }
 

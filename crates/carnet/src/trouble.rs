@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use carnet_gateway::config::ConfigProblem;
-use carnet_policy::PolicyProblem;
+use carnet_policy::{Excerpt, PolicyProblem};
 use carnet_provenance::Problem;
 use serde::Serialize;
 
@@ -24,12 +24,6 @@ pub(crate) struct Trouble {
     /// The text of the line, for showing.
     #[serde(skip)]
     excerpt: Option<Box<Excerpt>>,
-}
-
-#[derive(Clone, Debug)]
-struct Excerpt {
-    line: String,
-    width: usize,
 }
 
 /// All mistakes of one attempt.
@@ -126,7 +120,7 @@ impl From<PolicyProblem> for Trouble {
             column: Some(problem.column),
             message: problem.message,
             help: problem.help,
-            excerpt: None,
+            excerpt: problem.excerpt,
         }
     }
 }

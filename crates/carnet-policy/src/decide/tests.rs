@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::*;
 use crate::fixture::{self, COUNTRIES};
@@ -433,6 +435,25 @@ fn the_hierarchy_and_the_sets_say_the_same() {
     }
 }
 
+#[test]
+fn rules_can_ask_what_detectors_found_and_how_sure_they_are() {
+    let rules = format!(
+        "{ALL} @id(\"f\") @title(\"F\") forbid (principal, action, resource) when {{ principal.found.contains(\"health/medium\") }};
+        @id(\"u\") @title(\"U\") forbid (principal, action, resource) unless {{ principal.found_known }};"
+    );
+    let decider = decider(&[("p", "", &rules)]);
+    for (found, expected) in [
+        (r"{}", false),
+        (r#"{"found": []}"#, true),
+        (r#"{"found": ["health/low", "personal-data/high"]}"#, true),
+        (r#"{"found": ["health/medium"]}"#, false),
+        (r#"{"found": ["health/high"]}"#, false),
+    ] {
+        let caller: Workload = serde_json::from_str(found).unwrap();
+        assert_eq!(decider.allows(&caller, &[known("AA")]), expected, "{found}");
+    }
+}
+
 /// A condition on the target, the caller or the request.
 fn atom() -> impl Strategy<Value = String> {
     let country = || select(COUNTRIES.as_slice());
@@ -567,6 +588,23 @@ fn caller() -> impl Strategy<Value = Workload> {
         })
 }
 
+/// The claims that a family of facts goes by; of [`forget`]'s families in their order.
+const CLAIMS: [&[&str]; 8] = [
+    &["identity"],
+    &["producer", "producer.country"],
+    &[
+        "lineage",
+        "weights_countries",
+        "weights_producers",
+        "weights_complete",
+    ],
+    &["teachers", "teachers_complete"],
+    &["hosting_countries", "hosting_parents", "hosting_complete"],
+    &["host"],
+    &["egress"],
+    &["weights"],
+];
+
 /// The same target with one family of facts taken away, as `facts` would then describe it.
 fn forget(words: &Words, family: usize, leftover: BTreeSet<String>) -> Words {
     let mut less = words.clone();
@@ -656,6 +694,27 @@ proptest! {
         prop_assert!(!(denied && joined.allows(&caller, std::slice::from_ref(&words))));
     }
 
+    /// The facts of an explanation suffice: with every other one forgotten the answer stays.
+    #[test]
+    fn the_facts_of_an_explanation_suffice(
+        rules in policy(), words in words(), caller in caller(), leftover in countries()
+    ) {
+        let decider = decider(&[("p", "", &rules)]);
+        let ask = |words: &Words| {
+            let target = decider.of_words("up/model", std::slice::from_ref(words));
+            decider.decide(&decider.principal(&caller), &target, &ASK, &[], NOW)
+        };
+        let decision = ask(&words);
+        let told: BTreeSet<&str> = decision.verdict().facts().iter().map(|fact| &*fact.claim).collect();
+        let mut less = words.clone();
+        for (family, claims) in CLAIMS.iter().enumerate() {
+            if !claims.iter().any(|claim| told.contains(claim)) {
+                less = forget(&less, family, leftover.clone());
+            }
+        }
+        prop_assert_eq!(decision.is_permit(), ask(&less).is_permit(), "{}\n{:?}\n{:#?}\n{:#?}", rules, told, words, less);
+    }
+
     /// A remembered answer is the full one: every hit is shadow-checked here.
     #[test]
     fn remembered_and_full_answers_agree(
@@ -679,6 +738,55 @@ proptest! {
         prop_assert_eq!(decider.counters().shadow_mismatches, 0);
         prop_assert!(decider.counters().hits > 0);
     }
+}
+
+/// How many random policies the following asks; each is asked [`REQUESTS`] different requests.
+const POLICIES: &str = "CARNET_RANDOM_POLICIES";
+const TARGETS: usize = 25;
+const CALLERS: usize = 20;
+const REQUESTS: usize = TARGETS * CALLERS * Ask::COUNT;
+
+/// What is combined from known truths, and what is then remembered, is what Cedar says of every rule.
+#[test]
+fn quick_and_remembered_answers_are_those_of_cedar() {
+    let policies = std::env::var(POLICIES).map_or(20, |count| count.parse().unwrap());
+    let mut runner = TestRunner::deterministic();
+    let mut asked = 0_usize;
+    let mut permitted = 0_usize;
+    for _ in 0..policies {
+        let rules = made(&mut runner, policy());
+        let decider = decider(&[("p", "", &rules)]);
+        let target = |_| decider.of_words("up/model", &[made(&mut runner, words())]);
+        let targets: Vec<Target> = (0..TARGETS).map(target).collect();
+        let callers: Vec<Principal> = (0..CALLERS)
+            .map(|_| decider.principal(&made(&mut runner, caller())))
+            .collect();
+        for (caller, target) in callers
+            .iter()
+            .flat_map(|caller| targets.iter().map(move |target| (caller, target)))
+        {
+            for ask in Ask::all() {
+                let full = decider.judge(caller, target, ask, true, Court::brief());
+                let quick = decider.judge(caller, target, ask, false, Court::brief());
+                assert_eq!(quick, full, "{rules}");
+                let permit = full.effect == Effect::Permit;
+                for time in ["asked", "remembered"] {
+                    let answer = decider.permits(caller, target, &ask, NOW);
+                    assert_eq!(answer, permit, "{time}: {rules}");
+                }
+                asked += 1;
+                permitted += usize::from(permit);
+            }
+        }
+    }
+    assert_eq!(asked, policies * REQUESTS);
+    println!("{asked} requests, {permitted} of them permitted, over {policies} policies");
+    assert!(permitted > 0 && permitted < asked);
+}
+
+/// One of what a strategy makes.
+fn made<S: Strategy>(runner: &mut TestRunner, strategy: S) -> S::Value {
+    strategy.new_tree(runner).unwrap().current()
 }
 
 /// A text with two countries exchanged.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use carnet_gateway::facts_of;
 use carnet_policy::{
-    Api, Ask, CallerOwner, Decider, DeciderOptions, Effect, Percent, Policies, Situation,
+    Api, Ask, CallerOwner, Decider, DeciderOptions, Effect, Finding, Percent, Policies, Situation,
     TargetSpec, Verdict, Workload,
 };
 use carnet_provenance::{Query, Resolution, View, suggest_overlay};
@@ -315,16 +315,32 @@ fn set(workload: &mut Workload, name: &str, value: &str) -> Result<(), Trouble> 
         "contracts" => workload.contracts = Some(list()),
         "data_classes" => workload.data_classes = Some(list()),
         "data_subjects" => workload.data_subjects = Some(list()),
+        "found" => workload.found = Some(found(value)?),
         "owners" => workload.owners = Some(owners(value)?),
         "tags" => workload.tags = list(),
         _ => {
             return Err(Trouble::new(
                 format!("a workload has no attribute `{name}`"),
-                "it has id, sector, country, team, nationality, device, purpose, tenant, audience, contracts, data_classes, data_subjects, owners, tags (lists with commas)",
+                "it has id, sector, country, team, nationality, device, purpose, tenant, audience, contracts, data_classes, data_subjects, found, owners, tags (lists with commas)",
             ));
         }
     }
     Ok(())
+}
+
+/// What detectors found in the prompt: `personal-data/high,health/low`; empty when they found nothing.
+fn found(text: &str) -> Result<Vec<Finding>, Trouble> {
+    let words = text.split(',').map(str::trim);
+    words
+        .filter(|word| !word.is_empty())
+        .map(|word| Finding::try_from(word.to_owned()))
+        .collect::<Result<_, _>>()
+        .map_err(|message| {
+            Trouble::new(
+                format!("`{text}`: {message}"),
+                "separate several with commas",
+            )
+        })
 }
 
 /// Owners of the caller's organisation: `CN:60,US:40`, with `*` for one that controls it whatever

@@ -43,7 +43,7 @@ fn text(args: &CheckArgs, answer: &Answer) -> String {
     if !verdict.facts().is_empty() {
         lines.push(String::new());
         lines.push("What this rests on".to_owned());
-        lines.extend(verdict.facts().iter().flat_map(fact_lines));
+        lines.extend(verdict.facts().iter().flat_map(|fact| fact_lines(fact)));
     }
     let all = policies.packs().iter();
     let quiet: Vec<&Pack> = all
@@ -109,6 +109,10 @@ fn caller(workload: &Workload) -> String {
     }
     if let Some(country) = &workload.country {
         parts.push(format!("country {country}"));
+    }
+    if let Some(found) = workload.found.as_ref().filter(|found| !found.is_empty()) {
+        let found: Vec<String> = found.iter().cloned().map(String::from).collect();
+        parts.push(format!("detectors found {}", found.join(", ")));
     }
     for (name, values) in [
         ("contracts", &workload.contracts),

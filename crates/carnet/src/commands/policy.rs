@@ -121,7 +121,7 @@ fn fmt(packs: &[String], check: bool) -> Result<Exit, Troubles> {
                     world::write(&folder.join(&path), pretty.as_bytes())?;
                     out::answer(format_args!("{name}/{path} laid out"));
                 }
-                Err(problem) => troubles.push(Trouble::from(problem)),
+                Err(problem) => troubles.push(Trouble::from(*problem)),
             }
         }
     }

@@ -121,7 +121,7 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         "nameless",
         "permit (principal, action, resource)\nwhen { resource.identified };\n",
         &[
-            "error: the rule has no `@id`\n  --> nameless/rules.cedar:1:1\n  help: add `@id(\"…\")` above it\nerror: the rule has no `@title`\n  --> nameless/rules.cedar:1:1\n  help: add `@title(\"…\")`",
+            "error: the rule has no `@id`\n  --> nameless/rules.cedar:1:1\n  |\n1 | permit (principal, action, resource)\n  | ^^^^^^\n  help: add `@id(\"…\")` above it\nerror: the rule has no `@title`\n  --> nameless/rules.cedar:1:1\n  |\n1 | permit (principal, action, resource)\n  | ^^^^^^\n  help: add `@title(\"…\")`",
         ],
     ),
     (
@@ -198,9 +198,9 @@ fn settings_and_cases_of_a_folder_are_checked() {
     for command in ["validate", "test"] {
         let run = sandbox.run(&format!("policy {command} own"));
         run.exits(ERROR).warns(&[
-            "error: expected a string, found integer\n  --> own/cases/one.md:6:6\n  help: write a text in quotes: `\"…\"`\n",
-            "error: `maybe` is neither `permit` nor `deny`\n  --> own/cases/one.md:7:11\n  help: write `\"permit\"` or `\"deny\"`\n",
-            "error: expected an array, found string\n  --> own/cases/one.md:8:12\n  help: write a list: `[\"…\"]`\n",
+            "error: expected a string, found integer\n  --> own/cases/one.md:6:6\n  |\n6 | id = 3\n  |      ^\n  help: write a text in quotes: `\"…\"`\n",
+            "error: `maybe` is neither `permit` nor `deny`\n  --> own/cases/one.md:7:11\n  |\n7 | expect = \"maybe\"\n  |           ^^^^^\n  help: write `\"permit\"` or `\"deny\"`\n",
+            "error: expected an array, found string\n  --> own/cases/one.md:8:12\n  |\n8 | reasons = \"a\"\n  |            ^\n  help: write a list: `[\"…\"]`\n",
         ]);
     }
 }
