@@ -101,9 +101,11 @@ pub(crate) fn serve_for_benchmark(
     carnet: &Path,
     port: u16,
     engine: &str,
+    decisions_max: usize,
 ) -> Result<Served> {
-    let setup = Setup::new(repo, "bench")?
+    let setup = Setup::named(repo, "bench", &format!("bench-{port}"))?
         .with("port", &port.to_string())
+        .with("decisions_max", &decisions_max.to_string())
         .with("engine", engine)
         .of(carnet);
     let key = setup.key(WORKLOAD)?;

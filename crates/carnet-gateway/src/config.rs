@@ -34,6 +34,9 @@ section! {
             /// What happens when an answer names another model than was decided on: `cut` (default) ends it
             /// before its first byte and takes the target out of service, `flag` only records it.
             on_mismatch: String,
+            /// Decisions kept, so that alike requests are not evaluated again. Default 4096; 0 evaluates every
+            /// request in full.
+            decisions_max: u64,
             /// Seconds that running requests get after SIGTERM. Default 30.
             drain_seconds: u64,
         }
@@ -270,6 +273,8 @@ pub struct ServerConfig {
     pub on_revoke: OnRevoke,
     /// What happens when another model answers than was decided on.
     pub on_mismatch: OnMismatch,
+    /// Pairs of caller and target whose decisions are kept.
+    pub decisions_max: usize,
     /// Time for running requests after a signal to stop.
     pub drain: Duration,
 }
@@ -427,6 +432,7 @@ impl Check<'_> {
             connections_max: limits::CONNECTIONS_MAX,
             on_revoke: OnRevoke::Cut,
             on_mismatch: OnMismatch::Cut,
+            decisions_max: limits::DECISIONS_MAX,
             drain: limits::DRAIN_TIME_MAX,
         };
         let Some(raw) = raw else {
@@ -474,6 +480,16 @@ impl Check<'_> {
                 );
             }
             server.body_bytes_max = max.value;
+        }
+        if let Some(max) = raw.decisions_max.given() {
+            match usize::try_from(max.value) {
+                Ok(value) if value <= limits::DECISIONS_CEILING => server.decisions_max = value,
+                _ => self.problem(
+                    max.span,
+                    format!("`decisions_max` is {}", max.value),
+                    format!("choose a number from 0 to {}", limits::DECISIONS_CEILING),
+                ),
+            }
         }
         if let Some(max) = raw.connections_max.given() {
             match usize::try_from(max.value) {

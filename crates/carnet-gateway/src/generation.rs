@@ -133,7 +133,11 @@ impl Generation {
             policy: policies.version().into(),
             registry: view.version().into(),
         };
-        let decider = match Decider::new(policies, view.clone(), DeciderOptions::default()) {
+        let options = DeciderOptions {
+            cache_max: config.server.decisions_max,
+            ..DeciderOptions::default()
+        };
+        let decider = match Decider::new(policies, view.clone(), options) {
             Ok(decider) if failed.is_empty() => decider,
             Ok(_) => return Err(failed),
             Err(problems) => {

@@ -60,6 +60,11 @@ pub const STRANGER_WINDOW: Duration = Duration::from_secs(10);
 pub const STRANGER_SOURCES_MAX: usize = 4_096;
 /// Refused credentials are put into the log as one record so often.
 pub const STRANGER_RECORD_EVERY: Duration = Duration::from_secs(60);
+/// Pairs of caller and target whose decisions are kept, by default: some hundred callers with a dozen
+/// models each, in about 20 MB.
+pub const DECISIONS_MAX: usize = 4_096;
+/// No setting goes beyond this: every kept decision holds its document.
+pub const DECISIONS_CEILING: usize = 1_048_576;
 /// Decisions kept in memory for the admin listener.
 pub const RECENT_DECISIONS_MAX: usize = 10_000;
 /// Names that one upstream may report for one model and that are kept as known: a name and its dated form,

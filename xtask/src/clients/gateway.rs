@@ -45,7 +45,12 @@ pub(super) struct Record {
 impl Setup {
     /// Copies `tests/clients/<suite>` into a folder of its own.
     pub(super) fn new(repo: &Repo, suite: &str) -> Result<Self> {
-        let folder = repo.target().join("suites").join(suite);
+        Self::named(repo, suite, suite)
+    }
+
+    /// The same for one of several of a suite at once.
+    pub(super) fn named(repo: &Repo, suite: &str, name: &str) -> Result<Self> {
+        let folder = repo.target().join("suites").join(name);
         if folder.exists() {
             fs::remove_dir_all(&folder)
                 .with_context(|| format!("cannot remove `{}`", folder.display()))?;
