@@ -56,6 +56,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// The model is offered, but not by this kind of request.
+    ApiNotOffered = "api_not_offered", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
     /// The request body did not arrive in time.
     BodyTimeout = "body_timeout", REQUEST_TIMEOUT, "invalid_request_error", retry: false, outcome: Refused;
     /// The request body is larger than the configured limit.
@@ -86,6 +88,8 @@ codes! {
     PolicyDenied = "policy_denied", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
     /// The key was revoked while the answer was on its way.
     Revoked = "revoked", FORBIDDEN, "permission_error", retry: false, outcome: Revoked;
+    /// Several headers carry keys, and not the same one.
+    SeveralKeys = "several_keys", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
     /// The server is stopping, and the time for running requests is over.
     ServerStopping = "server_stopping", SERVICE_UNAVAILABLE, "api_error", retry: true, outcome: Cut;
     /// The request has more header fields than are read.

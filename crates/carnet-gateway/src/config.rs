@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_policy::{CallerOwner, Percent, Workload};
+use carnet_policy::{Api, CallerOwner, Percent, Workload};
 use http::Uri;
 use http::uri::Scheme;
 use toml_span::Span;
 
+use crate::egress::Urls;
+use crate::ingress::Call;
 use crate::limits;
 use crate::section::{Field, Located};
 
@@ -86,13 +88,13 @@ section! {
 }
 
 section! {
-    /// An OpenAI-compatible service to which permitted requests go.
+    /// A service to which permitted requests go.
     RawUpstream {
         required {
             /// Name of this entry, in records and in the overlay.
             name: String,
-            /// Address up to and without `/chat/completions`, for example `https://api.example.com/v1`; for a
-            /// server on a Unix socket `unix:/run/model.sock`, and `unix:/run/model.sock:/v1` where its paths
+            /// Address up to and without `/chat/completions` or `/messages`, for example `https://api.example.com/v1`;
+            /// for a server on a Unix socket `unix:/run/model.sock`, and `unix:/run/model.sock:/v1` where its paths
             /// do not begin with `/v1`.
             base_url: String,
             /// The models that callers may ask for here.
@@ -107,8 +109,11 @@ section! {
             region: String,
             /// The key that the upstream asks for; it is sent to this origin only.
             key: RawKeyRef,
-            /// How the key is sent: `bearer` (default) or `api-key`.
+            /// How the key is sent: `bearer` (default), `api-key` or `x-api-key`.
             auth: String,
+            /// The kinds of requests that it takes: of `chat-completions`, `completions`, `embeddings`, `messages` and
+            /// `responses`. Default: all but `messages`.
+            apis: Vec<String>,
             /// PEM file with the certificate authorities to trust instead of the public ones.
             ca_file: String,
             /// PEM file with a client certificate chain.
@@ -324,6 +329,8 @@ pub enum AuthStyle {
     ApiKey,
     /// `authorization: Bearer …`
     Bearer,
+    /// `x-api-key: …`
+    XApiKey,
 }
 
 /// One upstream's settings. Equal settings may share connections over a reload.
@@ -331,8 +338,8 @@ pub enum AuthStyle {
 pub struct UpstreamConfig {
     /// Name of the entry.
     pub name: Arc<str>,
-    /// Address of the chat endpoint.
-    pub chat_url: Uri,
+    /// Where it takes which calls; for at least one there is a place.
+    pub urls: Urls,
     /// The Unix socket on which the server listens; then the address holds only its path.
     pub socket: Option<PathBuf>,
     /// Scheme, host and port, or the socket: all that a permit names as destination.
@@ -393,7 +400,7 @@ pub fn validate(raw: &RawConfig, base: &Path) -> Result<Config, Vec<ConfigProble
 
 /// What a base address says.
 struct Address {
-    chat_url: Uri,
+    urls: Urls,
     socket: Option<PathBuf>,
     origin: Arc<str>,
 }
@@ -551,7 +558,11 @@ impl Check<'_> {
     /// One upstream; none when something that it needs is wrong.
     fn upstream(&mut self, raw: &RawUpstream) -> Option<UpstreamConfig> {
         let name = raw.name.given().map(|name| self.upstream_name(name));
-        let url = raw.base_url.given().and_then(|url| self.base_url(url));
+        let calls = self.calls(&raw.apis);
+        let url = raw
+            .base_url
+            .given()
+            .and_then(|url| self.base_url(url, &calls));
         let models = raw.models.given().map(|models| self.models(models));
         let key = raw.key.given().and_then(|key| self.key_ref(key));
         let auth = self.auth(&raw.auth);
@@ -579,7 +590,7 @@ impl Check<'_> {
             );
         }
         let Address {
-            chat_url,
+            urls,
             socket,
             origin,
         } = url?;
@@ -591,7 +602,7 @@ impl Check<'_> {
         let text = |value: &Field<String>| value.given().map(|text| text.value.clone());
         Some(UpstreamConfig {
             name: name?,
-            chat_url,
+            urls,
             socket,
             origin,
             host: text(&raw.host),
@@ -648,37 +659,64 @@ impl Check<'_> {
         match word.given().map(|word| (word.value.as_str(), word.span)) {
             None | Some(("bearer", _)) => AuthStyle::Bearer,
             Some(("api-key", _)) => AuthStyle::ApiKey,
+            Some(("x-api-key", _)) => AuthStyle::XApiKey,
             Some((other, span)) => {
                 self.problem(
                     span,
                     format!("`{other}` is not a way to send a key"),
-                    "write \"bearer\" or \"api-key\"",
+                    "write \"bearer\", \"api-key\" or \"x-api-key\"",
                 );
                 AuthStyle::Bearer
             }
         }
     }
 
-    fn base_url(&mut self, raw: &Located<String>) -> Option<Address> {
+    /// The calls that an upstream takes.
+    fn calls(&mut self, words: &Field<Vec<String>>) -> Vec<Call> {
+        let Some(words) = words.given() else {
+            let all = Call::ALL.into_iter();
+            return all.filter(|call| call.api() != Api::Messages).collect();
+        };
+        if words.value.is_empty() {
+            self.problem(
+                words.span,
+                "an upstream that takes no requests can never be reached",
+                "name at least one of `apis`, or take it out",
+            );
+        }
+        for word in &words.value {
+            if Api::ALL.iter().all(|api| api.as_str() != word) {
+                let known: Vec<&str> = Api::ALL.iter().map(|api| api.as_str()).collect();
+                self.problem(
+                    words.span,
+                    format!("`{word}` is not a kind of request"),
+                    format!("choose of {}", known.join(", ")),
+                );
+            }
+        }
+        let taken = |call: &Call| words.value.iter().any(|word| word == call.api().as_str());
+        Call::ALL.into_iter().filter(taken).collect()
+    }
+
+    fn base_url(&mut self, raw: &Located<String>, calls: &[Call]) -> Option<Address> {
         match raw.value.strip_prefix("unix:") {
-            Some(rest) => self.socket(raw.span, rest),
-            None => self.web_address(raw),
+            Some(rest) => self.socket(raw.span, rest, calls),
+            None => self.web_address(raw, calls),
         }
     }
 
     /// `PATH` or `PATH:/path/of/the/interface`, as nginx writes it.
-    fn socket(&mut self, span: Span, rest: &str) -> Option<Address> {
+    fn socket(&mut self, span: Span, rest: &str, calls: &[Call]) -> Option<Address> {
         let (socket, path) = match rest.split_once(":/") {
             Some((socket, path)) => (socket, path.trim_end_matches('/')),
             None => (rest, "v1"),
         };
-        let chat_url = format!("http://localhost/{path}/chat/completions").parse();
-        match chat_url {
-            Ok(chat_url) if !socket.is_empty() && !path.contains(['?', '#']) => {
+        match Urls::below(&format!("http://localhost/{path}"), calls) {
+            Ok(urls) if !socket.is_empty() && !path.contains(['?', '#']) => {
                 let socket = self.path(socket);
                 Some(Address {
                     origin: format!("unix:{}", socket.display()).into(),
-                    chat_url,
+                    urls,
                     socket: Some(socket),
                 })
             }
@@ -693,7 +731,7 @@ impl Check<'_> {
         }
     }
 
-    fn web_address(&mut self, raw: &Located<String>) -> Option<Address> {
+    fn web_address(&mut self, raw: &Located<String>, calls: &[Call]) -> Option<Address> {
         const HELP: &str =
             "write it as \"https://api.example.com/v1\", without query, user name or password";
         let uri: Uri = match raw.value.parse() {
@@ -722,9 +760,9 @@ impl Check<'_> {
         }
         let origin = format!("{scheme}://{authority}").to_ascii_lowercase();
         let path = uri.path().trim_end_matches('/');
-        match format!("{origin}{path}/chat/completions").parse() {
-            Ok(chat_url) => Some(Address {
-                chat_url,
+        match Urls::below(&format!("{origin}{path}"), calls) {
+            Ok(urls) => Some(Address {
+                urls,
                 socket: None,
                 origin: origin.into(),
             }),

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use carnet_policy::{Denial, Effect, Verdict};
+use carnet_wire::anthropic;
 use carnet_wire::openai::ErrorBody;
+use carnet_wire::responses::StreamSoFar;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, Response};
 use serde_json::json;
 
 use crate::codes::Code;
+use crate::ingress::Dialect;
 use crate::relay::ResponseBody;
 
 /// Tells stock clients not to ask again by themselves.
@@ -90,6 +93,36 @@ impl Fault {
     }
 }
 
+/// How a stream ends when it must, by its dialect.
+#[derive(Debug)]
+pub(crate) enum StreamEnd {
+    /// By an error as data.
+    OpenAi,
+    /// By the response as it began, failed.
+    Responses(StreamSoFar),
+    /// By an error event.
+    Messages,
+}
+
+impl From<Dialect> for StreamEnd {
+    fn from(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::OpenAi => Self::OpenAi,
+            Dialect::Responses => Self::Responses(StreamSoFar::default()),
+            Dialect::Messages => Self::Messages,
+        }
+    }
+}
+
+impl StreamEnd {
+    /// Looks at a piece of the stream.
+    pub(crate) fn passes(&mut self, piece: &Bytes) {
+        if let Self::Responses(so_far) = self {
+            so_far.push(piece);
+        }
+    }
+}
+
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
@@ -104,7 +137,8 @@ impl Stop {
         }
     }
 
-    fn body(&self, record: Option<&str>) -> ErrorBody {
+    /// `record` is the id under which the log has this request.
+    fn error(&self, record: Option<&str>) -> ErrorBody {
         match self {
             Self::Denied(denied) => denied_body(denied, record),
             Self::Fault(fault) => fault.body(record),
@@ -112,9 +146,17 @@ impl Stop {
     }
 
     /// The whole response. `record` is the id under which the log has this request.
-    pub(crate) fn response(&self, record: Option<&str>) -> Response<ResponseBody> {
+    pub(crate) fn response(
+        &self,
+        dialect: Dialect,
+        record: Option<&str>,
+    ) -> Response<ResponseBody> {
         let code = self.code();
-        let mut response = Response::new(ResponseBody::full(self.body(record).to_body()));
+        let error = self.error(record);
+        let mut response = Response::new(ResponseBody::full(match dialect {
+            Dialect::OpenAi | Dialect::Responses => error.to_body(),
+            Dialect::Messages => anthropic::error_body(&error, code.status().as_u16(), record),
+        }));
         *response.status_mut() = code.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -131,9 +173,16 @@ impl Stop {
         response
     }
 
-    /// The same as an event within a stream that has already begun.
-    pub(crate) fn event(&self, record: &str) -> Bytes {
-        self.body(Some(record)).to_event()
+    /// The same as the event that ends a stream; `so_far` is what came of one of the Responses API.
+    pub(crate) fn event(&self, ends: &StreamEnd, record: &str) -> Bytes {
+        let error = self.error(Some(record));
+        match ends {
+            StreamEnd::OpenAi => error.to_event(),
+            StreamEnd::Responses(so_far) => so_far.failed_event(&error),
+            StreamEnd::Messages => {
+                anthropic::error_event(&error, self.code().status().as_u16(), Some(record))
+            }
+        }
     }
 }
 

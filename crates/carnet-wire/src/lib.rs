@@ -21,7 +21,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod anthropic;
 pub mod json;
 pub mod limits;
 pub mod openai;
+pub mod responses;
 pub mod sniff;

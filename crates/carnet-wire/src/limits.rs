@@ -30,3 +30,7 @@ pub const MAX_SNIFFED_WHOLE: usize = 1024 * 1024;
 
 /// Bytes of a reported model name, escapes included. Longer than any id that can be resolved.
 pub const MAX_MODEL_NAME: usize = 3 * 1024;
+
+/// The first event of a stream of the Responses API, kept for the event that may have to end it: it repeats
+/// instructions and tools.
+pub const MAX_FIRST_EVENT: usize = 256 * 1024;

@@ -5,6 +5,7 @@ mod connect;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod urls;
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -34,6 +35,7 @@ use self::address::{AddressRefused, Resolver};
 pub(crate) use self::connect::ConnectionFacts;
 use self::connect::{Connector, HandshakeFailed};
 pub use self::secret::Secret;
+pub use self::urls::Urls;
 use crate::codes::Code;
 use crate::config::UpstreamConfig;
 use crate::error::Fault;
@@ -159,7 +161,8 @@ fn client<C: Connect + Clone>(connector: C) -> Client<C, SegmentsBody> {
 
 /// The way to an upstream over the network.
 fn tcp(config: &UpstreamConfig, files: &UpstreamFiles) -> Result<Connector, UpstreamProblem> {
-    let host = config.chat_url.host().unwrap_or_default();
+    let url = config.urls.any();
+    let host = url.and_then(Uri::host).unwrap_or_default();
     let names_itself_local = host == "localhost" || host.ends_with(".localhost");
     let mut tcp = HttpConnector::new_with_resolver(Resolver {
         // A proxy is the operator's own and may well be private; behind it we resolve nothing.
@@ -168,7 +171,7 @@ fn tcp(config: &UpstreamConfig, files: &UpstreamFiles) -> Result<Connector, Upst
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(config.connect_timeout));
-    let tls = match config.chat_url.scheme() {
+    let tls = match url.and_then(Uri::scheme) {
         Some(scheme) if *scheme == Scheme::HTTPS => Some(tls(config, files, host)?),
         _ => None,
     };
@@ -285,23 +288,24 @@ pub(crate) fn send(
     Sent,
     impl Future<Output = Result<Answer, SendFailed>> + use<>,
 ) {
-    let stream = cleared.stream();
+    let (call, stream) = (cleared.call(), cleared.stream());
     // INVARIANT: the destination is the permit's. The upstream was found by it, and differs only if
     // the generation was built wrongly; then nothing is sent.
     let permitted = *cleared.permit().origin() == upstream.config.origin
         && *cleared.permit().upstream() == upstream.config.name;
-    let mut request = Request::new(SegmentsBody::new(cleared.into_body()));
+    let (body, extras) = cleared.into_parts();
+    let url = upstream.config.urls.of(call, extras.beta);
+    let mut request = Request::new(SegmentsBody::new(body));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = if permitted {
-        upstream.config.chat_url.clone()
-    } else {
-        Uri::default()
-    };
+    *request.uri_mut() = url.filter(|_| permitted).cloned().unwrap_or_default();
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(ACCEPT, if stream { EVENT_STREAM } else { JSON });
     headers.insert(ACCEPT_ENCODING, IDENTITY);
     headers.insert(USER_AGENT, AGENT);
+    for (name, value) in extras.headers {
+        headers.append(name, value);
+    }
     if let Some((name, value)) = &upstream.auth {
         headers.insert(name.clone(), value.clone());
     }
