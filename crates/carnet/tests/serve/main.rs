@@ -6,6 +6,7 @@
 
 mod bodies;
 mod decisions;
+mod dialects;
 mod engine;
 mod exactness;
 mod failures;
