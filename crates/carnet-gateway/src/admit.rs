@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::codes::Code;
 use crate::error::{Denied, Fault, Stop};
 use crate::generation::Generation;
-use crate::ingress::Prompt;
+use crate::ingress::{Call, Prompt};
 use crate::resolve::Offer;
 use crate::service::Service;
 
@@ -77,12 +77,12 @@ fn not_offered(offers: &[Offer], prompt: &Prompt) -> Fault {
     let calls = offers
         .iter()
         .flat_map(|offer| offer.upstream.config().urls.calls());
-    let paths: BTreeSet<String> = calls.map(|call| format!("/v1{}", call.path())).collect();
+    let paths: BTreeSet<String> = calls.map(Call::served_at).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     let message = format!(
-        "`{}` is not offered at /v1{}; it is at {}",
+        "`{}` is not offered at {}; it is at {}",
         prompt.model,
-        prompt.call.path(),
+        prompt.call.served_at(),
         paths.join(", ")
     );
     Fault::new(Code::ApiNotOffered, message).param("model")

@@ -85,6 +85,10 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
     };
     match text.split_once(' ') {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(key.trim())),
+        Some((scheme, _)) if scheme.starts_with("AWS4-") => Err(Fault::new(
+            Code::SignatureRefused,
+            "the request is signed with an AWS key, which only AWS can check; set the Carnet key as the bearer token of the client, for example in AWS_BEARER_TOKEN_BEDROCK",
+        )),
         _ => Err(unauthorized(
             "the Authorization header is not of the form `Bearer sk-carnet-…`",
         )),

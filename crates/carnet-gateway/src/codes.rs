@@ -88,6 +88,8 @@ codes! {
     PolicyDenied = "policy_denied", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
     /// The key was revoked while the answer was on its way.
     Revoked = "revoked", FORBIDDEN, "permission_error", retry: false, outcome: Revoked;
+    /// The request carries a signature instead of a key.
+    SignatureRefused = "signature_refused", FORBIDDEN, "authentication_error", retry: false, outcome: Refused;
     /// Several headers carry keys, and not the same one.
     SeveralKeys = "several_keys", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
     /// The server is stopping, and the time for running requests is over.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use carnet_policy::{Api, CallerOwner, Percent, Workload};
 use http::Uri;
-use http::uri::Scheme;
+use http::uri::{InvalidUri, Scheme};
 use toml_span::Span;
 
 use crate::egress::Urls;
@@ -93,8 +93,8 @@ section! {
         required {
             /// Name of this entry, in records and in the overlay.
             name: String,
-            /// Address up to and without `/chat/completions` or `/messages`, for example `https://api.example.com/v1`;
-            /// for a server on a Unix socket `unix:/run/model.sock`, and `unix:/run/model.sock:/v1` where its paths
+            /// Address up to and without `/chat/completions`, `/messages`, `/models/…` or `/model/…`, for example
+            /// `https://api.example.com/v1`; `{model}` in it stands for the model. For a server on a Unix socket `unix:/run/model.sock`, and `unix:/run/model.sock:/v1` where its paths
             /// do not begin with `/v1`.
             base_url: String,
             /// The models that callers may ask for here.
@@ -109,11 +109,13 @@ section! {
             region: String,
             /// The key that the upstream asks for; it is sent to this origin only.
             key: RawKeyRef,
-            /// How the key is sent: `bearer` (default), `api-key` or `x-api-key`.
+            /// How the key is sent: `bearer` (default), `api-key`, `x-api-key` or `x-goog-api-key`.
             auth: String,
-            /// The kinds of requests that it takes: of `chat-completions`, `completions`, `embeddings`, `messages` and
-            /// `responses`. Default: all but `messages`.
+            /// The kinds of requests that it takes: of `chat-completions`, `completions`, `converse`, `embeddings`,
+            /// `generate-content`, `messages` and `responses`. Default: the four of OpenAI.
             apis: Vec<String>,
+            /// What goes into the query as `api-version`, where the service asks for one.
+            api_version: String,
             /// PEM file with the certificate authorities to trust instead of the public ones.
             ca_file: String,
             /// PEM file with a client certificate chain.
@@ -331,6 +333,8 @@ pub enum AuthStyle {
     Bearer,
     /// `x-api-key: …`
     XApiKey,
+    /// `x-goog-api-key: …`
+    XGoogApiKey,
 }
 
 /// One upstream's settings. Equal settings may share connections over a reload.
@@ -403,6 +407,20 @@ struct Address {
     urls: Urls,
     socket: Option<PathBuf>,
     origin: Arc<str>,
+}
+
+/// What the addresses of an upstream depend on beside its base address.
+struct Takes<'a> {
+    calls: Vec<Call>,
+    version: Option<&'a str>,
+    models: &'a [(Arc<str>, Arc<str>)],
+}
+
+impl Takes<'_> {
+    fn below(&self, base: &str) -> Result<Urls, InvalidUri> {
+        let models = self.models.iter().map(|(_, own)| own);
+        Urls::below(base, self.version, &self.calls, models)
+    }
 }
 
 struct Check<'a> {
@@ -558,12 +576,16 @@ impl Check<'_> {
     /// One upstream; none when something that it needs is wrong.
     fn upstream(&mut self, raw: &RawUpstream) -> Option<UpstreamConfig> {
         let name = raw.name.given().map(|name| self.upstream_name(name));
-        let calls = self.calls(&raw.apis);
+        let models = raw.models.given().map(|models| self.models(models));
+        let takes = Takes {
+            calls: self.calls(&raw.apis),
+            version: self.api_version(&raw.api_version),
+            models: models.as_deref().unwrap_or_default(),
+        };
         let url = raw
             .base_url
             .given()
-            .and_then(|url| self.base_url(url, &calls));
-        let models = raw.models.given().map(|models| self.models(models));
+            .and_then(|url| self.base_url(url, &takes));
         let key = raw.key.given().and_then(|key| self.key_ref(key));
         let auth = self.auth(&raw.auth);
         let proxy = raw.proxy.given().and_then(|proxy| self.proxy(proxy));
@@ -660,11 +682,12 @@ impl Check<'_> {
             None | Some(("bearer", _)) => AuthStyle::Bearer,
             Some(("api-key", _)) => AuthStyle::ApiKey,
             Some(("x-api-key", _)) => AuthStyle::XApiKey,
+            Some(("x-goog-api-key", _)) => AuthStyle::XGoogApiKey,
             Some((other, span)) => {
                 self.problem(
                     span,
                     format!("`{other}` is not a way to send a key"),
-                    "write \"bearer\", \"api-key\" or \"x-api-key\"",
+                    "write \"bearer\", \"api-key\", \"x-api-key\" or \"x-goog-api-key\"",
                 );
                 AuthStyle::Bearer
             }
@@ -674,8 +697,7 @@ impl Check<'_> {
     /// The calls that an upstream takes.
     fn calls(&mut self, words: &Field<Vec<String>>) -> Vec<Call> {
         let Some(words) = words.given() else {
-            let all = Call::ALL.into_iter();
-            return all.filter(|call| call.api() != Api::Messages).collect();
+            return Call::USUAL.to_vec();
         };
         if words.value.is_empty() {
             self.problem(
@@ -698,20 +720,33 @@ impl Check<'_> {
         Call::ALL.into_iter().filter(taken).collect()
     }
 
-    fn base_url(&mut self, raw: &Located<String>, calls: &[Call]) -> Option<Address> {
+    fn api_version<'r>(&mut self, raw: &'r Field<String>) -> Option<&'r str> {
+        let version = raw.given()?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if version.value.is_empty() || !version.value.bytes().all(plain) {
+            self.problem(
+                version.span,
+                format!("`{}` is not a version", version.value),
+                "write it as the service does, for example \"2024-10-21\"",
+            );
+        }
+        Some(&version.value)
+    }
+
+    fn base_url(&mut self, raw: &Located<String>, takes: &Takes<'_>) -> Option<Address> {
         match raw.value.strip_prefix("unix:") {
-            Some(rest) => self.socket(raw.span, rest, calls),
-            None => self.web_address(raw, calls),
+            Some(rest) => self.socket(raw.span, rest, takes),
+            None => self.web_address(raw, takes),
         }
     }
 
     /// `PATH` or `PATH:/path/of/the/interface`, as nginx writes it.
-    fn socket(&mut self, span: Span, rest: &str, calls: &[Call]) -> Option<Address> {
+    fn socket(&mut self, span: Span, rest: &str, takes: &Takes<'_>) -> Option<Address> {
         let (socket, path) = match rest.split_once(":/") {
             Some((socket, path)) => (socket, path.trim_end_matches('/')),
             None => (rest, "v1"),
         };
-        match Urls::below(&format!("http://localhost/{path}"), calls) {
+        match takes.below(&format!("http://localhost/{path}")) {
             Ok(urls) if !socket.is_empty() && !path.contains(['?', '#']) => {
                 let socket = self.path(socket);
                 Some(Address {
@@ -731,7 +766,7 @@ impl Check<'_> {
         }
     }
 
-    fn web_address(&mut self, raw: &Located<String>, calls: &[Call]) -> Option<Address> {
+    fn web_address(&mut self, raw: &Located<String>, takes: &Takes<'_>) -> Option<Address> {
         const HELP: &str =
             "write it as \"https://api.example.com/v1\", without query, user name or password";
         let uri: Uri = match raw.value.parse() {
@@ -760,7 +795,7 @@ impl Check<'_> {
         }
         let origin = format!("{scheme}://{authority}").to_ascii_lowercase();
         let path = uri.path().trim_end_matches('/');
-        match Urls::below(&format!("{origin}{path}"), calls) {
+        match takes.below(&format!("{origin}{path}")) {
             Ok(urls) => Some(Address {
                 urls,
                 socket: None,

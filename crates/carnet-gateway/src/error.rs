@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use carnet_policy::{Denial, Effect, Verdict};
-use carnet_wire::anthropic;
 use carnet_wire::openai::ErrorBody;
 use carnet_wire::responses::StreamSoFar;
+use carnet_wire::{anthropic, bedrock, google};
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, Response};
 use serde_json::json;
@@ -102,6 +102,10 @@ pub(crate) enum StreamEnd {
     Responses(StreamSoFar),
     /// By an error event.
     Messages,
+    /// By an error as data, too.
+    GenerateContent,
+    /// By breaking off.
+    Torn,
 }
 
 impl From<Dialect> for StreamEnd {
@@ -110,6 +114,8 @@ impl From<Dialect> for StreamEnd {
             Dialect::OpenAi => Self::OpenAi,
             Dialect::Responses => Self::Responses(StreamSoFar::default()),
             Dialect::Messages => Self::Messages,
+            Dialect::GenerateContent => Self::GenerateContent,
+            Dialect::Converse => Self::Torn,
         }
     }
 }
@@ -152,14 +158,20 @@ impl Stop {
         record: Option<&str>,
     ) -> Response<ResponseBody> {
         let code = self.code();
-        let error = self.error(record);
+        let (error, status) = (self.error(record), code.status().as_u16());
         let mut response = Response::new(ResponseBody::full(match dialect {
+            Dialect::Converse => bedrock::error_body(&error),
+            Dialect::GenerateContent => google::error_body(&error, status),
+            Dialect::Messages => anthropic::error_body(&error, status, record),
             Dialect::OpenAi | Dialect::Responses => error.to_body(),
-            Dialect::Messages => anthropic::error_body(&error, code.status().as_u16(), record),
         }));
         *response.status_mut() = code.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if dialect == Dialect::Converse {
+            let kind = HeaderValue::from_static(bedrock::error_type(status));
+            headers.insert(HeaderName::from_static(bedrock::ERROR_TYPE_HEADER), kind);
+        }
         let retry = if code.retry() { "true" } else { "false" };
         headers.insert(X_SHOULD_RETRY, HeaderValue::from_static(retry));
         if let Self::Fault(fault) = self {
@@ -173,16 +185,17 @@ impl Stop {
         response
     }
 
-    /// The same as the event that ends a stream; `so_far` is what came of one of the Responses API.
-    pub(crate) fn event(&self, ends: &StreamEnd, record: &str) -> Bytes {
+    /// The same as the event that ends a stream, where its dialect has one.
+    pub(crate) fn event(&self, ends: &StreamEnd, record: &str) -> Option<Bytes> {
         let error = self.error(Some(record));
-        match ends {
+        let status = self.code().status().as_u16();
+        Some(match ends {
+            StreamEnd::GenerateContent => google::error_event(&error, status),
+            StreamEnd::Messages => anthropic::error_event(&error, status, Some(record)),
             StreamEnd::OpenAi => error.to_event(),
             StreamEnd::Responses(so_far) => so_far.failed_event(&error),
-            StreamEnd::Messages => {
-                anthropic::error_event(&error, self.code().status().as_u16(), Some(record))
-            }
-        }
+            StreamEnd::Torn => return None,
+        })
     }
 }
 

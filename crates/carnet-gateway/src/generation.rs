@@ -415,7 +415,7 @@ fn host_of(view: &View, config: &UpstreamConfig) -> Option<String> {
         if config.socket.is_some() {
             return None;
         }
-        let name = config.urls.any()?.host()?;
+        let name = config.urls.base().host()?;
         view.host_for_origin(name).map(|host| host.to_string())
     })
 }

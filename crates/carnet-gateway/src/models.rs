@@ -39,7 +39,7 @@ pub(crate) fn list(
         .collect();
     Ok(match dialect {
         Dialect::Messages => anthropic::model_list(&list),
-        Dialect::OpenAi | Dialect::Responses => openai::model_list(&list),
+        _ => openai::model_list(&list),
     })
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn one(
         .ok_or_else(|| resolve::not_found(name))?;
     Ok(match dialect {
         Dialect::Messages => anthropic::model(&model),
-        Dialect::OpenAi | Dialect::Responses => model.to_body(),
+        _ => model.to_body(),
     })
 }
 

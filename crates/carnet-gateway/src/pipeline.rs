@@ -169,8 +169,8 @@ async fn answer<'a>(
 
 fn no_rules(call: Call) -> Fault {
     let message = format!(
-        "the registry in force says nothing of the fields of /v1{}, so nothing is sent there; ask your operator to update it",
-        call.path()
+        "the registry in force says nothing of the fields of {}, so nothing is sent there; ask your operator to update it",
+        call.served_at()
     );
     Fault::new(Code::ApiNotOffered, message)
 }

@@ -103,9 +103,13 @@ impl Gateway {
             .zip(fields)
             .ok_or("the registry says nothing of the fields of this API")?;
         let extras = Extras::of(call, &HeaderMap::new(), None);
+        let place = if call.names_model_in_path() {
+            ModelPlace::Path(name.into())
+        } else {
+            ModelPlace::Body
+        };
         let body = Bytes::from(question.to_string());
-        let prompt =
-            ingress::read(call, ModelPlace::Body, extras, body, reader.watch()).map_err(told)?;
+        let prompt = ingress::read(call, place, extras, body, reader.watch()).map_err(told)?;
         let cleared = screen::clear(permit, &prompt, offer, fields).map_err(told)?;
         let (_, answer) = egress::send(&offer.upstream, cleared);
         let answer = answer.await.map_err(|failed| failed.fault.message)?;
@@ -129,8 +133,15 @@ fn question(call: Call, model: &str) -> Option<Value> {
             json!({ "model": model, "messages": messages(), "max_tokens": 1 })
         }
         Call::Completions => json!({ "model": model, "prompt": TEXT, "max_tokens": 1 }),
-        Call::CountTokens => return None,
+        // They name no model, or the call that is not streamed does it.
+        Call::Converse | Call::ConverseStream | Call::CountTokens | Call::StreamGenerateContent => {
+            return None;
+        }
         Call::Embeddings => json!({ "model": model, "input": TEXT }),
+        Call::GenerateContent => json!({
+            "contents": [{ "role": "user", "parts": [{ "text": TEXT }] }],
+            "generationConfig": { "maxOutputTokens": 1 },
+        }),
         // The least that the API takes.
         Call::Responses => {
             json!({ "model": model, "input": TEXT, "max_output_tokens": 16, "store": false })

@@ -396,8 +396,8 @@ impl Relay {
         let outcome = fault.code.outcome();
         // An announced length leaves no room for a further event.
         let room = self.events && self.upstream.size_hint().exact().is_none();
-        let event = room.then(|| {
-            let event = Stop::Fault(fault).event(&self.end, record.id());
+        let event = room.then(|| Stop::Fault(fault).event(&self.end, record.id()));
+        let event = event.flatten().map(|event| {
             if self.torn {
                 // Else it would be read as the rest of a line that has begun.
                 [END_OF_TORN, event.as_ref()].concat().into()

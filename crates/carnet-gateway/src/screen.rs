@@ -102,6 +102,7 @@ pub(crate) fn clear(
         .param(stranger));
     }
     edits.extend(prompt.name_model(offer.rename.as_ref()));
+    edits.extend(prompt.unstored.clone());
     Ok(Cleared {
         permit,
         body: json::splice(&prompt.body, &edits),

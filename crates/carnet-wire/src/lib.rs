@@ -22,6 +22,8 @@
 //! ```
 
 pub mod anthropic;
+pub mod bedrock;
+pub mod google;
 pub mod json;
 pub mod limits;
 pub mod openai;

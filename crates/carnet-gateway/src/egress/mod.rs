@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::Scheme;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{
@@ -39,12 +39,15 @@ pub use self::urls::Urls;
 use crate::codes::Code;
 use crate::config::UpstreamConfig;
 use crate::error::Fault;
+use crate::ingress::Call;
 use crate::limits::{POOL_IDLE_MAX, POOL_IDLE_TIME_MAX};
 use crate::screen::Cleared;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("carnet/", env!("CARGO_PKG_VERSION")));
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AMAZON_EVENT_STREAM: HeaderValue =
+    HeaderValue::from_static("application/vnd.amazon.eventstream");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// An upstream with its connections.
@@ -161,8 +164,8 @@ fn client<C: Connect + Clone>(connector: C) -> Client<C, SegmentsBody> {
 
 /// The way to an upstream over the network.
 fn tcp(config: &UpstreamConfig, files: &UpstreamFiles) -> Result<Connector, UpstreamProblem> {
-    let url = config.urls.any();
-    let host = url.and_then(Uri::host).unwrap_or_default();
+    let base = config.urls.base();
+    let host = base.host().unwrap_or_default();
     let names_itself_local = host == "localhost" || host.ends_with(".localhost");
     let mut tcp = HttpConnector::new_with_resolver(Resolver {
         // A proxy is the operator's own and may well be private; behind it we resolve nothing.
@@ -171,7 +174,7 @@ fn tcp(config: &UpstreamConfig, files: &UpstreamFiles) -> Result<Connector, Upst
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(config.connect_timeout));
-    let tls = match url.and_then(Uri::scheme) {
+    let tls = match base.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => Some(tls(config, files, host)?),
         _ => None,
     };
@@ -289,18 +292,19 @@ pub(crate) fn send(
     impl Future<Output = Result<Answer, SendFailed>> + use<>,
 ) {
     let (call, stream) = (cleared.call(), cleared.stream());
+    let model = cleared.permit().upstream_model().clone();
     // INVARIANT: the destination is the permit's. The upstream was found by it, and differs only if
     // the generation was built wrongly; then nothing is sent.
     let permitted = *cleared.permit().origin() == upstream.config.origin
         && *cleared.permit().upstream() == upstream.config.name;
     let (body, extras) = cleared.into_parts();
-    let url = upstream.config.urls.of(call, extras.beta);
+    let url = upstream.config.urls.of(call, &model, extras.query);
     let mut request = Request::new(SegmentsBody::new(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = url.filter(|_| permitted).cloned().unwrap_or_default();
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
-    headers.insert(ACCEPT, if stream { EVENT_STREAM } else { JSON });
+    headers.insert(ACCEPT, accepted(call, stream));
     headers.insert(ACCEPT_ENCODING, IDENTITY);
     headers.insert(USER_AGENT, AGENT);
     for (name, value) in extras.headers {
@@ -339,6 +343,15 @@ pub(crate) fn send(
         }
     };
     (sent, answer)
+}
+
+/// The kind of answer that a call asks for.
+fn accepted(call: Call, stream: bool) -> HeaderValue {
+    match call {
+        Call::ConverseStream => AMAZON_EVENT_STREAM,
+        _ if stream => EVENT_STREAM,
+        _ => JSON,
+    }
 }
 
 fn failed(fault: Fault) -> SendFailed {

@@ -34,6 +34,7 @@ impl Secret {
                 let text = Zeroizing::new(format!("Bearer {}", *self.0));
                 ("authorization", HeaderValue::from_str(&text).ok()?)
             }
+            AuthStyle::XGoogApiKey => ("x-goog-api-key", HeaderValue::from_str(&self.0).ok()?),
             AuthStyle::XApiKey => ("x-api-key", HeaderValue::from_str(&self.0).ok()?),
         };
         value.set_sensitive(true);

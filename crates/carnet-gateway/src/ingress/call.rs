@@ -20,6 +20,10 @@ pub(crate) enum Dialect {
     Responses,
     /// `{"type":"error","error":{"type","message"}}`, in a stream as `event: error`.
     Messages,
+    /// `{"error":{"code","message","status"}}`, in a stream as `data:`.
+    GenerateContent,
+    /// The kind in a header, `{"message"}`; no word within a stream.
+    Converse,
 }
 
 /// A kind of request that goes to a model.
@@ -29,10 +33,18 @@ pub enum Call {
     Chat,
     /// A text to go on with.
     Completions,
+    /// A conversation in Bedrock's dialect.
+    Converse,
+    /// The same with a streamed answer.
+    ConverseStream,
     /// How many tokens a conversation of [`Call::Messages`] has.
     CountTokens,
     /// Texts to turn into numbers.
     Embeddings,
+    /// A conversation in the dialect of Google's APIs.
+    GenerateContent,
+    /// The same with a streamed answer.
+    StreamGenerateContent,
     /// A conversation in Anthropic's dialect.
     Messages,
     /// A conversation of items, with tools that the provider may run.
@@ -41,24 +53,65 @@ pub enum Call {
 
 impl Call {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Chat,
         Self::Completions,
+        Self::Converse,
+        Self::ConverseStream,
         Self::CountTokens,
         Self::Embeddings,
+        Self::GenerateContent,
+        Self::StreamGenerateContent,
         Self::Messages,
         Self::Responses,
     ];
 
-    /// Its path below the version, for callers and at upstreams alike.
+    /// What an upstream takes of which its entry says nothing.
+    pub(crate) const USUAL: [Self; 4] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Responses,
+    ];
+
+    /// Its path below the version, for callers and at upstreams alike, with a place for the model where it stands
+    /// in the path.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Chat => "/chat/completions",
             Self::Completions => "/completions",
+            Self::Converse => "/model/{model}/converse",
+            Self::ConverseStream => "/model/{model}/converse-stream",
             Self::CountTokens => "/messages/count_tokens",
             Self::Embeddings => "/embeddings",
+            Self::GenerateContent => "/models/{model}:generateContent",
+            Self::StreamGenerateContent => "/models/{model}:streamGenerateContent",
             Self::Messages => "/messages",
             Self::Responses => "/responses",
+        }
+    }
+
+    /// The path by which callers reach it.
+    pub(crate) fn served_at(self) -> String {
+        let version = match self.dialect() {
+            Dialect::Converse => "",
+            Dialect::GenerateContent => "/v1beta",
+            Dialect::Messages | Dialect::OpenAi | Dialect::Responses => "/v1",
+        };
+        format!("{version}{}", self.path())
+    }
+
+    /// Whether the model stands in the path and never in the body.
+    pub(crate) fn names_model_in_path(self) -> bool {
+        matches!(self.dialect(), Dialect::Converse | Dialect::GenerateContent)
+    }
+
+    /// The one thing that its query may say.
+    pub(crate) fn query(self) -> Option<&'static str> {
+        match self {
+            Self::CountTokens | Self::Messages => Some("beta=true"),
+            Self::StreamGenerateContent => Some("alt=sse"),
+            _ => None,
         }
     }
 
@@ -67,8 +120,10 @@ impl Call {
         match self {
             Self::Chat => Api::ChatCompletions,
             Self::Completions => Api::Completions,
+            Self::Converse | Self::ConverseStream => Api::Converse,
             Self::CountTokens | Self::Messages => Api::Messages,
             Self::Embeddings => Api::Embeddings,
+            Self::GenerateContent | Self::StreamGenerateContent => Api::GenerateContent,
             Self::Responses => Api::Responses,
         }
     }
@@ -77,7 +132,9 @@ impl Call {
     pub(crate) fn dialect(self) -> Dialect {
         match self {
             Self::Chat | Self::Completions | Self::Embeddings => Dialect::OpenAi,
+            Self::Converse | Self::ConverseStream => Dialect::Converse,
             Self::CountTokens | Self::Messages => Dialect::Messages,
+            Self::GenerateContent | Self::StreamGenerateContent => Dialect::GenerateContent,
             Self::Responses => Dialect::Responses,
         }
     }
@@ -87,8 +144,10 @@ impl Call {
         match self {
             Self::Chat => "openai-chat",
             Self::Completions => "openai-completions",
+            Self::Converse | Self::ConverseStream => "bedrock-converse",
             Self::CountTokens | Self::Messages => "anthropic-messages",
             Self::Embeddings => "openai-embeddings",
+            Self::GenerateContent | Self::StreamGenerateContent => "gemini-generate",
             Self::Responses => "openai-responses",
         }
     }
@@ -99,19 +158,43 @@ impl Call {
         match self {
             Self::Chat => &["messages"],
             Self::Completions => &["prompt", "suffix"],
-            Self::CountTokens | Self::Messages => &["messages", "system"],
+            Self::Converse | Self::ConverseStream | Self::CountTokens | Self::Messages => {
+                &["messages", "system"]
+            }
             Self::Embeddings => &["input"],
+            // The API takes names in both spellings.
+            Self::GenerateContent | Self::StreamGenerateContent => {
+                &["contents", "systemInstruction", "system_instruction"]
+            }
             Self::Responses => &["input", "instructions"],
         }
     }
 
-    /// Whether its answer can be a stream.
-    pub(crate) fn streams(self) -> bool {
-        !matches!(self, Self::CountTokens | Self::Embeddings)
+    /// Whether its answer is a stream, given what `stream` says in its body.
+    pub(crate) fn streams(self, asked: bool) -> bool {
+        match self {
+            Self::Chat | Self::Completions | Self::Messages | Self::Responses => asked,
+            Self::ConverseStream | Self::StreamGenerateContent => true,
+            Self::Converse | Self::CountTokens | Self::Embeddings | Self::GenerateContent => false,
+        }
+    }
+
+    /// Whether the service keeps the exchange unless the body says that it must not.
+    pub(crate) fn stores_unless_told(self) -> bool {
+        self == Self::Responses
     }
 
     fn by_path(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|call| call.path() == path)
+    }
+
+    /// Read a path that has the model in it.
+    fn by_model_path(path: &str) -> Option<(Self, Box<str>)> {
+        Self::ALL.into_iter().find_map(|call| {
+            let (before, after) = call.path().split_once("{model}")?;
+            let name = path.strip_prefix(before)?.strip_suffix(after)?;
+            Some((call, decoded(name).filter(|_| !name.contains('/'))?))
+        })
     }
 }
 
@@ -128,14 +211,19 @@ pub(crate) enum Route {
 
 /// All that is served, as errors tell it.
 const SERVED: &str = "POST /v1/chat/completions, POST /v1/responses, POST /v1/completions, POST /v1/embeddings, \
-    POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, GET /v1/models/{id}, \
-    POST /openai/deployments/{model}/…, /openai/v1/…, GET /healthz, GET /readyz";
+    POST /v1/messages, POST /v1/messages/count_tokens, POST /v1beta/models/{model}:generateContent, \
+    POST /v1beta/models/{model}:streamGenerateContent, POST /model/{model}/converse, \
+    POST /model/{model}/converse-stream, GET /v1/models, GET /v1/models/{id}, POST /openai/deployments/{model}/…, /openai/v1/…, GET /healthz, GET /readyz";
 
 /// Whose shapes an error on this path has, whether or not the path is served.
 pub(crate) fn dialect_of(path: &str) -> Dialect {
     let rest = below_version(path).unwrap_or_default();
     if rest == "/messages" || rest.starts_with("/messages/") {
         Dialect::Messages
+    } else if path.starts_with("/v1beta/") || (rest.starts_with("/models/") && rest.contains(':')) {
+        Dialect::GenerateContent
+    } else if path.starts_with("/model/") {
+        Dialect::Converse
     } else {
         Dialect::OpenAi
     }
@@ -143,7 +231,7 @@ pub(crate) fn dialect_of(path: &str) -> Dialect {
 
 /// Where a request leads.
 pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Fault> {
-    let found = find(path).ok_or_else(|| {
+    let found = find(method, path).ok_or_else(|| {
         Fault::new(
             Code::PathNotServed,
             format!("`{path}` is not served; served are {SERVED}"),
@@ -168,7 +256,16 @@ pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Fault> {
     .allow(allow))
 }
 
-fn find(path: &str) -> Option<Route> {
+fn find(method: &Method, path: &str) -> Option<Route> {
+    // A model's name may have a colon, so that only the method tells what is asked of it.
+    let of_google = path.strip_prefix("/v1beta").or_else(|| {
+        let version = path.strip_prefix("/v1");
+        version.filter(|rest| rest.starts_with("/models/") && method == Method::POST)
+    });
+    if let Some((call, model)) = Call::by_model_path(of_google.unwrap_or(path)) {
+        let known = of_google.is_some() == (call.dialect() == Dialect::GenerateContent);
+        return known.then_some(Route::Call(call, ModelPlace::Path(model)));
+    }
     if let Some(rest) = below_version(path) {
         if rest == "/models" {
             return Some(Route::Models);
@@ -201,7 +298,8 @@ mod tests {
 
     #[test]
     fn every_call_has_its_paths() {
-        for call in Call::ALL {
+        let in_body = |call: &Call| !call.names_model_in_path();
+        for call in Call::ALL.into_iter().filter(in_body) {
             for prefix in ["/v1", "/openai/v1"] {
                 let route = route(&Method::POST, &format!("{prefix}{}", call.path())).unwrap();
                 assert_eq!(route, Route::Call(call, ModelPlace::Body));
@@ -210,8 +308,44 @@ mod tests {
     }
 
     #[test]
+    fn a_model_may_stand_in_the_path() {
+        let call = |call, model: &str| Some(Route::Call(call, ModelPlace::Path(model.into())));
+        for (path, found) in [
+            (
+                "/v1beta/models/m-1:generateContent",
+                call(Call::GenerateContent, "m-1"),
+            ),
+            (
+                "/v1/models/m-1:streamGenerateContent",
+                call(Call::StreamGenerateContent, "m-1"),
+            ),
+            (
+                "/v1beta/models/a%2Fb:generateContent",
+                call(Call::GenerateContent, "a/b"),
+            ),
+            ("/model/a.m-1%3A0/converse", call(Call::Converse, "a.m-1:0")),
+            (
+                "/model/a.m-1:0/converse-stream",
+                call(Call::ConverseStream, "a.m-1:0"),
+            ),
+            ("/v1beta/models/a/b:generateContent", None),
+            ("/v1beta/models/m-1:countTokens", None),
+            ("/v1beta/model/m-1/converse", None),
+            ("/models/m-1:generateContent", None),
+            ("/model//converse", None),
+            ("/model/m/invoke", None),
+        ] {
+            assert_eq!(find(&Method::POST, path), found, "{path}");
+        }
+        assert_eq!(
+            find(&Method::GET, "/v1/models/m-1:generateContent"),
+            Some(Route::Model("m-1:generateContent".into()))
+        );
+    }
+
+    #[test]
     fn a_deployment_is_a_model() {
-        let find = |path| find(path);
+        let find = |path| find(&Method::GET, path);
         let model = |name: &str| ModelPlace::Path(name.into());
         assert_eq!(
             find("/openai/deployments/my%20gpt/chat/completions"),
@@ -246,6 +380,10 @@ mod tests {
             ("/v1/messages/batches", Dialect::Messages),
             ("/v1/messagesx", Dialect::OpenAi),
             ("/v1/responses", Dialect::OpenAi),
+            ("/v1beta/models", Dialect::GenerateContent),
+            ("/v1/models/a:countTokens", Dialect::GenerateContent),
+            ("/v1/models/a", Dialect::OpenAi),
+            ("/model/a/invoke", Dialect::Converse),
             ("/", Dialect::OpenAi),
         ] {
             assert_eq!(dialect_of(path), dialect, "{path}");
@@ -256,7 +394,7 @@ mod tests {
     fn the_list_of_paths_has_every_call() {
         for call in Call::ALL {
             assert!(
-                SERVED.contains(&format!("POST /v1{}", call.path())),
+                SERVED.contains(&format!("POST {}", call.served_at())),
                 "{call:?}"
             );
         }

@@ -1,9 +1,7 @@
 //! What is read of a request that goes to a model, and what is left as it came.
 
-use std::ops::Range;
-
 use bytes::Bytes;
-use carnet_wire::json::{self, Edit, Kind, Scan, Watch};
+use carnet_wire::json::{self, Edit, Hit, Kind, Scan, Watch};
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -25,10 +23,10 @@ pub(crate) struct Prompt {
     pub(crate) scan: Scan,
     /// The model asked for.
     pub(crate) model: Box<str>,
-    /// Where the body names it, quotes included.
-    model_at: Option<Range<usize>>,
     /// Whether the body may go on with the name that it has.
     names_model: bool,
+    /// What keeps the service from storing the exchange, where it would if it were not told.
+    pub(crate) unstored: Option<Edit>,
     /// Whether the answer shall be streamed.
     pub(crate) stream: bool,
     /// What beside the body belongs to it.
@@ -40,8 +38,8 @@ pub(crate) struct Prompt {
 pub(crate) struct Extras {
     /// Version and trials of the dialect.
     pub(crate) headers: SmallVec<[(HeaderName, HeaderValue); 2]>,
-    /// Whether the query says `beta=true`.
-    pub(crate) beta: bool,
+    /// Whether the query says the one thing that it may.
+    pub(crate) query: bool,
 }
 
 /// The version of the dialect that has been the only one since 2023; the dialect asks for one.
@@ -54,8 +52,13 @@ const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 impl Extras {
     /// Of a request's head.
     pub(crate) fn of(call: Call, headers: &HeaderMap, query: Option<&str>) -> Self {
+        let said = |query: &str| query.split('&').any(|pair| call.query() == Some(pair));
+        let query = query.is_some_and(said);
         if call.dialect() != Dialect::Messages {
-            return Self::default();
+            return Self {
+                query,
+                ..Self::default()
+            };
         }
         let (name, default) = VERSION;
         let version = headers.get(&name).cloned().unwrap_or(default);
@@ -65,7 +68,7 @@ impl Extras {
                 .into_iter()
                 .chain(trials.map(|value| (BETA, value.clone())))
                 .collect(),
-            beta: query.is_some_and(|query| query.split('&').any(|pair| pair == "beta=true")),
+            query,
         }
     }
 }
@@ -81,11 +84,14 @@ pub(crate) enum ModelPlace {
 
 const MODEL: &str = "model";
 const STREAM: &str = "stream";
+const STORE: &str = "store";
 
 /// The paths that are watched for a call, before those of its upstreams.
 pub(crate) fn watched(call: Call) -> impl Iterator<Item = &'static str> {
+    let stores = call.stores_unless_told().then_some(STORE);
     [MODEL, STREAM]
         .into_iter()
+        .chain(stores)
         .chain(call.prompt().iter().copied())
 }
 
@@ -106,7 +112,6 @@ pub(crate) fn read(
         Fault::new(Code::InvalidJson, message)
     })?;
     let hit = |path| watch.index(path).and_then(|index| scan.first(index));
-    let model_at = hit(MODEL).map(|hit| hit.value.clone());
     let (model, names_model) = match place {
         ModelPlace::Path(name) => (name, false),
         ModelPlace::Body => {
@@ -132,12 +137,20 @@ pub(crate) fn read(
             _ => return Err(wrong(STREAM, "is not true or false")),
         },
     };
+    let unstored = match hit(STORE) {
+        _ if !call.stores_unless_told() => None,
+        None => Some(insert(&body, STORE, b"false")),
+        // What else it says is for the rules of its fields.
+        Some(hit) => {
+            (hit.kind == Kind::Null).then(|| Edit::replace(hit, Bytes::from_static(b"false")))
+        }
+    };
     Ok(Prompt {
         call,
         model,
-        model_at,
         names_model,
-        stream: stream && call.streams(),
+        unstored,
+        stream: call.streams(stream),
         extras,
         scan,
         body,
@@ -152,30 +165,38 @@ impl Prompt {
     /// Has the body name a model: the upstream's own name, as a JSON string, where it differs from the
     /// caller's; and the caller's where the body named another one or none.
     pub(crate) fn name_model(&self, own: Option<&Bytes>) -> Option<Edit> {
+        if self.call.names_model_in_path() {
+            // The body has no say in it.
+            return self.model_in_body().map(Edit::remove);
+        }
         let with = match own {
             Some(own) => own.clone(),
             None if self.names_model => return None,
             None => Bytes::from(serde_json::Value::from(&*self.model).to_string()),
         };
-        Some(match &self.model_at {
-            Some(range) => Edit {
-                range: range.clone(),
-                with,
-            },
-            None => self.insert_model(&with),
+        Some(match self.model_in_body() {
+            Some(hit) => Edit::replace(hit, with),
+            None => insert(&self.body, MODEL, &with),
         })
     }
 
-    /// The member `model` as the first of the body.
-    fn insert_model(&self, name: &[u8]) -> Edit {
-        let start = self.body.iter().position(|byte| *byte == b'{').unwrap_or(0) + 1;
-        let rest = self.body.get(start..).unwrap_or_default();
-        let empty = rest.trim_ascii_start().first() == Some(&b'}');
-        let comma: &[u8] = if empty { b"" } else { b"," };
-        Edit {
-            range: start..start,
-            with: [b"\"model\":", name, comma].concat().into(),
-        }
+    /// Where the body names a model.
+    fn model_in_body(&self) -> Option<&Hit> {
+        // INVARIANT: it is the first that is watched.
+        self.scan.first(0)
+    }
+}
+
+/// A member as the first of a body.
+fn insert(body: &[u8], name: &str, value: &[u8]) -> Edit {
+    let start = body.iter().position(|byte| *byte == b'{').unwrap_or(0) + 1;
+    let rest = body.get(start..).unwrap_or_default();
+    let empty = rest.trim_ascii_start().first() == Some(&b'}');
+    let comma: &[u8] = if empty { b"" } else { b"," };
+    let key = format!("\"{name}\":");
+    Edit {
+        range: start..start,
+        with: [key.as_bytes(), value, comma].concat().into(),
     }
 }
 
@@ -247,10 +268,39 @@ mod tests {
             .map(|(_, value)| value.to_str().unwrap())
             .collect();
         assert_eq!(values, ["2023-06-01", "a-1,b-2", "c-3"]);
-        assert!(extras.beta);
+        assert!(extras.query);
         headers.insert(VERSION.0, HeaderValue::from_static("2030-01-01"));
         let extras = Extras::of(Call::Messages, &headers, Some("beta=false"));
         assert_eq!(extras.headers[0].1, "2030-01-01");
-        assert!(!extras.beta);
+        assert!(!extras.query);
+    }
+
+    #[test]
+    fn a_response_is_not_stored_unless_the_rules_let_it_be() {
+        let watch = Watch::new(watched(Call::Responses)).unwrap();
+        for (body, want) in [
+            (r#"{"model":"a"}"#, r#"{"store":false,"model":"a"}"#),
+            (
+                r#"{"model":"a","store":null}"#,
+                r#"{"model":"a","store":false}"#,
+            ),
+            (
+                r#"{"model":"a","store":false}"#,
+                r#"{"model":"a","store":false}"#,
+            ),
+            (
+                r#"{"model":"a","store":true}"#,
+                r#"{"model":"a","store":true}"#,
+            ),
+        ] {
+            let bytes = Bytes::from_static(body.as_bytes());
+            let extras = Extras::default();
+            let prompt = read(Call::Responses, ModelPlace::Body, extras, bytes, &watch).unwrap();
+            let edits: Vec<Edit> = prompt.unstored.into_iter().collect();
+            let sent = json::splice(&prompt.body, &edits).concat();
+            assert_eq!(String::from_utf8(sent).unwrap(), want);
+        }
+        let chat = prompt(ModelPlace::Body, r#"{"model":"a"}"#);
+        assert_eq!(chat.unstored, None);
     }
 }

@@ -75,7 +75,7 @@ fn generation() -> Generation {
     let second = Duration::from_secs(1);
     config.upstreams.push(UpstreamConfig {
         name: "house".into(),
-        urls: Urls::below("http://127.0.0.1:9/v1", &[Call::Chat]).unwrap(),
+        urls: Urls::below("http://127.0.0.1:9/v1", None, &[Call::Chat], [].iter()).unwrap(),
         socket: None,
         origin: "http://127.0.0.1:9".into(),
         host: None,

@@ -14,6 +14,7 @@ use crate::harness::{
 
 /// A kind of call with a small exchange of its own.
 struct Case {
+    /// With `{model}` where the model stands in it.
     path: &'static str,
     api: &'static str,
     /// What the body has besides its model.
@@ -21,55 +22,91 @@ struct Case {
     answer: &'static str,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 10] = [
     Case {
-        path: "/chat/completions",
+        path: "/v1/chat/completions",
         api: "chat-completions",
         ask: r#""messages":[{"role":"user","content":"Hello"}]"#,
         answer: r#"{"id":"c1","object":"chat.completion","model":"llama3.3:70b","choices":[]}"#,
     },
     Case {
-        path: "/completions",
+        path: "/v1/completions",
         api: "completions",
         ask: r#""prompt":["Once","upon"],"echo":true"#,
         answer: r#"{"id":"t1","object":"text_completion","model":"llama3.3:70b","choices":[{"text":" a time"}]}"#,
     },
     Case {
-        path: "/embeddings",
+        path: "/v1/embeddings",
         api: "embeddings",
         ask: r#""input":"Hello","encoding_format":"base64""#,
         answer: r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":"AACAPw=="}],"model":"llama3.3:70b","usage":{"prompt_tokens":1,"total_tokens":1}}"#,
     },
     Case {
-        path: "/responses",
+        path: "/v1/responses",
         api: "responses",
         ask: r#""input":[{"role":"user","content":[{"type":"input_text","text":"Hello"}]}],"store":false"#,
         answer: r#"{"id":"r1","object":"response","status":"completed","model":"llama3.3:70b","output":[]}"#,
     },
     Case {
-        path: "/messages",
+        path: "/v1/messages",
         api: "messages",
         ask: r#""max_tokens":16,"system":"Be brief","messages":[{"role":"user","content":"Hello"}]"#,
         answer: r#"{"id":"m1","type":"message","role":"assistant","model":"llama3.3:70b","content":[{"type":"text","text":"Hi"}]}"#,
     },
     Case {
-        path: "/messages/count_tokens",
+        path: "/v1/messages/count_tokens",
         api: "messages",
         ask: r#""messages":[{"role":"user","content":"Hello"}]"#,
         answer: r#"{"input_tokens":8}"#,
     },
+    Case {
+        path: "/v1beta/models/{model}:generateContent",
+        api: "generate-content",
+        ask: r#""contents":[{"role":"user","parts":[{"text":"Hello"}]}]"#,
+        answer: r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hi"}]}}],"modelVersion":"llama3.3:70b"}"#,
+    },
+    Case {
+        path: "/v1beta/models/{model}:streamGenerateContent",
+        api: "generate-content",
+        ask: r#""contents":[{"parts":[{"text":"Hello"}]}],"systemInstruction":{"parts":[{"text":"Be brief"}]}"#,
+        answer: r#"[{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}],"modelVersion":"llama3.3:70b"}]"#,
+    },
+    Case {
+        path: "/model/{model}/converse",
+        api: "converse",
+        ask: r#""messages":[{"role":"user","content":[{"text":"Hello"}]}]"#,
+        answer: r#"{"output":{"message":{"role":"assistant","content":[{"text":"Hi"}]}},"stopReason":"end_turn"}"#,
+    },
+    Case {
+        path: "/model/{model}/converse-stream",
+        api: "converse",
+        ask: r#""messages":[{"role":"user","content":[{"text":"Hello"}]}],"system":[{"text":"Be brief"}]"#,
+        // Frames of that API are binary; to the gateway they are bytes.
+        answer: "\u{0}\u{0}\u{0}\u{7f}\u{0}\u{0}\u{0}W;:event-type",
+    },
 ];
 
-const ALL: &str =
-    r#"apis = ["chat-completions", "completions", "embeddings", "messages", "responses"]"#;
+impl Case {
+    /// The path by which callers ask for a model.
+    fn path(&self, model: &str) -> String {
+        self.path.replace("{model}", model)
+    }
+
+    /// The body by which they do.
+    fn body(&self, model: &str) -> String {
+        if self.path.contains("{model}") {
+            format!("{{ {}}}", self.ask)
+        } else {
+            format!(r#"{{ "model" : "{model}", {}}}"#, self.ask)
+        }
+    }
+}
+
+const ALL: &str = r#"apis = ["chat-completions", "completions", "converse", "embeddings", "generate-content", "messages", "responses"]"#;
 
 async fn everything(upstream: &Upstream) -> Gateway {
     let entry = entry("local", &upstream.base_url(), ALL);
     Setup::with(&entry).start().await
-}
-
-fn body(case: &Case, model: &str) -> String {
-    format!(r#"{{ "model" : "{model}", {}}}"#, case.ask)
 }
 
 async fn exchange(
@@ -90,13 +127,17 @@ async fn every_call_passes_unchanged_but_for_the_models_name() {
     let mut upstream = Upstream::start().await;
     let gateway = everything(&upstream).await;
     for case in &CASES {
-        for (model, prefix) in [(MODEL, "/v1"), (RENAMED, "/v1"), (MODEL, "/openai/v1")] {
-            let path = format!("{prefix}{}", case.path);
-            let sent = body(case, model);
+        for model in [MODEL, RENAMED] {
+            let path = case.path(model);
+            let sent = case.body(model);
             let request = gateway.request(Method::POST, &path, sent.clone());
             let (answer, arrival) = exchange(&gateway, &mut upstream, request, case.answer).await;
-            let up = format!("POST /v1{} HTTP/1.1", case.path);
-            assert_eq!(arrival.line, up, "{path}");
+            let below = case
+                .path
+                .trim_start_matches("/v1beta")
+                .trim_start_matches("/v1");
+            let up = below.replace("{model}", "llama3.3%3A70b");
+            assert_eq!(arrival.line, format!("POST /v1{up} HTTP/1.1"), "{path}");
             let wanted = sent.replace(RENAMED, MODEL);
             assert_eq!(String::from_utf8_lossy(&arrival.body), wanted, "{path}");
             let id = answer.record();
@@ -166,11 +207,7 @@ async fn version_and_trials_of_the_dialect_go_along_and_nothing_else() {
     let case = &CASES[4];
     let beta = HeaderName::from_static("anthropic-beta");
     let version = HeaderName::from_static("anthropic-version");
-    let mut request = gateway.request(
-        Method::POST,
-        "/v1/messages?beta=true&x=y",
-        body(case, MODEL),
-    );
+    let mut request = gateway.request(Method::POST, "/v1/messages?beta=true&x=y", case.body(MODEL));
     let headers = request.headers_mut();
     headers.append(&beta, HeaderValue::from_static("one-1,two-2"));
     headers.append(&beta, HeaderValue::from_static("three-3"));
@@ -182,13 +219,13 @@ async fn version_and_trials_of_the_dialect_go_along_and_nothing_else() {
     assert!(arrival.header("anthropic-dangerous").is_empty());
     assert!(arrival.header("authorization").is_empty());
 
-    let mut request = gateway.request(Method::POST, "/v1/messages", body(case, MODEL));
+    let mut request = gateway.request(Method::POST, "/v1/messages", case.body(MODEL));
     let headers = request.headers_mut();
     headers.insert(&version, HeaderValue::from_static("2030-01-01"));
     let (_, arrival) = exchange(&gateway, &mut upstream, request, case.answer).await;
     assert_eq!(arrival.header(version.as_str()), ["2030-01-01"]);
 
-    let request = gateway.request(Method::POST, "/v1/chat/completions", body(&CASES[0], MODEL));
+    let request = gateway.request(Method::POST, "/v1/chat/completions", CASES[0].body(MODEL));
     let (_, arrival) = exchange(&gateway, &mut upstream, request, CASES[0].answer).await;
     assert!(arrival.header(version.as_str()).is_empty());
     gateway.finish().await;
@@ -200,7 +237,7 @@ async fn a_key_may_come_in_each_dialects_header_and_two_different_ones_may_not()
     let gateway = everything(&upstream).await;
     let key = HeaderValue::from_str(&gateway.key).unwrap();
     for header in ["x-api-key", "api-key", "x-goog-api-key"] {
-        let mut request = gateway.request(Method::POST, "/v1/messages", body(&CASES[4], MODEL));
+        let mut request = gateway.request(Method::POST, "/v1/messages", CASES[4].body(MODEL));
         request.headers_mut().insert(header, key.clone());
         let mut alone = request.clone();
         alone.headers_mut().remove(AUTHORIZATION);
@@ -226,25 +263,26 @@ async fn refusals_have_the_callers_own_shape() {
     let mut upstream = Upstream::start().await;
     let gateway = everything(&upstream).await;
     for case in &CASES {
-        let path = format!("/v1{}", case.path);
-        let post = |text: String| gateway.request(Method::POST, &path, text);
-        let mut stranger = post(body(case, MODEL));
+        let path = case.path;
+        let post =
+            |model: &str, text: String| gateway.request(Method::POST, &case.path(model), text);
+        let mut stranger = post(MODEL, case.body(MODEL));
         stranger.headers_mut().remove(AUTHORIZATION);
         for (request, status, code, kind) in [
             (
-                post(body(case, DENIED)),
+                post(DENIED, case.body(DENIED)),
                 403,
                 "policy_denied",
                 "permission_error",
             ),
             (
-                post(body(case, "nobody")),
+                post("nobody", case.body("nobody")),
                 404,
                 "model_not_found",
                 "not_found_error",
             ),
             (
-                post("{]".to_owned()),
+                post(MODEL, "{]".to_owned()),
                 400,
                 "invalid_json",
                 "invalid_request_error",
@@ -254,19 +292,36 @@ async fn refusals_have_the_callers_own_shape() {
             let answer = gateway.send(request).await;
             let id = answer.record();
             assert_eq!(answer.status, status, "{path}");
+            let of_bedrock = answer.header("x-amzn-errortype").to_owned();
             let body = answer.json().await;
             let error = &body["error"];
-            assert_eq!(error["code"], code, "{path}: {body:#}");
-            assert!(error["message"].is_string());
-            if case.api == "messages" {
-                assert_eq!(body["type"], "error", "{body:#}");
-                assert_eq!(error["type"], kind, "{body:#}");
-                let request = (!id.is_empty()).then(|| Value::from(id));
-                assert_eq!(body.get("request_id"), request.as_ref(), "{body:#}");
-            } else {
-                assert_eq!(body.as_object().unwrap().len(), 1, "{body:#}");
-                assert!(error.get("param").is_some(), "{body:#}");
+            match case.api {
+                "converse" => {
+                    assert_eq!(body["code"], code, "{body:#}");
+                    assert!(body["message"].is_string(), "{body:#}");
+                    assert!(of_bedrock.ends_with("Exception"), "{of_bedrock}");
+                    continue;
+                }
+                "generate-content" => {
+                    assert_eq!(error["code"], status, "{body:#}");
+                    let reason = error["details"][0]["reason"].as_str().unwrap();
+                    assert_eq!(reason.to_ascii_lowercase(), code, "{body:#}");
+                    assert!(error["status"].is_string(), "{body:#}");
+                }
+                "messages" => {
+                    assert_eq!(body["type"], "error", "{body:#}");
+                    assert_eq!(error["type"], kind, "{body:#}");
+                    assert_eq!(error["code"], code, "{body:#}");
+                    let request = (!id.is_empty()).then(|| Value::from(id));
+                    assert_eq!(body.get("request_id"), request.as_ref(), "{body:#}");
+                }
+                _ => {
+                    assert_eq!(error["code"], code, "{path}: {body:#}");
+                    assert_eq!(body.as_object().unwrap().len(), 1, "{body:#}");
+                    assert!(error.get("param").is_some(), "{body:#}");
+                }
             }
+            assert!(error["message"].is_string(), "{body:#}");
         }
     }
     assert!(upstream.is_untouched());
@@ -279,20 +334,16 @@ async fn a_call_that_no_upstream_takes_says_where_the_model_is() {
     let entry = entry("local", &upstream.base_url(), r#"apis = ["messages"]"#);
     let gateway = Setup::with(&entry).start().await;
     for case in &CASES {
-        let path = format!("/v1{}", case.path);
-        let request = gateway.request(Method::POST, &path, body(case, MODEL));
+        let request = gateway.request(Method::POST, &case.path(MODEL), case.body(MODEL));
         if case.api == "messages" {
             let (answer, _) = exchange(&gateway, &mut upstream, request, case.answer).await;
             assert_eq!(answer.status, 200);
             continue;
         }
-        let error = gateway
-            .send(request)
-            .await
-            .error(400, "api_not_offered")
-            .await;
-        let message = error["message"].as_str().unwrap();
-        assert!(message.contains("/v1/messages"), "{message}");
+        let answer = gateway.send(request).await;
+        assert_eq!(answer.status, 400, "{}", case.path);
+        let body = answer.text().await;
+        assert!(body.contains(" at /v1/messages"), "{body}");
     }
     assert!(upstream.is_untouched());
     gateway.finish().await;
@@ -303,6 +354,26 @@ async fn fields_that_lead_elsewhere_are_refused_in_every_call() {
     let mut upstream = Upstream::start().await;
     let gateway = everything(&upstream).await;
     for (path, field) in [
+        (
+            "/models/llama3.3:70b:generateContent",
+            r#""cachedContent":"cachedContents/1""#,
+        ),
+        (
+            "/models/llama3.3:70b:generateContent",
+            r#""cached_content":"cachedContents/1""#,
+        ),
+        (
+            "/models/llama3.3:70b:generateContent",
+            r#""tools":[{"googleSearch":{}}]"#,
+        ),
+        (
+            "/models/llama3.3:70b:streamGenerateContent",
+            r#""tools":[{"google_search":{}}]"#,
+        ),
+        (
+            "/../model/llama3.3:70b/converse",
+            r#""promptVariables":{"a":{"text":"b"}}"#,
+        ),
         ("/chat/completions", r#""models":["other"]"#),
         (
             "/chat/completions",
@@ -334,13 +405,17 @@ async fn fields_that_lead_elsewhere_are_refused_in_every_call() {
         ),
     ] {
         let text = format!(r#"{{"model":"{MODEL}",{field}}}"#);
-        let request = gateway.request(Method::POST, &format!("/v1{path}"), text);
-        let answer = gateway.send(request).await;
+        let full = path
+            .strip_prefix("/..")
+            .map_or_else(|| format!("/v1{path}"), str::to_owned);
+        let answer = gateway
+            .send(gateway.request(Method::POST, &full, text))
+            .await;
         assert_eq!(answer.status, 400, "{path} {field}");
-        let error = answer.json().await;
-        assert_eq!(
-            error["error"]["code"], "field_refused",
-            "{path} {field}: {error:#}"
+        let error = answer.text().await.to_ascii_lowercase();
+        assert!(
+            error.contains(r#""field_refused""#),
+            "{path} {field}: {error}"
         );
     }
     assert!(upstream.is_untouched());
@@ -500,4 +575,67 @@ async fn the_list_of_models_has_the_shape_of_the_client_that_asks() {
         assert_eq!(body["error"]["type"], "not_found_error");
     }
     gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_body_has_no_say_where_the_path_names_the_model() {
+    let mut upstream = Upstream::start().await;
+    let gateway = everything(&upstream).await;
+    for case in &CASES[6..] {
+        let text = format!(r#"{{"model":"mystery",{}}}"#, case.ask);
+        let path = format!("{}?alt=sse&key=x", case.path(MODEL));
+        let request = gateway.request(Method::POST, &path, text);
+        let (answer, arrival) = exchange(&gateway, &mut upstream, request, case.answer).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            String::from_utf8_lossy(&arrival.body),
+            format!("{{{}}}", case.ask)
+        );
+        let query = if case.path.contains("stream") && case.api == "generate-content" {
+            "?alt=sse "
+        } else {
+            " "
+        };
+        let start = arrival.line.split_once("70b").unwrap().1;
+        let end = start.trim_start_matches(|c: char| c != '?' && c != ' ');
+        assert!(end.starts_with(query), "{}", arrival.line);
+        let denied = gateway.request(Method::POST, &case.path(DENIED), case.body(MODEL));
+        assert_eq!(gateway.send(denied).await.status, 403);
+    }
+    assert!(upstream.is_untouched());
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_signature_is_answered_with_a_hint() {
+    let upstream = Upstream::start().await;
+    let gateway = everything(&upstream).await;
+    let case = &CASES[8];
+    let mut request = gateway.request(Method::POST, &case.path(MODEL), case.body(MODEL));
+    let signature = "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=00";
+    let headers = request.headers_mut();
+    headers.insert(AUTHORIZATION, HeaderValue::from_static(signature));
+    let answer = gateway.send(request).await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(answer.header("x-amzn-errortype"), "AccessDeniedException");
+    let body = answer.json().await;
+    assert_eq!(body["code"], "signature_refused");
+    assert!(
+        body["message"]
+            .as_str()
+            .unwrap()
+            .contains("AWS_BEARER_TOKEN_BEDROCK")
+    );
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_cut_stream_of_contents_ends_with_an_error_as_data() {
+    let case = &CASES[7];
+    let beginning = "data: {\"candidates\":[],\"modelVersion\":\"llama3.3:70b\"}\r\n\r\n";
+    let path = format!("{}?alt=sse", case.path(MODEL));
+    let (_, rest) = cut(&path, case, beginning).await;
+    let event = &json_body(&rest)[0];
+    assert_eq!(event["error"]["status"], "PERMISSION_DENIED");
+    assert_eq!(event["error"]["details"][0]["reason"], "REVOKED");
 }
