@@ -142,3 +142,6 @@ fn refused(rule: &FieldRule, offer: &Offer) -> Fault {
     )
     .param(rule.path.clone())
 }
+
+#[cfg(test)]
+mod tests;
