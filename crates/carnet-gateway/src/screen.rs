@@ -148,3 +148,6 @@ fn refused(rule: &FieldRule, offer: &Offer) -> Fault {
     )
     .param(rule.path.clone())
 }
+
+#[cfg(test)]
+mod tests;
