@@ -109,7 +109,8 @@ section! {
             region: String,
             /// The key that the upstream asks for; it is sent to this origin only.
             key: RawKeyRef,
-            /// How the key is sent: `bearer` (default), `api-key`, `x-api-key` or `x-goog-api-key`.
+            /// How the key is sent: `bearer` (default), `api-key`, `x-api-key` or `x-goog-api-key`; with `aws-sigv4` it
+            /// signs the requests and reads `ACCESS_KEY_ID:SECRET_ACCESS_KEY` or `…:SESSION_TOKEN`; `region` must be given.
             auth: String,
             /// The kinds of requests that it takes: of `chat-completions`, `completions`, `converse`, `embeddings`,
             /// `generate-content`, `messages` and `responses`. Default: the four of OpenAI.
@@ -329,6 +330,8 @@ pub enum KeyRef {
 pub enum AuthStyle {
     /// `api-key: …`
     ApiKey,
+    /// Requests are signed with the key of an AWS account.
+    AwsSigV4,
     /// `authorization: Bearer …`
     Bearer,
     /// `x-api-key: …`
@@ -588,6 +591,15 @@ impl Check<'_> {
             .and_then(|url| self.base_url(url, &takes));
         let key = raw.key.given().and_then(|key| self.key_ref(key));
         let auth = self.auth(&raw.auth);
+        if let (AuthStyle::AwsSigV4, Some(word)) = (auth, raw.auth.given())
+            && (raw.region.given().is_none() || raw.key.given().is_none())
+        {
+            self.problem(
+                word.span,
+                "signing needs a key and a region",
+                "give key = { … } with ACCESS_KEY_ID:SECRET_ACCESS_KEY, and region = \"us-east-1\"",
+            );
+        }
         let proxy = raw.proxy.given().and_then(|proxy| self.proxy(proxy));
         if let (Field::Given(one), Field::Absent) | (Field::Absent, Field::Given(one)) =
             (&raw.client_cert, &raw.client_key)
@@ -681,13 +693,14 @@ impl Check<'_> {
         match word.given().map(|word| (word.value.as_str(), word.span)) {
             None | Some(("bearer", _)) => AuthStyle::Bearer,
             Some(("api-key", _)) => AuthStyle::ApiKey,
+            Some(("aws-sigv4", _)) => AuthStyle::AwsSigV4,
             Some(("x-api-key", _)) => AuthStyle::XApiKey,
             Some(("x-goog-api-key", _)) => AuthStyle::XGoogApiKey,
             Some((other, span)) => {
                 self.problem(
                     span,
                     format!("`{other}` is not a way to send a key"),
-                    "write \"bearer\", \"api-key\", \"x-api-key\" or \"x-goog-api-key\"",
+                    "write \"bearer\", \"api-key\", \"x-api-key\", \"x-goog-api-key\" or \"aws-sigv4\"",
                 );
                 AuthStyle::Bearer
             }

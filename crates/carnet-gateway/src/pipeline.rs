@@ -138,7 +138,7 @@ async fn answer<'a>(
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
         // 5 send
-        let (sent, answer) = egress::send(&offer.upstream, cleared);
+        let (sent, answer) = egress::send(&offer.upstream, cleared, gateway.now());
         record.attempt(attempt, &offer.upstream, sent);
         let answered = tokio::select! {
             biased;

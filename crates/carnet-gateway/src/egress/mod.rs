@@ -1,6 +1,7 @@
 //! Stage 5, send: a cleared request goes out once, to the origin that its permit names.
 
 mod address;
+mod aws;
 mod connect;
 mod secret;
 #[cfg(test)]
@@ -15,7 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::Scheme;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{
@@ -23,6 +24,7 @@ use hyper_util::client::legacy::connect::{
 };
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -32,12 +34,13 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use self::address::{AddressRefused, Resolver};
+use self::aws::Signer;
 pub(crate) use self::connect::ConnectionFacts;
 use self::connect::{Connector, HandshakeFailed};
 pub use self::secret::Secret;
 pub use self::urls::Urls;
 use crate::codes::Code;
-use crate::config::UpstreamConfig;
+use crate::config::{AuthStyle, UpstreamConfig};
 use crate::error::Fault;
 use crate::ingress::Call;
 use crate::limits::{POOL_IDLE_MAX, POOL_IDLE_TIME_MAX};
@@ -54,7 +57,33 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(crate) struct Upstream {
     config: UpstreamConfig,
     client: Client<Connector, SegmentsBody>,
-    auth: Option<(HeaderName, HeaderValue)>,
+    auth: Auth,
+}
+
+/// How requests say who sends them.
+#[derive(Clone, Debug)]
+enum Auth {
+    Header(HeaderName, HeaderValue),
+    None,
+    Signature(Signer),
+}
+
+impl Auth {
+    fn new(config: &UpstreamConfig, key: Option<&Secret>) -> Result<Self, UpstreamProblem> {
+        let Some(key) = key else {
+            return Ok(Self::None);
+        };
+        if config.auth == AuthStyle::AwsSigV4 {
+            let region = config.region.as_deref().unwrap_or_default();
+            let signer = Signer::new(key, region);
+            return signer
+                .map(Self::Signature)
+                .ok_or_else(|| UpstreamProblem::SigningKey(config.name.clone()));
+        }
+        key.header(config.auth)
+            .map(|(name, value)| Self::Header(name, value))
+            .ok_or_else(|| UpstreamProblem::Key(config.name.clone()))
+    }
 }
 
 /// Why an upstream cannot be set up.
@@ -71,6 +100,11 @@ pub enum UpstreamProblem {
     /// The key has characters that no header may carry.
     #[error("the key of upstream `{0}` has characters that cannot stand in a header")]
     Key(Arc<str>),
+    /// The key is not one that signs.
+    #[error(
+        "the key of upstream `{0}` is not of the form ACCESS_KEY_ID:SECRET_ACCESS_KEY or ACCESS_KEY_ID:SECRET_ACCESS_KEY:SESSION_TOKEN"
+    )]
+    SigningKey(Arc<str>),
     /// The host in the base address is no name for a certificate.
     #[error("`{0}` is not a name that a certificate can be checked against")]
     ServerName(String),
@@ -104,13 +138,7 @@ impl Upstream {
             Some(socket) => Connector::unix(socket, config.connect_timeout),
             None => tcp(&config, files)?,
         });
-        let auth = match &files.key {
-            Some(key) => Some(
-                key.header(config.auth)
-                    .ok_or_else(|| UpstreamProblem::Key(config.name.clone()))?,
-            ),
-            None => None,
-        };
+        let auth = Auth::new(&config, files.key.as_ref())?;
         Ok(Self {
             config,
             client,
@@ -120,17 +148,10 @@ impl Upstream {
 
     /// The same upstream with another key: connections stay.
     pub(crate) fn with_key(&self, files: &UpstreamFiles) -> Result<Self, UpstreamProblem> {
-        let auth = match &files.key {
-            Some(key) => Some(
-                key.header(self.config.auth)
-                    .ok_or_else(|| UpstreamProblem::Key(self.config.name.clone()))?,
-            ),
-            None => None,
-        };
         Ok(Self {
             config: self.config.clone(),
             client: self.client.clone(),
-            auth,
+            auth: Auth::new(&self.config, files.key.as_ref())?,
         })
     }
 
@@ -287,6 +308,7 @@ pub(crate) struct SendFailed {
 pub(crate) fn send(
     upstream: &Arc<Upstream>,
     cleared: Cleared,
+    now: Timestamp,
 ) -> (
     Sent,
     impl Future<Output = Result<Answer, SendFailed>> + use<>,
@@ -299,6 +321,10 @@ pub(crate) fn send(
         && *cleared.permit().upstream() == upstream.config.name;
     let (body, extras) = cleared.into_parts();
     let url = upstream.config.urls.of(call, &model, extras.query);
+    let signer = match &upstream.auth {
+        Auth::Signature(signer) => Some((signer, body.clone())),
+        _ => None,
+    };
     let mut request = Request::new(SegmentsBody::new(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = url.filter(|_| permitted).cloned().unwrap_or_default();
@@ -310,8 +336,13 @@ pub(crate) fn send(
     for (name, value) in extras.headers {
         headers.append(name, value);
     }
-    if let Some((name, value)) = &upstream.auth {
+    if let Auth::Header(name, value) = &upstream.auth {
         headers.insert(name.clone(), value.clone());
+    }
+    let signed = signer.is_none_or(|(signer, body)| signer.sign(&mut request, &body, now).is_ok());
+    if !signed {
+        // Without its address it goes nowhere.
+        *request.uri_mut() = Uri::default();
     }
     let sent = Sent(capture_connection(&mut request));
     let upstream = upstream.clone();

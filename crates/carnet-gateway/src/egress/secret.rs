@@ -25,6 +25,11 @@ impl Secret {
         self.0.is_empty()
     }
 
+    /// The text itself, for what is made of it.
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// The header that carries it; marked sensitive, so that no layer logs or indexes it. `None`
     /// when the text cannot stand in a header.
     pub(crate) fn header(&self, style: AuthStyle) -> Option<(HeaderName, HeaderValue)> {
@@ -35,6 +40,8 @@ impl Secret {
                 ("authorization", HeaderValue::from_str(&text).ok()?)
             }
             AuthStyle::XGoogApiKey => ("x-goog-api-key", HeaderValue::from_str(&self.0).ok()?),
+            // It never travels.
+            AuthStyle::AwsSigV4 => return None,
             AuthStyle::XApiKey => ("x-api-key", HeaderValue::from_str(&self.0).ok()?),
         };
         value.set_sensitive(true);

@@ -639,3 +639,31 @@ async fn a_cut_stream_of_contents_ends_with_an_error_as_data() {
     assert_eq!(event["error"]["status"], "PERMISSION_DENIED");
     assert_eq!(event["error"]["details"][0]["reason"], "REVOKED");
 }
+
+#[tokio::test]
+async fn an_upstream_may_ask_for_signed_requests() {
+    let mut upstream = Upstream::start().await;
+    let more = "apis = [\"converse\"]\nauth = \"aws-sigv4\"\nregion = \"here\"\nkey = { env = \"AWS_KEYS\" }";
+    let setup = Setup::with(&entry("local", &upstream.base_url(), more));
+    let gateway = setup
+        .variable("AWS_KEYS", "AKIDEXAMPLE:secret/part:to:ken")
+        .start()
+        .await;
+    let case = &CASES[9];
+    let request = gateway.request(Method::POST, &case.path(RENAMED), case.body(RENAMED));
+    let (answer, arrival) = exchange(&gateway, &mut upstream, request, case.answer).await;
+    assert_eq!(answer.text().await, case.answer);
+    assert_eq!(
+        arrival.header("accept"),
+        ["application/vnd.amazon.eventstream"]
+    );
+    assert_eq!(arrival.header("x-amz-security-token"), ["to:ken"]);
+    let authorization = arrival.header("authorization");
+    let day = &arrival.header("x-amz-date")[0][..8];
+    let start = format!(
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{day}/here/bedrock/aws4_request, \
+         SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, Signature="
+    );
+    assert!(authorization[0].starts_with(&start), "{authorization:?}");
+    gateway.finish().await;
+}
