@@ -65,7 +65,7 @@ section! {
         optional {
             /// Name of an environment variable, read at the start.
             env: String,
-            /// File whose first line is the secret; read again when it changes.
+            /// File whose first line is the secret, or which is one JSON object; read again when it changes.
             file: String,
             /// Name of a systemd credential (a file below `$CREDENTIALS_DIRECTORY`).
             credential: String,
@@ -110,7 +110,8 @@ section! {
             /// The key that the upstream asks for; it is sent to this origin only.
             key: RawKeyRef,
             /// How the key is sent: `bearer` (default), `api-key`, `x-api-key` or `x-goog-api-key`; with `aws-sigv4` it
-            /// signs the requests and reads `ACCESS_KEY_ID:SECRET_ACCESS_KEY` or `…:SESSION_TOKEN`; `region` must be given.
+            /// signs the requests and reads `ACCESS_KEY_ID:SECRET_ACCESS_KEY` or `…:SESSION_TOKEN`, and `region` must be given;
+            /// with `google-service-account` it is the account's key file and is exchanged for access tokens.
             auth: String,
             /// The kinds of requests that it takes: of `chat-completions`, `completions`, `converse`, `embeddings`,
             /// `generate-content`, `messages` and `responses`. Default: the four of OpenAI.
@@ -334,6 +335,8 @@ pub enum AuthStyle {
     AwsSigV4,
     /// `authorization: Bearer …`
     Bearer,
+    /// The same with access tokens that the key of a service account is exchanged for.
+    GoogleServiceAccount,
     /// `x-api-key: …`
     XApiKey,
     /// `x-goog-api-key: …`
@@ -694,13 +697,14 @@ impl Check<'_> {
             None | Some(("bearer", _)) => AuthStyle::Bearer,
             Some(("api-key", _)) => AuthStyle::ApiKey,
             Some(("aws-sigv4", _)) => AuthStyle::AwsSigV4,
+            Some(("google-service-account", _)) => AuthStyle::GoogleServiceAccount,
             Some(("x-api-key", _)) => AuthStyle::XApiKey,
             Some(("x-goog-api-key", _)) => AuthStyle::XGoogApiKey,
             Some((other, span)) => {
                 self.problem(
                     span,
                     format!("`{other}` is not a way to send a key"),
-                    "write \"bearer\", \"api-key\", \"x-api-key\", \"x-goog-api-key\" or \"aws-sigv4\"",
+                    "write \"bearer\", \"api-key\", \"x-api-key\", \"x-goog-api-key\", \"aws-sigv4\" or \"google-service-account\"",
                 );
                 AuthStyle::Bearer
             }

@@ -3,6 +3,7 @@
 mod address;
 mod aws;
 mod connect;
+mod google;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT,
+};
 use http::uri::Scheme;
 use http::{Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
@@ -37,6 +40,7 @@ use self::address::{AddressRefused, Resolver};
 use self::aws::Signer;
 pub(crate) use self::connect::ConnectionFacts;
 use self::connect::{Connector, HandshakeFailed};
+use self::google::{Account, NoToken, ServiceAccount};
 pub use self::secret::Secret;
 pub use self::urls::Urls;
 use crate::codes::Code;
@@ -65,14 +69,22 @@ pub(crate) struct Upstream {
 enum Auth {
     Header(HeaderName, HeaderValue),
     None,
+    ServiceAccount(ServiceAccount),
     Signature(Signer),
 }
 
 impl Auth {
-    fn new(config: &UpstreamConfig, key: Option<&Secret>) -> Result<Self, UpstreamProblem> {
-        let Some(key) = key else {
+    fn new(config: &UpstreamConfig, files: &UpstreamFiles) -> Result<Self, UpstreamProblem> {
+        let Some(key) = &files.key else {
             return Ok(Self::None);
         };
+        if config.auth == AuthStyle::GoogleServiceAccount {
+            let problem = || UpstreamProblem::AccountKey(config.name.clone());
+            let (account, uri) = Account::read(key).ok_or_else(problem)?;
+            let client = client(tcp(&uri, config, files)?);
+            let account = ServiceAccount::new(account, uri, client);
+            return account.map(Self::ServiceAccount).ok_or_else(problem);
+        }
         if config.auth == AuthStyle::AwsSigV4 {
             let region = config.region.as_deref().unwrap_or_default();
             let signer = Signer::new(key, region);
@@ -105,6 +117,9 @@ pub enum UpstreamProblem {
         "the key of upstream `{0}` is not of the form ACCESS_KEY_ID:SECRET_ACCESS_KEY or ACCESS_KEY_ID:SECRET_ACCESS_KEY:SESSION_TOKEN"
     )]
     SigningKey(Arc<str>),
+    /// The key is not that of a service account.
+    #[error("the key of upstream `{0}` is not the JSON key file of a service account")]
+    AccountKey(Arc<str>),
     /// The host in the base address is no name for a certificate.
     #[error("`{0}` is not a name that a certificate can be checked against")]
     ServerName(String),
@@ -136,9 +151,9 @@ impl Upstream {
     ) -> Result<Self, UpstreamProblem> {
         let client = client(match &config.socket {
             Some(socket) => Connector::unix(socket, config.connect_timeout),
-            None => tcp(&config, files)?,
+            None => tcp(config.urls.base(), &config, files)?,
         });
-        let auth = Auth::new(&config, files.key.as_ref())?;
+        let auth = Auth::new(&config, files)?;
         Ok(Self {
             config,
             client,
@@ -151,7 +166,7 @@ impl Upstream {
         Ok(Self {
             config: self.config.clone(),
             client: self.client.clone(),
-            auth: Auth::new(&self.config, files.key.as_ref())?,
+            auth: Auth::new(&self.config, files)?,
         })
     }
 
@@ -184,8 +199,11 @@ fn client<C: Connect + Clone>(connector: C) -> Client<C, SegmentsBody> {
 }
 
 /// The way to an upstream over the network.
-fn tcp(config: &UpstreamConfig, files: &UpstreamFiles) -> Result<Connector, UpstreamProblem> {
-    let base = config.urls.base();
+fn tcp(
+    base: &Uri,
+    config: &UpstreamConfig,
+    files: &UpstreamFiles,
+) -> Result<Connector, UpstreamProblem> {
     let host = base.host().unwrap_or_default();
     let names_itself_local = host == "localhost" || host.ends_with(".localhost");
     let mut tcp = HttpConnector::new_with_resolver(Resolver {
@@ -347,6 +365,11 @@ pub(crate) fn send(
     let sent = Sent(capture_connection(&mut request));
     let upstream = upstream.clone();
     let answer = async move {
+        if let Auth::ServiceAccount(account) = &upstream.auth {
+            let token = account.header(now).await;
+            let token = token.map_err(|why| failed(unauthenticated(upstream.name(), &why)))?;
+            request.headers_mut().insert(AUTHORIZATION, token);
+        }
         match timeout(
             upstream.config.first_byte_timeout,
             upstream.client.request(request),
@@ -374,6 +397,11 @@ pub(crate) fn send(
         }
     };
     (sent, answer)
+}
+
+fn unauthenticated(upstream: &str, why: &NoToken) -> Fault {
+    let message = format!("upstream `{upstream}` gets no access token: {why}");
+    Fault::new(Code::UpstreamUnauthenticated, message)
 }
 
 /// The kind of answer that a call asks for.

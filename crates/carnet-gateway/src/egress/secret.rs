@@ -41,7 +41,7 @@ impl Secret {
             }
             AuthStyle::XGoogApiKey => ("x-goog-api-key", HeaderValue::from_str(&self.0).ok()?),
             // It never travels.
-            AuthStyle::AwsSigV4 => return None,
+            AuthStyle::AwsSigV4 | AuthStyle::GoogleServiceAccount => return None,
             AuthStyle::XApiKey => ("x-api-key", HeaderValue::from_str(&self.0).ok()?),
         };
         value.set_sensitive(true);

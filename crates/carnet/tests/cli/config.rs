@@ -845,7 +845,7 @@ fn what_an_upstream_takes_is_checked() {
             "auth = \"basic\"",
             [
                 "`basic` is not a way to send a key",
-                "\"x-goog-api-key\" or \"aws-sigv4\"",
+                "\"aws-sigv4\" or \"google-service-account\"",
             ],
         ),
         (

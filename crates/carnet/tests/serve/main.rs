@@ -20,6 +20,7 @@ mod registry_update;
 mod reload;
 mod revoke;
 mod routes;
+mod service_account;
 mod sockets;
 mod stop;
 mod upstream_tls;
