@@ -73,6 +73,31 @@ fn the_fields_of_all_hosts_can_be_watched_together_in_each_dialect() {
     }
 }
 
+/// A host's entries hold in every dialect, and a word can be a routing field in one and the prompt in another.
+#[test]
+fn no_host_refuses_the_prompt_itself() {
+    let registry = registry(&["", "fields", "hosts", "producers", "lists"]);
+    for (dialect, prompt) in [
+        ("openai-chat", "messages"),
+        ("openai-responses", "input"),
+        ("anthropic-messages", "messages"),
+        ("openai-completions", "prompt"),
+        ("openai-embeddings", "input"),
+        ("gemini-generate", "contents"),
+        ("bedrock-converse", "messages"),
+    ] {
+        for host in registry.hosts() {
+            let rules = registry.fields(Some(&host.id), dialect);
+            assert!(rules.known.iter().any(|known| known == prompt), "{dialect}");
+            assert!(
+                rules.fields.iter().all(|rule| rule.path != prompt),
+                "{dialect} at {}",
+                host.id
+            );
+        }
+    }
+}
+
 #[test]
 fn ordinary_requests_of_each_dialect_pass() {
     let registry = registry(&["fields"]);
