@@ -24,6 +24,7 @@
 //! ```
 
 mod joined;
+pub mod ndjson;
 pub mod sse;
 
 #[cfg(test)]
