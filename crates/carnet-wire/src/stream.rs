@@ -23,6 +23,7 @@
 //! # Ok::<(), carnet_wire::stream::TooLong>(())
 //! ```
 
+pub mod aws;
 mod joined;
 pub mod ndjson;
 pub mod sse;
