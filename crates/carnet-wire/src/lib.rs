@@ -25,3 +25,4 @@ pub mod json;
 pub mod limits;
 pub mod openai;
 pub mod sniff;
+pub mod stream;
