@@ -13,6 +13,7 @@
 //! expect = "deny"
 //! reasons = ["rule-id"]        # each must be among the reasons
 //! exactly = ["rule-id"]        # the reasons are these and no others
+//! silent = ["rule-id"]         # permits that do not apply, whatever the answer rests on
 //! reports = ["rule-id"]        # each must be among what only reports
 //! facts = ["egress=none"]      # each must be among the facts relied on
 //! ```
@@ -60,6 +61,8 @@ pub(crate) struct Question {
     pub(crate) reasons: Vec<String>,
     /// The reasons are these and no others.
     pub(crate) exactly: Option<Vec<String>>,
+    /// Permits that do not apply. A forbid that denies hides whether one would have.
+    pub(crate) silent: Vec<String>,
     pub(crate) reports: Vec<String>,
     pub(crate) facts: Vec<String>,
 }
@@ -206,6 +209,7 @@ impl<'de> Deserialize<'de> for Question {
             .unwrap_or_default();
         let reasons = table.optional::<Vec<String>>("reasons").unwrap_or_default();
         let exactly = table.optional::<Vec<String>>("exactly");
+        let silent = table.optional::<Vec<String>>("silent").unwrap_or_default();
         let reports = table.optional::<Vec<String>>("reports").unwrap_or_default();
         let facts = table.optional::<Vec<String>>("facts").unwrap_or_default();
         table.finalize(None)?;
@@ -223,6 +227,7 @@ impl<'de> Deserialize<'de> for Question {
             expect: expect.unwrap_or(Effect::Deny),
             reasons,
             exactly,
+            silent,
             reports,
             facts,
         })

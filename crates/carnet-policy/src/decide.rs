@@ -1,5 +1,6 @@
 //! The one place that answers a request: every enforced pack must permit every candidate.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -264,6 +265,49 @@ impl Decider {
             effect
         });
         effect == Effect::Permit
+    }
+
+    /// The permits that apply to some candidate, whatever forbids say.
+    pub(crate) fn permits_that_apply(
+        &self,
+        principal: &Principal,
+        target: &Target,
+        ask: Ask,
+    ) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for (number, pack) in self.policies.packs.iter().enumerate() {
+            let caller = principal.0.nodes.get(pack.reading).and_then(Option::as_ref);
+            let candidates = target.0.candidates.get(pack.reading);
+            let candidates = candidates.and_then(Option::as_ref);
+            let term = pack.on(target.0.as_of).map(|(_, term)| term);
+            let (Some(caller), Some(candidates), Some(term)) = (caller, candidates, term) else {
+                continue;
+            };
+            let permits = term.set.policies();
+            let permits = permits.filter(|rule| rule.effect() == cedar_policy::Effect::Permit);
+            let Ok(permits) = PolicySet::from_policies(permits.cloned()) else {
+                continue;
+            };
+            for candidate in candidates {
+                let hearing = Hearing {
+                    number,
+                    pack,
+                    principal,
+                    caller,
+                    candidate,
+                    day: target.0.as_of,
+                    ask,
+                };
+                let heard = self.by_cedar(&hearing, &permits);
+                found.extend(
+                    heard
+                        .into_iter()
+                        .flat_map(|heard| heard.rules)
+                        .map(|id| id.to_string()),
+                );
+            }
+        }
+        found
     }
 
     /// How the cache and its checks have worked.

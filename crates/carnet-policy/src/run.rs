@@ -199,6 +199,17 @@ impl<'q> Posed<'q> {
             api: Api::ChatCompletions,
             stream: false,
         };
+        if !self.question.silent.is_empty() {
+            let applying = decider.permits_that_apply(&principal, &target, request);
+            if let Some(rule) = self
+                .question
+                .silent
+                .iter()
+                .find(|rule| applying.contains(*rule))
+            {
+                return Err(format!("`{rule}` applies, though it should not"));
+            }
+        }
         Ok(decider
             .decide(&principal, &target, &request, &[], start_of(self.as_of))
             .verdict()

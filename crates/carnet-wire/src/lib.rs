@@ -29,3 +29,4 @@ pub mod limits;
 pub mod openai;
 pub mod responses;
 pub mod sniff;
+pub mod stream;

@@ -34,3 +34,18 @@ pub const MAX_MODEL_NAME: usize = 3 * 1024;
 /// The first event of a stream of the Responses API, kept for the event that may have to end it: it repeats
 /// instructions and tools.
 pub const MAX_FIRST_EVENT: usize = 256 * 1024;
+
+/// Bytes of one event or line of a streamed answer. An image that is drawn in a stream comes as one event of several
+/// million bytes in base64; more than this is no answer but a leak of memory.
+pub const MAX_EVENT: usize = 16 * 1024 * 1024;
+
+/// Bytes of one message of an AWS event stream, prelude and checksums included: what all readers of the format take.
+/// Newer ones take half as much again, which no part of an answer needs.
+pub const MAX_AWS_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// Bytes of the headers of one message of an AWS event stream: what all readers of the format take.
+pub const MAX_AWS_HEADERS_LENGTH: usize = 128 * 1024;
+
+/// Headers of one message of an AWS event stream. Real ones have three or four; the bound keeps it cheap to look for
+/// a name that occurs twice.
+pub const MAX_AWS_HEADERS: usize = 64;

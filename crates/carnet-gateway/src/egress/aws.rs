@@ -2,7 +2,7 @@
 //! body. <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
@@ -50,6 +50,7 @@ impl Signer {
         body: &[Bytes],
         now: Timestamp,
     ) -> Result<(), Unsigned> {
+        let seconds = u64::try_from(now.as_second()).map_err(|_| Unsigned)?;
         let mut hash = Sha256::new();
         body.iter().for_each(|piece| hash.update(piece));
         let mut settings = SigningSettings::default();
@@ -59,7 +60,7 @@ impl Signer {
             .identity(&self.identity)
             .region(&self.region)
             .name(SERVICE)
-            .time(SystemTime::from(now))
+            .time(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
             .settings(settings)
             .build()
             .map_err(|_| Unsigned)?
