@@ -218,12 +218,14 @@ async fn version_and_trials_of_the_dialect_go_along_and_nothing_else() {
     assert_eq!(arrival.header(version.as_str()), ["2023-06-01"]);
     assert!(arrival.header("anthropic-dangerous").is_empty());
     assert!(arrival.header("authorization").is_empty());
+    drop(arrival);
 
     let mut request = gateway.request(Method::POST, "/v1/messages", case.body(MODEL));
     let headers = request.headers_mut();
     headers.insert(&version, HeaderValue::from_static("2030-01-01"));
     let (_, arrival) = exchange(&gateway, &mut upstream, request, case.answer).await;
     assert_eq!(arrival.header(version.as_str()), ["2030-01-01"]);
+    drop(arrival);
 
     let request = gateway.request(Method::POST, "/v1/chat/completions", CASES[0].body(MODEL));
     let (_, arrival) = exchange(&gateway, &mut upstream, request, CASES[0].answer).await;

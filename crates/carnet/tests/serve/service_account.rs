@@ -142,7 +142,7 @@ async fn a_file_that_is_no_key_of_an_account_is_told() {
         setup.save();
         let config = setup.path("carnet.toml");
         let run = std::process::Command::new(env!("CARGO_BIN_EXE_carnet"))
-            .args(["config", "check", "--config"])
+            .args(["config", "check"])
             .arg(config)
             .output()
             .unwrap();
