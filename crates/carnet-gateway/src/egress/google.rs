@@ -6,14 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::client::legacy::Client;
 use jiff::{SignedDuration, Timestamp};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 use thiserror::Error;
@@ -44,7 +49,7 @@ pub(super) struct ServiceAccount(Arc<Inner>);
 
 struct Inner {
     account: Account,
-    key: EncodingKey,
+    key: RsaKeyPair,
     client: Client<Connector, SegmentsBody>,
     token_uri: Uri,
     token: ArcSwapOption<Token>,
@@ -82,6 +87,14 @@ pub(super) enum NoToken {
 }
 
 #[derive(Serialize)]
+struct Header<'a> {
+    alg: &'static str,
+    typ: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kid: Option<&'a str>,
+}
+
+#[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
     scope: &'static str,
@@ -113,7 +126,8 @@ impl ServiceAccount {
         token_uri: Uri,
         client: Client<Connector, SegmentsBody>,
     ) -> Option<Self> {
-        let key = EncodingKey::from_rsa_pem(account.private_key.as_bytes()).ok()?;
+        let key = PrivatePkcs8KeyDer::from_pem_slice(account.private_key.as_bytes()).ok()?;
+        let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).ok()?;
         Some(Self(Arc::new(Inner {
             account,
             key,
@@ -168,7 +182,7 @@ impl Inner {
 
     async fn exchange(&self, now: Timestamp) -> Result<Granted, NoToken> {
         let host = || self.token_uri.host().unwrap_or_default().to_owned();
-        let assertion = self.assertion(now).map_err(|_| NoToken::Unsigned)?;
+        let assertion = assertion(&self.account, &self.key, now).ok_or(NoToken::Unsigned)?;
         let grant = utf8_percent_encode(GRANT, NON_ALPHANUMERIC);
         let form = Bytes::from(format!("grant_type={grant}&assertion={assertion}"));
         let mut request = Request::post(self.token_uri.clone())
@@ -189,24 +203,83 @@ impl Inner {
         let body = body.map_err(|_| NoToken::Unreadable(host()))?.to_bytes();
         serde_json::from_slice(&body).map_err(|_| NoToken::Unreadable(host()))
     }
+}
 
-    fn assertion(&self, now: Timestamp) -> jsonwebtoken::errors::Result<String> {
-        let issued = now.as_second();
-        let claims = Claims {
-            iss: &self.account.client_email,
-            scope: SCOPE,
-            aud: &self.account.token_uri,
-            iat: issued,
-            exp: issued.saturating_add(ASSERTION_SECONDS),
-        };
-        let mut header = Header::new(Algorithm::RS256);
-        header.kid.clone_from(&self.account.private_key_id);
-        encode(&header, &claims, &self.key)
-    }
+/// A JSON Web Token (RFC 7519) in its compact form, signed with RS256.
+fn assertion(account: &Account, key: &RsaKeyPair, now: Timestamp) -> Option<String> {
+    let issued = now.as_second();
+    let header = Header {
+        alg: "RS256",
+        typ: "JWT",
+        kid: account.private_key_id.as_deref(),
+    };
+    let claims = Claims {
+        iss: &account.client_email,
+        scope: SCOPE,
+        aud: &account.token_uri,
+        iat: issued,
+        exp: issued.saturating_add(ASSERTION_SECONDS),
+    };
+    let part = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    let header = part(&serde_json::to_vec(&header).ok()?);
+    let claims = part(&serde_json::to_vec(&claims).ok()?);
+    let signed = format!("{header}.{claims}");
+    let mut signature = vec![0; key.public_modulus_len()];
+    let random = SystemRandom::new();
+    key.sign(
+        &RSA_PKCS1_SHA256,
+        &random,
+        signed.as_bytes(),
+        &mut signature,
+    )
+    .ok()?;
+    Some(format!("{signed}.{}", part(&signature)))
 }
 
 impl fmt::Debug for ServiceAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ServiceAccount(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rsa::KeySize;
+    use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+
+    use super::*;
+
+    #[test]
+    fn an_assertion_is_signed_by_the_key_of_the_account() {
+        let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let account =
+            r#"{"client_email":"a@b","private_key":"","token_uri":"https://t.example/token"}"#;
+        let (account, _) = Account::read(&Secret::new(account.to_owned())).unwrap();
+        let now = "2026-01-02T03:04:05Z".parse().unwrap();
+        let assertion = assertion(&account, &key, now).unwrap();
+        let (signed, signature) = assertion.rsplit_once('.').unwrap();
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+        let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key());
+        public.verify(signed.as_bytes(), &signature).unwrap();
+        let claims = BASE64_URL_SAFE_NO_PAD
+            .decode(signed.split_once('.').unwrap().1)
+            .unwrap();
+        let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+        assert_eq!(claims["iat"], 1_767_323_045);
+        assert_eq!(claims["exp"], 1_767_326_645);
+    }
+
+    #[test]
+    fn what_is_no_key_file_is_none() {
+        for text in [
+            "",
+            "{}",
+            r#"{"client_email":"a","private_key":"b","token_uri":"/c"}"#,
+        ] {
+            assert!(
+                Account::read(&Secret::new(text.to_owned())).is_none(),
+                "{text}"
+            );
+        }
     }
 }

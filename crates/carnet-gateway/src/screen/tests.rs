@@ -238,7 +238,7 @@ fn what_leads_elsewhere_is_stopped_in_each_dialect() {
                     "messages[].content[].tool.definition.type",
                 ),
                 (
-                    r#"{"messages":[{"content":[{"type":"image","source":{"type":"url","url":"https://a.example"}}]}]}"#,
+                    r#"{"messages":[{"content":[{"type":"image","source":{"type":"file","file_id":"f-1"}}]}]}"#,
                     "messages[].content[].source.type",
                 ),
                 (
