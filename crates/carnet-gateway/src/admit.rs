@@ -1,12 +1,15 @@
 //! Stage 3, decide: principal and target become a permit or a denial. The decision itself is
 //! `carnet_policy::decide`'s; here the first permitted offer of a name is chosen.
 
-use carnet_policy::{Api, Ask, Decision, Denial, Permit, Principal};
+use std::collections::BTreeSet;
+
+use carnet_policy::{Ask, Decision, Denial, Permit, Principal};
 use jiff::Timestamp;
 
 use crate::codes::Code;
 use crate::error::{Denied, Fault, Stop};
 use crate::generation::Generation;
+use crate::ingress::{Call, Prompt};
 use crate::resolve::Offer;
 use crate::service::Service;
 
@@ -16,8 +19,7 @@ pub(crate) fn decide<'a>(
     generation: &Generation,
     principal: &Principal,
     offers: &'a [Offer],
-    model: &str,
-    stream: bool,
+    prompt: &Prompt,
     now: Timestamp,
 ) -> Result<(Permit, &'a Offer), Stop> {
     if generation.is_stale(now) {
@@ -28,12 +30,16 @@ pub(crate) fn decide<'a>(
         return Err(fault.retry_after(1).into());
     }
     let ask = Ask {
-        api: Api::ChatCompletions,
-        stream,
+        api: prompt.call.api(),
+        stream: prompt.stream,
     };
+    let model = &*prompt.model;
     let mut suspended = false;
     let mut first: Option<(Denial, &Offer)> = None;
     for offer in offers {
+        if !offer.upstream.config().urls.take(prompt.call) {
+            continue;
+        }
         match generation.decide(principal, &offer.target, &ask, now) {
             Decision::Permit(_)
                 if service.is_suspended(offer.upstream.name(), offer.own_name()) =>
@@ -62,10 +68,22 @@ pub(crate) fn decide<'a>(
             host: offer.host.clone(),
             overlay: offer.overlay.clone(),
         }))),
-        None => Err(Fault::new(
-            Code::ModelNotFound,
-            format!("no configured upstream offers `{model}`"),
-        )
-        .into()),
+        None => Err(not_offered(offers, prompt).into()),
     }
+}
+
+/// The model is there, but for other kinds of requests.
+fn not_offered(offers: &[Offer], prompt: &Prompt) -> Fault {
+    let calls = offers
+        .iter()
+        .flat_map(|offer| offer.upstream.config().urls.calls());
+    let paths: BTreeSet<String> = calls.map(Call::served_at).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let message = format!(
+        "`{}` is not offered at {}; it is at {}",
+        prompt.model,
+        prompt.call.served_at(),
+        paths.join(", ")
+    );
+    Fault::new(Code::ApiNotOffered, message).param("model")
 }

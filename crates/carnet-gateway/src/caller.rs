@@ -53,25 +53,61 @@ pub(crate) fn principal<'a>(
     })
 }
 
+/// Headers in which clients send a bare key, each by its dialect.
+const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
+
+/// The one key of a request. Several headers may carry it; two different keys could be two callers.
 fn credential(headers: &HeaderMap) -> Result<&str, Fault> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or_else(|| {
-        unauthorized("no key was sent; set the header `Authorization: Bearer sk-carnet-…`")
-    })?;
-    if values.next().is_some() {
-        return Err(unauthorized(
-            "more than one Authorization header was sent; send one",
-        ));
+    let mut found = bearer(headers)?;
+    for name in KEY_HEADERS {
+        let Some(key) = single(headers, name)? else {
+            continue;
+        };
+        let key = key.trim();
+        match found {
+            Some(other) if other != key => {
+                return Err(Fault::new(
+                    Code::SeveralKeys,
+                    format!("`{name}` and another header carry two different keys; send one"),
+                ));
+            }
+            _ => found = Some(key),
+        }
     }
-    let text = value
-        .to_str()
-        .map_err(|_| unauthorized("the Authorization header is not ASCII"))?;
+    found.ok_or_else(|| {
+        unauthorized("no key was sent; set the header `Authorization: Bearer sk-carnet-…`")
+    })
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
+    let Some(text) = single(headers, AUTHORIZATION.as_str())? else {
+        return Ok(None);
+    };
     match text.split_once(' ') {
-        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Ok(key.trim()),
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(key.trim())),
+        Some((scheme, _)) if scheme.starts_with("AWS4-") => Err(Fault::new(
+            Code::SignatureRefused,
+            "the request is signed with an AWS key, which only AWS can check; set the Carnet key as the bearer token of the client, for example in AWS_BEARER_TOKEN_BEDROCK",
+        )),
         _ => Err(unauthorized(
             "the Authorization header is not of the form `Bearer sk-carnet-…`",
         )),
     }
+}
+
+/// A header's text, when it was sent once.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Fault> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        let message = format!("the header `{name}` was sent more than once; send one");
+        return Err(unauthorized(&message));
+    }
+    let text = value.to_str();
+    text.map(Some)
+        .map_err(|_| unauthorized(&format!("the header `{name}` is not ASCII")))
 }
 
 /// Callers are not told whether a key was revoked or never existed; the metrics tell the operator.

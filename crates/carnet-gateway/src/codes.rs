@@ -56,6 +56,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// The model is offered, but not by this kind of request.
+    ApiNotOffered = "api_not_offered", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
     /// The request body did not arrive in time.
     BodyTimeout = "body_timeout", REQUEST_TIMEOUT, "invalid_request_error", retry: false, outcome: Refused;
     /// The request body is larger than the configured limit.
@@ -86,6 +88,10 @@ codes! {
     PolicyDenied = "policy_denied", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
     /// The key was revoked while the answer was on its way.
     Revoked = "revoked", FORBIDDEN, "permission_error", retry: false, outcome: Revoked;
+    /// The request carries a signature instead of a key.
+    SignatureRefused = "signature_refused", FORBIDDEN, "authentication_error", retry: false, outcome: Refused;
+    /// Several headers carry keys, and not the same one.
+    SeveralKeys = "several_keys", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
     /// The server is stopping, and the time for running requests is over.
     ServerStopping = "server_stopping", SERVICE_UNAVAILABLE, "api_error", retry: true, outcome: Cut;
     /// The request has more header fields than are read.
@@ -102,6 +108,8 @@ codes! {
     UpstreamRedirect = "upstream_redirect", BAD_GATEWAY, "api_error", retry: false, outcome: UpstreamError;
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT, "api_error", retry: true, outcome: Timeout;
+    /// The key of the upstream could not be exchanged for an access token.
+    UpstreamUnauthenticated = "upstream_unauthenticated", BAD_GATEWAY, "api_error", retry: true, outcome: UpstreamError;
     /// No connection to the upstream could be made.
     UpstreamUnreachable = "upstream_unreachable", BAD_GATEWAY, "api_error", retry: true, outcome: UpstreamError;
     /// The key belongs to a workload that the configuration no longer names.

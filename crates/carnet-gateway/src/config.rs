@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_policy::{CallerOwner, Percent, Workload};
+use carnet_policy::{Api, CallerOwner, Percent, Workload};
 use http::Uri;
-use http::uri::Scheme;
+use http::uri::{InvalidUri, Scheme};
 use toml_span::Span;
 
+use crate::egress::Urls;
+use crate::ingress::Call;
 use crate::limits;
 use crate::section::{Field, Located};
 
@@ -63,7 +65,7 @@ section! {
         optional {
             /// Name of an environment variable, read at the start.
             env: String,
-            /// File whose first line is the secret; read again when it changes.
+            /// File whose first line is the secret, or which is one JSON object; read again when it changes.
             file: String,
             /// Name of a systemd credential (a file below `$CREDENTIALS_DIRECTORY`).
             credential: String,
@@ -86,13 +88,13 @@ section! {
 }
 
 section! {
-    /// An OpenAI-compatible service to which permitted requests go.
+    /// A service to which permitted requests go.
     RawUpstream {
         required {
             /// Name of this entry, in records and in the overlay.
             name: String,
-            /// Address up to and without `/chat/completions`, for example `https://api.example.com/v1`; for a
-            /// server on a Unix socket `unix:/run/model.sock`, and `unix:/run/model.sock:/v1` where its paths
+            /// Address up to and without `/chat/completions`, `/messages`, `/models/…` or `/model/…`, for example
+            /// `https://api.example.com/v1`; `{model}` in it stands for the model. For a server on a Unix socket `unix:/run/model.sock`, and `unix:/run/model.sock:/v1` where its paths
             /// do not begin with `/v1`.
             base_url: String,
             /// The models that callers may ask for here.
@@ -107,8 +109,15 @@ section! {
             region: String,
             /// The key that the upstream asks for; it is sent to this origin only.
             key: RawKeyRef,
-            /// How the key is sent: `bearer` (default) or `api-key`.
+            /// How the key is sent: `bearer` (default), `api-key`, `x-api-key` or `x-goog-api-key`; with `aws-sigv4` it
+            /// signs the requests and reads `ACCESS_KEY_ID:SECRET_ACCESS_KEY` or `…:SESSION_TOKEN`, and `region` must be given;
+            /// with `google-service-account` it is the account's key file and is exchanged for access tokens.
             auth: String,
+            /// The kinds of requests that it takes: of `chat-completions`, `completions`, `converse`, `embeddings`,
+            /// `generate-content`, `messages` and `responses`. Default: the four of OpenAI.
+            apis: Vec<String>,
+            /// What goes into the query as `api-version`, where the service asks for one.
+            api_version: String,
             /// PEM file with the certificate authorities to trust instead of the public ones.
             ca_file: String,
             /// PEM file with a client certificate chain.
@@ -322,8 +331,16 @@ pub enum KeyRef {
 pub enum AuthStyle {
     /// `api-key: …`
     ApiKey,
+    /// Requests are signed with the key of an AWS account.
+    AwsSigV4,
     /// `authorization: Bearer …`
     Bearer,
+    /// The same with access tokens that the key of a service account is exchanged for.
+    GoogleServiceAccount,
+    /// `x-api-key: …`
+    XApiKey,
+    /// `x-goog-api-key: …`
+    XGoogApiKey,
 }
 
 /// One upstream's settings. Equal settings may share connections over a reload.
@@ -331,8 +348,8 @@ pub enum AuthStyle {
 pub struct UpstreamConfig {
     /// Name of the entry.
     pub name: Arc<str>,
-    /// Address of the chat endpoint.
-    pub chat_url: Uri,
+    /// Where it takes which calls; for at least one there is a place.
+    pub urls: Urls,
     /// The Unix socket on which the server listens; then the address holds only its path.
     pub socket: Option<PathBuf>,
     /// Scheme, host and port, or the socket: all that a permit names as destination.
@@ -393,9 +410,23 @@ pub fn validate(raw: &RawConfig, base: &Path) -> Result<Config, Vec<ConfigProble
 
 /// What a base address says.
 struct Address {
-    chat_url: Uri,
+    urls: Urls,
     socket: Option<PathBuf>,
     origin: Arc<str>,
+}
+
+/// What the addresses of an upstream depend on beside its base address.
+struct Takes<'a> {
+    calls: Vec<Call>,
+    version: Option<&'a str>,
+    models: &'a [(Arc<str>, Arc<str>)],
+}
+
+impl Takes<'_> {
+    fn below(&self, base: &str) -> Result<Urls, InvalidUri> {
+        let models = self.models.iter().map(|(_, own)| own);
+        Urls::below(base, self.version, &self.calls, models)
+    }
 }
 
 struct Check<'a> {
@@ -551,10 +582,27 @@ impl Check<'_> {
     /// One upstream; none when something that it needs is wrong.
     fn upstream(&mut self, raw: &RawUpstream) -> Option<UpstreamConfig> {
         let name = raw.name.given().map(|name| self.upstream_name(name));
-        let url = raw.base_url.given().and_then(|url| self.base_url(url));
         let models = raw.models.given().map(|models| self.models(models));
+        let takes = Takes {
+            calls: self.calls(&raw.apis),
+            version: self.api_version(&raw.api_version),
+            models: models.as_deref().unwrap_or_default(),
+        };
+        let url = raw
+            .base_url
+            .given()
+            .and_then(|url| self.base_url(url, &takes));
         let key = raw.key.given().and_then(|key| self.key_ref(key));
         let auth = self.auth(&raw.auth);
+        if let (AuthStyle::AwsSigV4, Some(word)) = (auth, raw.auth.given())
+            && (raw.region.given().is_none() || raw.key.given().is_none())
+        {
+            self.problem(
+                word.span,
+                "signing needs a key and a region",
+                "give key = { … } with ACCESS_KEY_ID:SECRET_ACCESS_KEY, and region = \"us-east-1\"",
+            );
+        }
         let proxy = raw.proxy.given().and_then(|proxy| self.proxy(proxy));
         if let (Field::Given(one), Field::Absent) | (Field::Absent, Field::Given(one)) =
             (&raw.client_cert, &raw.client_key)
@@ -579,7 +627,7 @@ impl Check<'_> {
             );
         }
         let Address {
-            chat_url,
+            urls,
             socket,
             origin,
         } = url?;
@@ -591,7 +639,7 @@ impl Check<'_> {
         let text = |value: &Field<String>| value.given().map(|text| text.value.clone());
         Some(UpstreamConfig {
             name: name?,
-            chat_url,
+            urls,
             socket,
             origin,
             host: text(&raw.host),
@@ -648,37 +696,79 @@ impl Check<'_> {
         match word.given().map(|word| (word.value.as_str(), word.span)) {
             None | Some(("bearer", _)) => AuthStyle::Bearer,
             Some(("api-key", _)) => AuthStyle::ApiKey,
+            Some(("aws-sigv4", _)) => AuthStyle::AwsSigV4,
+            Some(("google-service-account", _)) => AuthStyle::GoogleServiceAccount,
+            Some(("x-api-key", _)) => AuthStyle::XApiKey,
+            Some(("x-goog-api-key", _)) => AuthStyle::XGoogApiKey,
             Some((other, span)) => {
                 self.problem(
                     span,
                     format!("`{other}` is not a way to send a key"),
-                    "write \"bearer\" or \"api-key\"",
+                    "write \"bearer\", \"api-key\", \"x-api-key\", \"x-goog-api-key\", \"aws-sigv4\" or \"google-service-account\"",
                 );
                 AuthStyle::Bearer
             }
         }
     }
 
-    fn base_url(&mut self, raw: &Located<String>) -> Option<Address> {
+    /// The calls that an upstream takes.
+    fn calls(&mut self, words: &Field<Vec<String>>) -> Vec<Call> {
+        let Some(words) = words.given() else {
+            return Call::USUAL.to_vec();
+        };
+        if words.value.is_empty() {
+            self.problem(
+                words.span,
+                "an upstream that takes no requests can never be reached",
+                "name at least one of `apis`, or take it out",
+            );
+        }
+        for word in &words.value {
+            if Api::ALL.iter().all(|api| api.as_str() != word) {
+                let known: Vec<&str> = Api::ALL.iter().map(|api| api.as_str()).collect();
+                self.problem(
+                    words.span,
+                    format!("`{word}` is not a kind of request"),
+                    format!("choose of {}", known.join(", ")),
+                );
+            }
+        }
+        let taken = |call: &Call| words.value.iter().any(|word| word == call.api().as_str());
+        Call::ALL.into_iter().filter(taken).collect()
+    }
+
+    fn api_version<'r>(&mut self, raw: &'r Field<String>) -> Option<&'r str> {
+        let version = raw.given()?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if version.value.is_empty() || !version.value.bytes().all(plain) {
+            self.problem(
+                version.span,
+                format!("`{}` is not a version", version.value),
+                "write it as the service does, for example \"2024-10-21\"",
+            );
+        }
+        Some(&version.value)
+    }
+
+    fn base_url(&mut self, raw: &Located<String>, takes: &Takes<'_>) -> Option<Address> {
         match raw.value.strip_prefix("unix:") {
-            Some(rest) => self.socket(raw.span, rest),
-            None => self.web_address(raw),
+            Some(rest) => self.socket(raw.span, rest, takes),
+            None => self.web_address(raw, takes),
         }
     }
 
     /// `PATH` or `PATH:/path/of/the/interface`, as nginx writes it.
-    fn socket(&mut self, span: Span, rest: &str) -> Option<Address> {
+    fn socket(&mut self, span: Span, rest: &str, takes: &Takes<'_>) -> Option<Address> {
         let (socket, path) = match rest.split_once(":/") {
             Some((socket, path)) => (socket, path.trim_end_matches('/')),
             None => (rest, "v1"),
         };
-        let chat_url = format!("http://localhost/{path}/chat/completions").parse();
-        match chat_url {
-            Ok(chat_url) if !socket.is_empty() && !path.contains(['?', '#']) => {
+        match takes.below(&format!("http://localhost/{path}")) {
+            Ok(urls) if !socket.is_empty() && !path.contains(['?', '#']) => {
                 let socket = self.path(socket);
                 Some(Address {
                     origin: format!("unix:{}", socket.display()).into(),
-                    chat_url,
+                    urls,
                     socket: Some(socket),
                 })
             }
@@ -693,7 +783,7 @@ impl Check<'_> {
         }
     }
 
-    fn web_address(&mut self, raw: &Located<String>) -> Option<Address> {
+    fn web_address(&mut self, raw: &Located<String>, takes: &Takes<'_>) -> Option<Address> {
         const HELP: &str =
             "write it as \"https://api.example.com/v1\", without query, user name or password";
         let uri: Uri = match raw.value.parse() {
@@ -722,9 +812,9 @@ impl Check<'_> {
         }
         let origin = format!("{scheme}://{authority}").to_ascii_lowercase();
         let path = uri.path().trim_end_matches('/');
-        match format!("{origin}{path}/chat/completions").parse() {
-            Ok(chat_url) => Some(Address {
-                chat_url,
+        match takes.below(&format!("{origin}{path}")) {
+            Ok(urls) => Some(Address {
+                urls,
                 socket: None,
                 origin: origin.into(),
             }),

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carnet_policy::{Denial, Effect, Verdict};
 use carnet_wire::openai::ErrorBody;
+use carnet_wire::responses::StreamSoFar;
+use carnet_wire::{anthropic, bedrock, google};
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, Response};
 use serde_json::json;
 
 use crate::codes::Code;
+use crate::ingress::Dialect;
 use crate::relay::ResponseBody;
 
 /// Tells stock clients not to ask again by themselves.
@@ -90,6 +93,42 @@ impl Fault {
     }
 }
 
+/// How a stream ends when it must, by its dialect.
+#[derive(Debug)]
+pub(crate) enum StreamEnd {
+    /// By an error as data.
+    OpenAi,
+    /// By the response as it began, failed.
+    Responses(StreamSoFar),
+    /// By an error event.
+    Messages,
+    /// By an error as data, too.
+    GenerateContent,
+    /// By breaking off.
+    Torn,
+}
+
+impl From<Dialect> for StreamEnd {
+    fn from(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::OpenAi => Self::OpenAi,
+            Dialect::Responses => Self::Responses(StreamSoFar::default()),
+            Dialect::Messages => Self::Messages,
+            Dialect::GenerateContent => Self::GenerateContent,
+            Dialect::Converse => Self::Torn,
+        }
+    }
+}
+
+impl StreamEnd {
+    /// Looks at a piece of the stream.
+    pub(crate) fn passes(&mut self, piece: &Bytes) {
+        if let Self::Responses(so_far) = self {
+            so_far.push(piece);
+        }
+    }
+}
+
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
@@ -104,7 +143,8 @@ impl Stop {
         }
     }
 
-    fn body(&self, record: Option<&str>) -> ErrorBody {
+    /// `record` is the id under which the log has this request.
+    fn error(&self, record: Option<&str>) -> ErrorBody {
         match self {
             Self::Denied(denied) => denied_body(denied, record),
             Self::Fault(fault) => fault.body(record),
@@ -112,12 +152,26 @@ impl Stop {
     }
 
     /// The whole response. `record` is the id under which the log has this request.
-    pub(crate) fn response(&self, record: Option<&str>) -> Response<ResponseBody> {
+    pub(crate) fn response(
+        &self,
+        dialect: Dialect,
+        record: Option<&str>,
+    ) -> Response<ResponseBody> {
         let code = self.code();
-        let mut response = Response::new(ResponseBody::full(self.body(record).to_body()));
+        let (error, status) = (self.error(record), code.status().as_u16());
+        let mut response = Response::new(ResponseBody::full(match dialect {
+            Dialect::Converse => bedrock::error_body(&error),
+            Dialect::GenerateContent => google::error_body(&error, status),
+            Dialect::Messages => anthropic::error_body(&error, status, record),
+            Dialect::OpenAi | Dialect::Responses => error.to_body(),
+        }));
         *response.status_mut() = code.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if dialect == Dialect::Converse {
+            let kind = HeaderValue::from_static(bedrock::error_type(status));
+            headers.insert(HeaderName::from_static(bedrock::ERROR_TYPE_HEADER), kind);
+        }
         let retry = if code.retry() { "true" } else { "false" };
         headers.insert(X_SHOULD_RETRY, HeaderValue::from_static(retry));
         if let Self::Fault(fault) = self {
@@ -131,9 +185,17 @@ impl Stop {
         response
     }
 
-    /// The same as an event within a stream that has already begun.
-    pub(crate) fn event(&self, record: &str) -> Bytes {
-        self.body(Some(record)).to_event()
+    /// The same as the event that ends a stream, where its dialect has one.
+    pub(crate) fn event(&self, ends: &StreamEnd, record: &str) -> Option<Bytes> {
+        let error = self.error(Some(record));
+        let status = self.code().status().as_u16();
+        Some(match ends {
+            StreamEnd::GenerateContent => google::error_event(&error, status),
+            StreamEnd::Messages => anthropic::error_event(&error, status, Some(record)),
+            StreamEnd::OpenAi => error.to_event(),
+            StreamEnd::Responses(so_far) => so_far.failed_event(&error),
+            StreamEnd::Torn => return None,
+        })
     }
 }
 

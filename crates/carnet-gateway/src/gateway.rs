@@ -44,8 +44,17 @@ pub struct Gateway {
 /// Words for the `api` of a record.
 #[derive(Debug)]
 pub(crate) struct Words {
-    pub(crate) chat: Arc<str>,
+    apis: [Arc<str>; Api::ALL.len()],
     pub(crate) models: Arc<str>,
+}
+
+impl Words {
+    /// The word for a kind of request.
+    pub(crate) fn api(&self, api: Api) -> &Arc<str> {
+        let named = self.apis.iter().find(|word| ***word == *api.as_str());
+        // INVARIANT: there is a word for each.
+        named.unwrap_or(&self.models)
+    }
 }
 
 /// What the admin listener tells of the process.
@@ -94,7 +103,7 @@ impl Gateway {
                 next: AtomicU64::new(0),
             },
             words: Words {
-                chat: Api::ChatCompletions.as_str().into(),
+                apis: Api::ALL.map(|api| api.as_str().into()),
                 models: "models".into(),
             },
             stopping: AtomicBool::new(false),

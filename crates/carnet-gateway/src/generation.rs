@@ -23,13 +23,10 @@ use tokio_util::sync::CancellationToken;
 use crate::caller::Revocations;
 use crate::config::{Config, ServerConfig, UpstreamConfig};
 use crate::egress::{Upstream, UpstreamFiles, UpstreamProblem};
-use crate::ingress::openai;
+use crate::ingress::{self, Call};
 use crate::reported::Expected;
 use crate::resolve::Offer;
 use crate::screen::Fields;
-
-/// The dialect whose routing fields the registry lists for the upstreams served here.
-const DIALECT: &str = "openai-chat";
 
 /// What a generation is built from; everything read and parsed, nothing in force yet.
 #[derive(Debug)]
@@ -102,9 +99,27 @@ struct Rules {
     names: Vec<Arc<str>>,
     targets: Vec<Target>,
     upstreams: Vec<Arc<Upstream>>,
+    readers: HashMap<Call, Reader>,
+    valid_until: Option<Timestamp>,
+}
+
+/// How bodies of one kind of request are read, and what their fields mean to each upstream that takes it.
+#[derive(Debug)]
+pub(crate) struct Reader {
     watch: Watch,
     fields: HashMap<Arc<str>, Fields>,
-    valid_until: Option<Timestamp>,
+}
+
+impl Reader {
+    /// What must be found in a body.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// What fields mean to an upstream.
+    pub(crate) fn fields(&self, upstream: &str) -> Option<&Fields> {
+        self.fields.get(upstream)
+    }
 }
 
 impl Generation {
@@ -150,7 +165,11 @@ impl Generation {
             .iter()
             .map(|workload| (workload.id.as_str().into(), decider.principal(workload)))
             .collect();
-        let (watch, fields) = field_rules(&view, &upstreams).map_err(|error| vec![error.into()])?;
+        let readers = Call::ALL
+            .into_iter()
+            .map(|call| Ok((call, reader(call, &view, &upstreams)?)))
+            .collect::<Result<_, _>>()
+            .map_err(|error: WatchError| vec![error.into()])?;
         let mut rules = Rules {
             server: config.server,
             versions,
@@ -160,8 +179,7 @@ impl Generation {
             names: Vec::new(),
             targets: Vec::new(),
             upstreams,
-            watch,
-            fields,
+            readers,
             valid_until: None,
         };
         rules.offer(&view, now);
@@ -272,12 +290,8 @@ impl Generation {
         &self.rules.names
     }
 
-    pub(crate) fn watch(&self) -> &Watch {
-        &self.rules.watch
-    }
-
-    pub(crate) fn fields(&self, upstream: &str) -> Option<&Fields> {
-        self.rules.fields.get(upstream)
+    pub(crate) fn reader(&self, call: Call) -> Option<&Reader> {
+        self.rules.readers.get(&call)
     }
 
     /// A target beside those of the configuration.
@@ -401,7 +415,7 @@ fn host_of(view: &View, config: &UpstreamConfig) -> Option<String> {
         if config.socket.is_some() {
             return None;
         }
-        let name = config.chat_url.host()?;
+        let name = config.urls.base().host()?;
         view.host_for_origin(name).map(|host| host.to_string())
     })
 }
@@ -505,20 +519,21 @@ fn upstreams(
         .collect()
 }
 
-/// One watch for all upstreams, and for each the rules bound to its indices.
-fn field_rules(
-    view: &View,
-    upstreams: &[Arc<Upstream>],
-) -> Result<(Watch, HashMap<Arc<str>, Fields>), WatchError> {
-    let mut paths: Vec<String> = openai::WATCHED
-        .iter()
-        .map(|path| (*path).to_owned())
-        .collect();
-    let mut bound = HashMap::new();
+/// One watch for all upstreams that take a call, and for each the rules bound to its indices.
+fn reader(call: Call, view: &View, upstreams: &[Arc<Upstream>]) -> Result<Reader, WatchError> {
+    let mut paths: Vec<String> = ingress::watched(call).map(str::to_owned).collect();
+    let mut fields = HashMap::new();
     let mut known_anywhere: Vec<String> = Vec::new();
     for upstream in upstreams {
+        if !upstream.config().urls.take(call) {
+            continue;
+        }
         let host = host_of(view, upstream.config());
-        let rules = view.fields(host.as_deref(), DIALECT);
+        let rules = view.fields(host.as_deref(), call.fields());
+        // Without a word on the fields of this dialect, none of them can be trusted.
+        if rules.known.is_empty() {
+            continue;
+        }
         let known = rules.router.then(|| rules.known.clone());
         known_anywhere.extend(rules.known);
         let rules = rules
@@ -535,7 +550,10 @@ fn field_rules(
                 (index, rule)
             })
             .collect();
-        bound.insert(upstream.config().name.clone(), Fields::new(rules, known));
+        fields.insert(upstream.config().name.clone(), Fields::new(rules, known));
     }
-    Ok((Watch::new(&paths)?.with_known(&known_anywhere), bound))
+    Ok(Reader {
+        watch: Watch::new(&paths)?.with_known(&known_anywhere),
+        fields,
+    })
 }

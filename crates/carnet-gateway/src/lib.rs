@@ -16,7 +16,7 @@
 //! 1. **No permit, no dial.** Only `carnet_policy::Decider::decide` makes a `Permit`; only `screen`
 //!    turns one into [`Cleared`]; egress takes it by value. `tests/forgery` shows that neither can be
 //!    forged nor spent twice.
-//! 2. **A permit names its upstream and serves one attempt.** `pipeline::chat` decides anew for each.
+//! 2. **A permit names its upstream and serves one attempt.** `pipeline::answer` decides anew for each.
 //! 3. **Deny when unsure.** A stale generation, a rule that fails, a log that takes no record: refused.
 //! 4. **Unknown is a value.** Facts that are missing reach the rules as unknown.
 //! 5. **Every request of an authenticated caller ends in one leaf.** `record::OpenRecord` writes it
@@ -56,9 +56,10 @@ mod screen;
 mod server;
 mod service;
 
-pub use egress::{Secret, UpstreamFiles, UpstreamProblem};
+pub use egress::{Secret, UpstreamFiles, UpstreamProblem, Urls};
 pub use gateway::{Clock, Gateway, Status};
 pub use generation::{BuildFailed, Generation, Parts, Versions, facts_of};
+pub use ingress::Call;
 pub use metrics::Metrics;
 pub use names::unknown_names;
 pub use probe::Probed;

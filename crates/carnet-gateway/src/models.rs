@@ -1,58 +1,106 @@
 //! `GET /v1/models`: the names that this caller may use; on demand the others with the reason.
 
-use carnet_policy::{Api, Ask};
-use carnet_wire::openai::{Model, model_list};
+use bytes::Bytes;
+use carnet_policy::{Ask, Principal};
+use carnet_wire::anthropic;
+use carnet_wire::openai::{self, Model};
+use jiff::Timestamp;
 
 use crate::caller::{self, Caller};
 use crate::error::Stop;
 use crate::gateway::Gateway;
 use crate::generation::Generation;
-use crate::pipeline::Ready;
+use crate::ingress::Dialect;
 use crate::record::OpenRecord;
+use crate::resolve::{self, Offer};
 
-/// The list for one caller. `?include=denied` adds what is denied, with the reasons.
-pub(crate) fn list<'a>(
+/// The list for one caller, in the shape that it reads. `?include=denied` adds what is denied, with the reasons.
+pub(crate) fn list(
     gateway: &Gateway,
-    generation: &'a Generation,
+    generation: &Generation,
     caller: &Caller,
-    query: Option<&str>,
+    (dialect, query): (Dialect, Option<&str>),
     record: &mut OpenRecord,
-) -> Result<Ready<'a>, Stop> {
+) -> Result<Bytes, Stop> {
     record.listed(&gateway.words().models);
     let principal = caller::principal(generation, caller)?;
-    let include_denied =
-        query.is_some_and(|query| query.split('&').any(|pair| pair == "include=denied"));
-    let ask = Ask {
-        api: Api::ChatCompletions,
-        stream: false,
-    };
-    let created = generation.loaded_at().as_second();
+    let denied = query.is_some_and(|query| query.split('&').any(|pair| pair == "include=denied"));
     let now = gateway.now();
-    let mut list = Vec::new();
-    for name in generation.names() {
-        let offers = generation
-            .offers(name)
-            .map(|(_, offers)| offers)
-            .unwrap_or_default();
-        if let Some(offer) = offers
-            .iter()
-            .find(|offer| generation.permits(principal, &offer.target, &ask, now))
-        {
-            list.push(Model::new(&**name, offer.upstream.name()).created(created));
-        } else if include_denied && let Some(first) = offers.first() {
-            let decision = generation.decide(principal, &first.target, &ask, now);
-            let reasons: Vec<&str> = decision
-                .verdict()
-                .reasons()
-                .iter()
-                .map(|reason| &*reason.title)
-                .collect();
-            list.push(
-                Model::new(&**name, first.upstream.name())
-                    .created(created)
-                    .extra("denied", reasons.join("; ")),
-            );
-        }
-    }
-    Ok(Ready::Whole(model_list(&list)))
+    let list: Vec<Model> = generation
+        .names()
+        .iter()
+        .filter_map(|name| {
+            let (_, offers) = generation.offers(name)?;
+            permitted(generation, principal, name, offers, now).or_else(|| {
+                let shown = denied.then(|| refused(generation, principal, name, offers, now));
+                shown.flatten()
+            })
+        })
+        .collect();
+    Ok(match dialect {
+        Dialect::Messages => anthropic::model_list(&list),
+        _ => openai::model_list(&list),
+    })
+}
+
+/// One name of that list. A model that the caller may not use is there for nobody who asks.
+pub(crate) fn one(
+    gateway: &Gateway,
+    generation: &Generation,
+    caller: &Caller,
+    (dialect, name): (Dialect, &str),
+    record: &mut OpenRecord,
+) -> Result<Bytes, Stop> {
+    record.listed(&gateway.words().models);
+    let principal = caller::principal(generation, caller)?;
+    let (_, offers) = resolve::offers(generation, name)?;
+    let model = permitted(generation, principal, name, offers, gateway.now())
+        .ok_or_else(|| resolve::not_found(name))?;
+    Ok(match dialect {
+        Dialect::Messages => anthropic::model(&model),
+        _ => model.to_body(),
+    })
+}
+
+/// The first offer that is permitted to some kind of request that it takes.
+fn permitted(
+    generation: &Generation,
+    principal: &Principal,
+    name: &str,
+    offers: &[Offer],
+    now: Timestamp,
+) -> Option<Model> {
+    let created = generation.loaded_at().as_second();
+    let offer = offers.iter().find(|offer| {
+        asks(offer).any(|ask| generation.permits(principal, &offer.target, &ask, now))
+    })?;
+    Some(Model::new(name, offer.upstream.name()).created(created))
+}
+
+fn refused(
+    generation: &Generation,
+    principal: &Principal,
+    name: &str,
+    offers: &[Offer],
+    now: Timestamp,
+) -> Option<Model> {
+    let first = offers.first()?;
+    let decision = generation.decide(principal, &first.target, &asks(first).next()?, now);
+    let reasons = decision.verdict().reasons().iter();
+    let titles: Vec<&str> = reasons.map(|reason| &*reason.title).collect();
+    let model = Model::new(name, first.upstream.name());
+    Some(
+        model
+            .created(generation.loaded_at().as_second())
+            .extra("denied", titles.join("; ")),
+    )
+}
+
+/// The kinds of requests that an offer takes.
+fn asks(offer: &Offer) -> impl Iterator<Item = Ask> {
+    let calls = offer.upstream.config().urls.calls();
+    calls.map(|call| Ask {
+        api: call.api(),
+        stream: false,
+    })
 }

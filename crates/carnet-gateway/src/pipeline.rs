@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use carnet_audit::Outcome;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ use crate::egress::{self, Answer, SendFailed};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::generation::Generation;
-use crate::ingress::{self, openai};
+use crate::ingress::{self, Call, Dialect, Extras, ModelPlace, Route};
 use crate::limits::{ATTEMPTS_MAX, HEADER_FIELDS_MAX};
 use crate::record::OpenRecord;
 use crate::relay::{self, Answered, Relay, ResponseBody};
@@ -32,13 +32,8 @@ const CARNET_RECORD: HeaderName = HeaderName::from_static("carnet-record");
 /// `permit`, `deny` or `report-deny`.
 const CARNET_DECISION: HeaderName = HeaderName::from_static("carnet-decision");
 
-/// What is served, and how.
-const SERVED: &[(&str, Method)] = &[
-    ("/healthz", Method::GET),
-    ("/readyz", Method::GET),
-    ("/v1/chat/completions", Method::POST),
-    ("/v1/models", Method::GET),
-];
+/// Sent by clients of one dialect with every request, also where the path does not tell the dialect.
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Answer one request.
 pub(crate) async fn handle(
@@ -47,13 +42,14 @@ pub(crate) async fn handle(
     source: IpAddr,
     connection: CancellationToken,
 ) -> Response<ResponseBody> {
+    let dialect = ingress::dialect_of(request.uri().path());
     if let Err(fault) = check_fields(&request) {
-        return Stop::Fault(fault).response(None);
+        return Stop::Fault(fault).response(dialect, None);
     }
     let generation = gateway.generation();
     if let Err(fault) = check_host(&generation, &request) {
         gateway.metrics().misdirected.inc();
-        return Stop::Fault(fault).response(None);
+        return Stop::Fault(fault).response(dialect, None);
     }
     match request.uri().path() {
         "/healthz" => return plain("ok"),
@@ -63,58 +59,65 @@ pub(crate) async fn handle(
     // 1 identify
     let caller = match caller::identify(&generation, request.headers()) {
         Ok(caller) => caller,
-        Err(fault) => return stranger(&gateway, fault, source),
+        Err(fault) => return stranger(&gateway, fault, dialect, source),
     };
     // 7 record: opened first, so that nothing of an authenticated caller goes without
     let mut record = match OpenRecord::open(&gateway, &generation, &caller) {
         Ok(record) => record,
-        Err(fault) => return Stop::Fault(fault).response(None),
+        Err(fault) => return Stop::Fault(fault).response(dialect, None),
     };
-    let result = match route(&request) {
-        Ok(Route::Chat) => chat(&gateway, &generation, &caller, request, &mut record).await,
-        Ok(Route::Models) => models::list(
-            &gateway,
-            &generation,
-            &caller,
-            request.uri().query(),
-            &mut record,
-        ),
-        Err(fault) => Err(fault.into()),
+    let models_in = if request.headers().contains_key(ANTHROPIC_VERSION) {
+        Dialect::Messages
+    } else {
+        Dialect::OpenAi
     };
-    match result {
-        Ok(Ready::Relay(answer, offer)) => {
-            relayed(answer, offer, &generation, record, connection).await
+    let own = match ingress::route(request.method(), request.uri().path()) {
+        Ok(Route::Call(call, place)) => {
+            let asked = (call, place, request);
+            return match answer(&gateway, &generation, &caller, asked, &mut record).await {
+                Ok((answer, offer)) => {
+                    let answer = (call, answer, offer);
+                    relayed(answer, &generation, record, connection).await
+                }
+                Err(stop) => refused(stop, call.dialect(), record).await,
+            };
         }
-        Ok(Ready::Whole(bytes)) => whole(bytes, record).await,
-        Err(stop) => refused(stop, record).await,
+        Ok(Route::Models) => {
+            let asked = (models_in, request.uri().query());
+            models::list(&gateway, &generation, &caller, asked, &mut record)
+        }
+        Ok(Route::Model(name)) => {
+            let asked = (models_in, &*name);
+            models::one(&gateway, &generation, &caller, asked, &mut record)
+        }
+        Err(fault) => return refused(fault.into(), dialect, record).await,
+    };
+    match own {
+        Ok(bytes) => whole(bytes, models_in, record).await,
+        Err(stop) => refused(stop, models_in, record).await,
     }
 }
 
-/// What the stages end with, when they end well.
-pub(crate) enum Ready<'a> {
-    /// An upstream's answer to what was offered, to be streamed back.
-    Relay(Answer, &'a Offer),
-    /// An answer of our own.
-    Whole(Bytes),
-}
-
-async fn chat<'a>(
+/// An upstream's answer, and the offer that it answers for.
+async fn answer<'a>(
     gateway: &Gateway,
     generation: &'a Generation,
     caller: &Caller,
-    request: Request<Incoming>,
+    (call, place, request): (Call, ModelPlace, Request<Incoming>),
     record: &mut OpenRecord,
-) -> Result<Ready<'a>, Stop> {
+) -> Result<(Answer, &'a Offer), Stop> {
     let principal = caller::principal(generation, caller)?;
+    let reader = generation.reader(call).ok_or_else(|| no_rules(call))?;
+    let extras = Extras::of(call, request.headers(), request.uri().query());
     let body = ingress::read_body(request.into_body(), generation.server().body_bytes_max).await?;
     record.received(body.len());
-    let chat = openai::read(body, generation.watch())?;
+    let prompt = ingress::read(call, place, extras, body, reader.watch())?;
     // 2 resolve
-    let named = resolve::offers(generation, &chat.model);
+    let named = resolve::offers(generation, &prompt.model);
     let name = named
         .as_ref()
-        .map_or_else(|_| (&*chat.model).into(), |(name, _)| Arc::clone(name));
-    record.asked(&gateway.words().chat, name, chat.stream);
+        .map_or_else(|_| (&*prompt.model).into(), |(name, _)| Arc::clone(name));
+    record.asked(gateway.words().api(call.api()), name, prompt.stream);
     let (_, offers) = named?;
     for attempt in 1..=ATTEMPTS_MAX {
         // 3 decide: each attempt spends a permit of its own
@@ -123,24 +126,19 @@ async fn chat<'a>(
             generation,
             principal,
             offers,
-            &chat.model,
-            chat.stream,
+            &prompt,
             gateway.now(),
         )
         .inspect_err(|stop| record.denied(stop))?;
         record.permitted(permit.verdict(), offer);
         // 4 guard
-        let fields = generation.fields(offer.upstream.name()).ok_or_else(|| {
-            Fault::new(
-                Code::InvalidRequest,
-                format!("upstream `{}` has no field rules", offer.upstream.name()),
-            )
-        })?;
-        let cleared = screen::clear(permit, &chat, offer, fields)?;
+        let fields = reader.fields(offer.upstream.name());
+        let fields = fields.ok_or_else(|| no_rules(call))?;
+        let cleared = screen::clear(permit, &prompt, offer, fields)?;
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
         // 5 send
-        let (sent, answer) = egress::send(&offer.upstream, cleared);
+        let (sent, answer) = egress::send(&offer.upstream, cleared, gateway.now());
         record.attempt(attempt, &offer.upstream, sent);
         let answered = tokio::select! {
             biased;
@@ -153,7 +151,7 @@ async fn chat<'a>(
         let stopped = match answered {
             Ok(answer) => {
                 record.answered(answer.response.status());
-                return Ok(Ready::Relay(answer, offer));
+                return Ok((answer, offer));
             }
             Err(stopped) => stopped,
         };
@@ -169,6 +167,14 @@ async fn chat<'a>(
     .into())
 }
 
+fn no_rules(call: Call) -> Fault {
+    let message = format!(
+        "the registry in force says nothing of the fields of {}, so nothing is sent there; ask your operator to update it",
+        call.served_at()
+    );
+    Fault::new(Code::ApiNotOffered, message)
+}
+
 /// Ends when the request must, before its answer has begun.
 async fn interrupted(record: &OpenRecord, on_revoke: OnRevoke) -> Fault {
     record.revoked().cancelled().await;
@@ -180,8 +186,7 @@ async fn interrupted(record: &OpenRecord, on_revoke: OnRevoke) -> Fault {
 
 // 6 stream back; the record goes along and ends with the last byte
 async fn relayed(
-    answer: Answer,
-    offer: &Offer,
+    (call, answer, offer): (Call, Answer, &Offer),
     generation: &Arc<Generation>,
     record: OpenRecord,
     connection: CancellationToken,
@@ -191,13 +196,14 @@ async fn relayed(
     let answered = Answered::new(body, &head, record.is_stream());
     let idle_timeout = offer.upstream.config().idle_timeout;
     let check = Check {
+        call,
         expected: offer.expected.clone(),
         generation: generation.clone(),
     };
     let relay = Relay::new(answered, record, check, idle_timeout, connection);
     let relay = match relay.opened().await {
         Ok(relay) => relay,
-        Err((fault, record)) => return refused(fault.into(), record).await,
+        Err((fault, record)) => return refused(fault.into(), call.dialect(), record).await,
     };
     relay::filter_headers(&mut head.headers);
     head.extensions.clear();
@@ -211,13 +217,13 @@ async fn relayed(
     Response::from_parts(head, ResponseBody::relay(relay))
 }
 
-async fn whole(bytes: Bytes, record: OpenRecord) -> Response<ResponseBody> {
+async fn whole(bytes: Bytes, dialect: Dialect, record: OpenRecord) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
     let written = record
         .finish_written(Outcome::Completed, http::StatusCode::OK)
         .await;
     if let Err(fault) = written {
-        return Stop::Fault(fault).response(None);
+        return Stop::Fault(fault).response(dialect, None);
     }
     let mut response = Response::new(ResponseBody::full(bytes));
     response
@@ -229,59 +235,34 @@ async fn whole(bytes: Bytes, record: OpenRecord) -> Response<ResponseBody> {
 }
 
 /// A refusal is told only when its record is in the journal.
-async fn refused(stop: Stop, record: OpenRecord) -> Response<ResponseBody> {
+async fn refused(stop: Stop, dialect: Dialect, record: OpenRecord) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
-    let mut response = stop.response(Some(record.id()));
+    let mut response = stop.response(dialect, Some(record.id()));
     if let Err(fault) = record
         .finish_written(stop.code().outcome(), stop.code().status())
         .await
     {
-        return Stop::Fault(fault).response(None);
+        return Stop::Fault(fault).response(dialect, None);
     }
     response.headers_mut().insert(CARNET_DECISION, decision);
     response.headers_mut().insert(CARNET_RECORD, id);
     response
 }
 
-fn stranger(gateway: &Gateway, fault: Fault, source: IpAddr) -> Response<ResponseBody> {
+fn stranger(
+    gateway: &Gateway,
+    fault: Fault,
+    dialect: Dialect,
+    source: IpAddr,
+) -> Response<ResponseBody> {
     gateway.metrics().strangers.inc();
     if gateway.strangers().refuse(source, Instant::now()) {
-        return Stop::Fault(fault).response(None);
+        return Stop::Fault(fault).response(dialect, None);
     }
     let message =
         "too many requests without a valid key came from this address; wait, and check the key";
-    Stop::Fault(Fault::new(Code::TooManyRefusals, message).retry_after(10)).response(None)
-}
-
-enum Route {
-    Chat,
-    Models,
-}
-
-fn route(request: &Request<Incoming>) -> Result<Route, Fault> {
-    let path = request.uri().path();
-    let Some((_, method)) = SERVED.iter().find(|(served, _)| *served == path) else {
-        let served: Vec<String> = SERVED
-            .iter()
-            .map(|(path, method)| format!("{method} {path}"))
-            .collect();
-        return Err(Fault::new(
-            Code::PathNotServed,
-            format!("`{path}` is not served; served are {}", served.join(", ")),
-        ));
-    };
-    if request.method() != method {
-        return Err(Fault::new(
-            Code::MethodNotAllowed,
-            format!("`{path}` is served with {method} only"),
-        )
-        .allow(method.as_str()));
-    }
-    Ok(if path == "/v1/models" {
-        Route::Models
-    } else {
-        Route::Chat
-    })
+    let fault = Fault::new(Code::TooManyRefusals, message).retry_after(10);
+    Stop::Fault(fault).response(dialect, None)
 }
 
 /// HTTP/1.1's parser stops at the bound by itself; HTTP/2's counts bytes only.
@@ -347,7 +328,10 @@ fn plain(text: &'static str) -> Response<ResponseBody> {
 fn ready(gateway: &Gateway) -> Response<ResponseBody> {
     match gateway.not_ready() {
         None => plain("ready"),
-        Some(why) => Stop::Fault(Fault::new(Code::LogUnavailable, why)).response(None),
+        Some(why) => {
+            let fault = Fault::new(Code::LogUnavailable, why);
+            Stop::Fault(fault).response(Dialect::OpenAi, None)
+        }
     }
 }
 

@@ -4,18 +4,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carnet_policy::{Api, Ask, Decision};
+use carnet_policy::{Ask, Decision};
 use carnet_wire::sniff::{Framing, Reported, ReportedModel};
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::egress;
 use crate::error::Fault;
 use crate::gateway::Gateway;
 use crate::generation::Generation;
-use crate::ingress::openai;
+use crate::ingress::{self, Call, Extras, ModelPlace};
 use crate::reported::{Answering, Check};
 use crate::resolve::Offer;
 use crate::screen;
@@ -45,8 +46,18 @@ impl Gateway {
         let (name, offer) = target(&generation, upstream, model)
             .ok_or("the configuration names no such target any more")?;
         let before = self.service().of(upstream, model);
-        let reported = self.ask(&generation, &name, offer, workload).await?;
+        let call = offer
+            .upstream
+            .config()
+            .urls
+            .calls()
+            .find(|call| question(*call, "").is_some());
+        let call = call.ok_or("the target takes no request that names its model")?;
+        let reported = self
+            .ask(&generation, (&name, call), offer, workload)
+            .await?;
         let check = Check {
+            call,
             expected: offer.expected.clone(),
             generation: generation.clone(),
         };
@@ -65,7 +76,7 @@ impl Gateway {
     async fn ask(
         &self,
         generation: &Generation,
-        name: &str,
+        (name, call): (&str, Call),
         offer: &Offer,
         workload: &str,
     ) -> Result<Option<String>, String> {
@@ -73,7 +84,7 @@ impl Gateway {
             .principal(workload)
             .ok_or_else(|| format!("the configuration names no workload `{workload}`"))?;
         let ask = Ask {
-            api: Api::ChatCompletions,
+            api: call.api(),
             stream: false,
         };
         let permit = match generation.decide(principal, &offer.target, &ask, self.now()) {
@@ -84,19 +95,23 @@ impl Gateway {
                 ));
             }
         };
-        let question = json!({
-            "model": name,
-            "messages": [{ "role": "user", "content": "Answer with the word OK." }],
-            "max_tokens": 1,
-        });
+        let question = question(call, name).unwrap_or_default();
         let told = |fault: Fault| fault.message;
-        let chat =
-            openai::read(Bytes::from(question.to_string()), generation.watch()).map_err(told)?;
-        let fields = generation
-            .fields(offer.upstream.name())
-            .ok_or("the upstream has no field rules")?;
-        let cleared = screen::clear(permit, &chat, offer, fields).map_err(told)?;
-        let (_, answer) = egress::send(&offer.upstream, cleared);
+        let reader = generation.reader(call);
+        let fields = reader.and_then(|reader| reader.fields(offer.upstream.name()));
+        let (reader, fields) = reader
+            .zip(fields)
+            .ok_or("the registry says nothing of the fields of this API")?;
+        let extras = Extras::of(call, &HeaderMap::new(), None);
+        let place = if call.names_model_in_path() {
+            ModelPlace::Path(name.into())
+        } else {
+            ModelPlace::Body
+        };
+        let body = Bytes::from(question.to_string());
+        let prompt = ingress::read(call, place, extras, body, reader.watch()).map_err(told)?;
+        let cleared = screen::clear(permit, &prompt, offer, fields).map_err(told)?;
+        let (_, answer) = egress::send(&offer.upstream, cleared, self.now());
         let answer = answer.await.map_err(|failed| failed.fault.message)?;
         let status = answer.response.status();
         if !status.is_success() {
@@ -107,6 +122,31 @@ impl Gateway {
             .await
             .map_err(|_| "the upstream's answer did not come in time".to_owned())
     }
+}
+
+/// The shortest request whose answer names its model.
+fn question(call: Call, model: &str) -> Option<Value> {
+    const TEXT: &str = "Answer with the word OK.";
+    let messages = || json!([{ "role": "user", "content": TEXT }]);
+    Some(match call {
+        Call::Chat | Call::Messages => {
+            json!({ "model": model, "messages": messages(), "max_tokens": 1 })
+        }
+        Call::Completions => json!({ "model": model, "prompt": TEXT, "max_tokens": 1 }),
+        // They name no model, or the call that is not streamed does it.
+        Call::Converse | Call::ConverseStream | Call::CountTokens | Call::StreamGenerateContent => {
+            return None;
+        }
+        Call::Embeddings => json!({ "model": model, "input": TEXT }),
+        Call::GenerateContent => json!({
+            "contents": [{ "role": "user", "parts": [{ "text": TEXT }] }],
+            "generationConfig": { "maxOutputTokens": 1 },
+        }),
+        // The least that the API takes.
+        Call::Responses => {
+            json!({ "model": model, "input": TEXT, "max_output_tokens": 16, "store": false })
+        }
+    })
 }
 
 /// The model that an answer names.

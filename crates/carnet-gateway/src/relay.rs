@@ -23,7 +23,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::codes::Code;
 use crate::config::{OnMismatch, OnRevoke};
-use crate::error::{Fault, Stop};
+use crate::error::{Fault, Stop, StreamEnd};
 use crate::gateway::Gateway;
 use crate::limits::{HELD_BYTES_MAX, UNREAD_GRACE};
 use crate::record::OpenRecord;
@@ -60,6 +60,8 @@ pub(crate) struct Relay {
     events: bool,
     /// Whether an event has begun and not yet ended.
     torn: bool,
+    /// How it ends when it must.
+    end: StreamEnd,
     /// Gone once it has fired and the answer may run on all the same.
     revoked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     on_revoke: OnRevoke,
@@ -157,6 +159,7 @@ impl Relay {
             record: Some(record),
             // An error tells of no model.
             sniff: answer.success.then(|| ReportedModel::new(framing)),
+            end: check.call.dialect().into(),
             check,
             on_mismatch,
             mismatched: false,
@@ -212,6 +215,9 @@ impl Relay {
             Step::Piece(piece) => {
                 if let Some(record) = &mut self.record {
                     record.passed_on(piece.len());
+                }
+                if self.events {
+                    self.end.passes(&piece);
                 }
                 self.torn = !ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end));
                 if self.ended && self.held.is_empty() {
@@ -390,8 +396,8 @@ impl Relay {
         let outcome = fault.code.outcome();
         // An announced length leaves no room for a further event.
         let room = self.events && self.upstream.size_hint().exact().is_none();
-        let event = room.then(|| {
-            let event = Stop::Fault(fault).event(record.id());
+        let event = room.then(|| Stop::Fault(fault).event(&self.end, record.id()));
+        let event = event.flatten().map(|event| {
             if self.torn {
                 // Else it would be read as the rest of a line that has begun.
                 [END_OF_TORN, event.as_ref()].concat().into()

@@ -6,7 +6,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use carnet_policy::{Api, Ask, Target, TargetSpec};
+use carnet_policy::{Ask, Target, TargetSpec};
 use carnet_provenance::{HostId, ModelId, Query, Resolution, View};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 
 use crate::egress::Upstream;
 use crate::generation::Generation;
+use crate::ingress::Call;
 use crate::limits::{REPORTED_NAME_SHOWN, REPORTED_NAMES_MAX};
 
 /// What an upstream may name as the model of its answers, for one offer.
@@ -65,6 +66,7 @@ pub(crate) fn shortened(name: &str) -> &str {
 /// What the answer of one request is held against.
 #[derive(Clone, Debug)]
 pub(crate) struct Check {
+    pub(crate) call: Call,
     pub(crate) expected: Arc<Expected>,
     pub(crate) generation: Arc<Generation>,
 }
@@ -211,7 +213,7 @@ impl Check {
 
     fn permits(&self, target: &Target, workload: &str, stream: bool, now: Timestamp) -> bool {
         let ask = Ask {
-            api: Api::ChatCompletions,
+            api: self.call.api(),
             stream,
         };
         let principal = self.generation.principal(workload);

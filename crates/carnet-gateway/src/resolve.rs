@@ -44,11 +44,12 @@ pub(crate) fn offers<'a>(
     generation: &'a Generation,
     model: &str,
 ) -> Result<(&'a Arc<str>, &'a [Offer]), Fault> {
-    generation.offers(model).ok_or_else(|| {
-        Fault::new(
-            Code::ModelNotFound,
-            format!("no configured upstream offers a model named `{model}`; `GET /v1/models` lists the names that you may use"),
-        )
-        .param("model")
-    })
+    generation.offers(model).ok_or_else(|| not_found(model))
+}
+
+pub(crate) fn not_found(model: &str) -> Fault {
+    let message = format!(
+        "no configured upstream offers a model named `{model}`; `GET /v1/models` lists the names that you may use"
+    );
+    Fault::new(Code::ModelNotFound, message).param("model")
 }

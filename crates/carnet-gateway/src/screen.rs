@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::codes::Code;
 use crate::error::Fault;
-use crate::ingress::openai::Chat;
+use crate::ingress::{Call, Extras, Prompt};
 use crate::resolve::Offer;
 
 /// A request that may be sent once, to the origin that its permit names.
@@ -25,7 +25,9 @@ use crate::resolve::Offer;
 pub struct Cleared {
     permit: Permit,
     body: SmallVec<[Bytes; 4]>,
+    call: Call,
     stream: bool,
+    extras: Extras,
 }
 
 impl Cleared {
@@ -40,8 +42,14 @@ impl Cleared {
         self.stream
     }
 
-    pub(crate) fn into_body(self) -> SmallVec<[Bytes; 4]> {
-        self.body
+    /// The kind of request.
+    pub(crate) fn call(&self) -> Call {
+        self.call
+    }
+
+    /// Its parts, for sending: the body, and what stands beside it.
+    pub(crate) fn into_parts(self) -> (SmallVec<[Bytes; 4]>, Extras) {
+        (self.body, self.extras)
     }
 }
 
@@ -62,16 +70,16 @@ impl Fields {
 /// Clear a permitted request for its destination.
 pub(crate) fn clear(
     permit: Permit,
-    chat: &Chat,
+    prompt: &Prompt,
     offer: &Offer,
     fields: &Fields,
 ) -> Result<Cleared, Fault> {
     let mut edits: SmallVec<[Edit; 4]> = SmallVec::new();
-    for hit in &chat.scan.hits {
+    for hit in &prompt.scan.hits {
         let Some((_, rule)) = fields.rules.iter().find(|(path, _)| *path == hit.path) else {
             continue;
         };
-        if is_harmless(&chat.body, hit, rule) {
+        if is_harmless(&prompt.body, hit, rule) {
             continue;
         }
         match rule.action {
@@ -82,27 +90,25 @@ pub(crate) fn clear(
         }
     }
     if let Some(known) = &fields.known
-        && let Some(stranger) = unknown_key(&chat.body, &chat.scan, known)
+        && let Some(stranger) = unknown_key(&prompt.body, &prompt.scan, known)
     {
         return Err(Fault::new(
             Code::FieldRefused,
             format!(
-                "the field `{stranger}` is not one of Chat Completions, and `{}` is a router that might choose the destination by it; remove it",
+                "the field `{stranger}` is not one of this API, and `{}` is a router that might choose the destination by it; remove it",
                 offer.upstream.name()
             ),
         )
         .param(stranger));
     }
-    if let Some(name) = &offer.rename {
-        edits.push(Edit {
-            range: chat.model_at.clone(),
-            with: name.clone(),
-        });
-    }
+    edits.extend(prompt.name_model(offer.rename.as_ref()));
+    edits.extend(prompt.unstored.clone());
     Ok(Cleared {
         permit,
-        body: json::splice(&chat.body, &edits),
-        stream: chat.stream,
+        body: json::splice(&prompt.body, &edits),
+        call: prompt.call,
+        stream: prompt.stream,
+        extras: prompt.extras.clone(),
     })
 }
 
@@ -142,3 +148,6 @@ fn refused(rule: &FieldRule, offer: &Offer) -> Fault {
     )
     .param(rule.path.clone())
 }
+
+#[cfg(test)]
+mod tests;

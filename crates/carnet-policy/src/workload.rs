@@ -237,8 +237,12 @@ pub enum Api {
     ChatCompletions,
     /// A text to go on with.
     Completions,
+    /// A conversation in Bedrock's dialect.
+    Converse,
     /// A text to turn into numbers.
     Embeddings,
+    /// A conversation in the dialect of Google's APIs.
+    GenerateContent,
     /// A conversation in the second dialect.
     Messages,
     /// A conversation with state and tools.
@@ -247,10 +251,12 @@ pub enum Api {
 
 impl Api {
     /// All kinds.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::ChatCompletions,
         Self::Completions,
+        Self::Converse,
         Self::Embeddings,
+        Self::GenerateContent,
         Self::Messages,
         Self::Responses,
     ];
@@ -261,7 +267,9 @@ impl Api {
         match self {
             Self::ChatCompletions => "chat-completions",
             Self::Completions => "completions",
+            Self::Converse => "converse",
             Self::Embeddings => "embeddings",
+            Self::GenerateContent => "generate-content",
             Self::Messages => "messages",
             Self::Responses => "responses",
         }

@@ -21,8 +21,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod anthropic;
+pub mod bedrock;
+pub mod google;
 pub mod json;
 pub mod limits;
 pub mod openai;
+pub mod responses;
 pub mod sniff;
 pub mod stream;

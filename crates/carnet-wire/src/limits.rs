@@ -31,6 +31,10 @@ pub const MAX_SNIFFED_WHOLE: usize = 1024 * 1024;
 /// Bytes of a reported model name, escapes included. Longer than any id that can be resolved.
 pub const MAX_MODEL_NAME: usize = 3 * 1024;
 
+/// The first event of a stream of the Responses API, kept for the event that may have to end it: it repeats
+/// instructions and tools.
+pub const MAX_FIRST_EVENT: usize = 256 * 1024;
+
 /// Bytes of one event or line of a streamed answer. An image that is drawn in a stream comes as one event of several
 /// million bytes in base64; more than this is no answer but a leak of memory.
 pub const MAX_EVENT: usize = 16 * 1024 * 1024;

@@ -69,6 +69,22 @@ impl ErrorBody {
         self
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn code_text(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    pub(crate) fn param_text(&self) -> Option<&str> {
+        self.param.as_deref()
+    }
+
+    pub(crate) fn extra_members(&self) -> &Map<String, Value> {
+        &self.extra
+    }
+
     /// The body of an error response.
     pub fn to_body(&self) -> Bytes {
         Bytes::from(self.to_json())
@@ -126,6 +142,18 @@ impl Model {
             self.extra.insert(key, value.into());
         }
         self
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn created_at(&self) -> i64 {
+        self.created
+    }
+
+    pub(crate) fn extra_members(&self) -> &Map<String, Value> {
+        &self.extra
     }
 
     /// The body that answers for one model.

@@ -210,7 +210,9 @@ fn blamed(entry: &RawUpstream, problem: &UpstreamProblem) -> Span {
     let key = || entry.key.given().map(|key| key.span);
     let text = |field: &Field<String>| field.given().map(|text| text.span);
     let about = match problem {
-        UpstreamProblem::Key(_) => key(),
+        UpstreamProblem::AccountKey(_)
+        | UpstreamProblem::Key(_)
+        | UpstreamProblem::SigningKey(_) => key(),
         UpstreamProblem::Pem { file, .. } => {
             [&entry.ca_file, &entry.client_cert, &entry.client_key]
                 .into_iter()

@@ -194,7 +194,7 @@ pub(crate) fn secret(reference: &KeyRef) -> Result<Secret, Troubles> {
             format!("the environment variable `{name}`"),
         ),
         KeyRef::File(file) => (
-            first_line(read_text(file)?),
+            first_line_or_object(read_text(file)?),
             format!("the file `{}`", file.display()),
         ),
         KeyRef::Credential(name) => {
@@ -207,7 +207,7 @@ pub(crate) fn secret(reference: &KeyRef) -> Result<Secret, Troubles> {
                 )]);
             };
             (
-                first_line(read_text(&PathBuf::from(folder).join(name))?),
+                first_line_or_object(read_text(&PathBuf::from(folder).join(name))?),
                 format!("the credential `{name}`"),
             )
         }
@@ -222,7 +222,11 @@ pub(crate) fn secret(reference: &KeyRef) -> Result<Secret, Troubles> {
     Ok(secret)
 }
 
-fn first_line(text: String) -> String {
+/// Some keys are JSON objects of several lines; no other key begins like one.
+fn first_line_or_object(text: String) -> String {
+    if text.trim_start().starts_with('{') {
+        return text;
+    }
     text.lines().next().unwrap_or_default().to_owned()
 }
 

@@ -1,4 +1,4 @@
-//! The replay differential: every recorded chat exchange gives a client through the gateway what it
+//! The replay differential: every recorded exchange of a served API gives a client through the gateway what it
 //! gives without, however the answer is cut on its way.
 
 use std::collections::BTreeSet;
@@ -122,7 +122,7 @@ impl Run<'_> {
     fn compare(&mut self, exchange: &Exchange, cut: usize) -> Result<()> {
         self.mock.arm(&exchange.id, cut)?;
         let body = exchange.request.as_bytes();
-        let path = "/v1/chat/completions";
+        let path = &*exchange.path;
         let direct = read_answer(ask(self.mock.address(), path, None, body)?)
             .context("without the gateway")?;
         let before = self.mock.seen().len();

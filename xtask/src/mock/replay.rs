@@ -16,11 +16,13 @@ use super::ledger::End;
 /// and every line end, the primes drift across event boundaries.
 pub(crate) const CUTS: &[usize] = &[1, 7, 37, 0];
 
-/// A recorded chat exchange of a service that speaks this dialect.
+/// A recorded exchange of an API that is served.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Exchange {
     pub(crate) id: String,
     pub(crate) provider: String,
+    /// Where the gateway serves it.
+    pub(crate) path: String,
     pub(crate) status: u16,
     /// The request as it was recorded, with a model where the service took it from the path.
     pub(crate) request: String,
@@ -42,6 +44,8 @@ struct Recorded {
     provider: String,
     api: String,
     method: String,
+    path: String,
+    query: Option<String>,
     status: u16,
     request_body: Option<Body>,
     response_headers: Headers,
@@ -53,7 +57,7 @@ struct Recorded {
 #[serde(rename_all = "lowercase")]
 enum Body {
     Text(String),
-    /// Images and such; no chat answer of this dialect is.
+    /// Images and such; no answer of these APIs is.
     Base64(
         #[expect(
             dead_code,
@@ -70,7 +74,7 @@ pub(super) struct Cassettes {
 }
 
 impl Cassettes {
-    /// Reads every chat exchange of a folder of recordings.
+    /// Reads every exchange of a served API from a folder of recordings.
     pub(super) fn load(folder: &Path) -> Result<Self> {
         let mut files: Vec<_> = fs::read_dir(folder)
             .with_context(|| format!("cannot list `{}`", folder.display()))?
@@ -119,11 +123,27 @@ impl Cassettes {
     }
 }
 
-/// The exchange in a recorded line, if it is one of this dialect.
+/// Where the gateway serves what was recorded, if it does. Services have it under paths of their own.
+fn served(recorded: &Recorded) -> Option<String> {
+    let path = match recorded.api.as_str() {
+        "chat.completions" => "/v1/chat/completions",
+        "completions" => "/v1/completions",
+        "count_tokens" if recorded.path == "/v1/messages/count_tokens" => {
+            "/v1/messages/count_tokens"
+        }
+        "embeddings" if recorded.path.ends_with("/embeddings") => "/v1/embeddings",
+        "messages" => "/v1/messages",
+        "responses" if recorded.path.ends_with("/responses") => "/v1/responses",
+        _ => return None,
+    };
+    let beta = recorded.query.as_deref() == Some("beta=true");
+    let query = if beta { "?beta=true" } else { "" };
+    (recorded.method == "POST").then(|| format!("{path}{query}"))
+}
+
+/// The exchange in a recorded line, if its API is served.
 fn exchange(recorded: Recorded) -> Option<Exchange> {
-    if recorded.api != "chat.completions" || recorded.method != "POST" {
-        return None;
-    }
+    let path = served(&recorded)?;
     let Some(Body::Text(request)) = recorded.request_body else {
         return None;
     };
@@ -137,6 +157,7 @@ fn exchange(recorded: Recorded) -> Option<Exchange> {
     Some(Exchange {
         id: recorded.id,
         provider: recorded.provider,
+        path,
         status: recorded.status,
         model: asked
             .get("model")

@@ -1,10 +1,13 @@
 //! Stage 5, send: a cleared request goes out once, to the origin that its permit names.
 
 mod address;
+mod aws;
 mod connect;
+mod google;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod urls;
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -12,7 +15,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT,
+};
 use http::uri::Scheme;
 use http::{Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
@@ -22,6 +27,7 @@ use hyper_util::client::legacy::connect::{
 };
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -31,25 +37,65 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use self::address::{AddressRefused, Resolver};
+use self::aws::Signer;
 pub(crate) use self::connect::ConnectionFacts;
 use self::connect::{Connector, HandshakeFailed};
+use self::google::{Account, NoToken, ServiceAccount};
 pub use self::secret::Secret;
+pub use self::urls::Urls;
 use crate::codes::Code;
-use crate::config::UpstreamConfig;
+use crate::config::{AuthStyle, UpstreamConfig};
 use crate::error::Fault;
+use crate::ingress::Call;
 use crate::limits::{POOL_IDLE_MAX, POOL_IDLE_TIME_MAX};
 use crate::screen::Cleared;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("carnet/", env!("CARGO_PKG_VERSION")));
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AMAZON_EVENT_STREAM: HeaderValue =
+    HeaderValue::from_static("application/vnd.amazon.eventstream");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// An upstream with its connections.
 pub(crate) struct Upstream {
     config: UpstreamConfig,
     client: Client<Connector, SegmentsBody>,
-    auth: Option<(HeaderName, HeaderValue)>,
+    auth: Auth,
+}
+
+/// How requests say who sends them.
+#[derive(Clone, Debug)]
+enum Auth {
+    Header(HeaderName, HeaderValue),
+    None,
+    ServiceAccount(ServiceAccount),
+    Signature(Signer),
+}
+
+impl Auth {
+    fn new(config: &UpstreamConfig, files: &UpstreamFiles) -> Result<Self, UpstreamProblem> {
+        let Some(key) = &files.key else {
+            return Ok(Self::None);
+        };
+        if config.auth == AuthStyle::GoogleServiceAccount {
+            let problem = || UpstreamProblem::AccountKey(config.name.clone());
+            let (account, uri) = Account::read(key).ok_or_else(problem)?;
+            let client = client(tcp(&uri, config, files)?);
+            let account = ServiceAccount::new(account, uri, client);
+            return account.map(Self::ServiceAccount).ok_or_else(problem);
+        }
+        if config.auth == AuthStyle::AwsSigV4 {
+            let region = config.region.as_deref().unwrap_or_default();
+            let signer = Signer::new(key, region);
+            return signer
+                .map(Self::Signature)
+                .ok_or_else(|| UpstreamProblem::SigningKey(config.name.clone()));
+        }
+        key.header(config.auth)
+            .map(|(name, value)| Self::Header(name, value))
+            .ok_or_else(|| UpstreamProblem::Key(config.name.clone()))
+    }
 }
 
 /// Why an upstream cannot be set up.
@@ -66,6 +112,14 @@ pub enum UpstreamProblem {
     /// The key has characters that no header may carry.
     #[error("the key of upstream `{0}` has characters that cannot stand in a header")]
     Key(Arc<str>),
+    /// The key is not one that signs.
+    #[error(
+        "the key of upstream `{0}` is not of the form ACCESS_KEY_ID:SECRET_ACCESS_KEY or ACCESS_KEY_ID:SECRET_ACCESS_KEY:SESSION_TOKEN"
+    )]
+    SigningKey(Arc<str>),
+    /// The key is not that of a service account.
+    #[error("the key of upstream `{0}` is not the JSON key file of a service account")]
+    AccountKey(Arc<str>),
     /// The host in the base address is no name for a certificate.
     #[error("`{0}` is not a name that a certificate can be checked against")]
     ServerName(String),
@@ -97,15 +151,9 @@ impl Upstream {
     ) -> Result<Self, UpstreamProblem> {
         let client = client(match &config.socket {
             Some(socket) => Connector::unix(socket, config.connect_timeout),
-            None => tcp(&config, files)?,
+            None => tcp(config.urls.base(), &config, files)?,
         });
-        let auth = match &files.key {
-            Some(key) => Some(
-                key.header(config.auth)
-                    .ok_or_else(|| UpstreamProblem::Key(config.name.clone()))?,
-            ),
-            None => None,
-        };
+        let auth = Auth::new(&config, files)?;
         Ok(Self {
             config,
             client,
@@ -115,17 +163,10 @@ impl Upstream {
 
     /// The same upstream with another key: connections stay.
     pub(crate) fn with_key(&self, files: &UpstreamFiles) -> Result<Self, UpstreamProblem> {
-        let auth = match &files.key {
-            Some(key) => Some(
-                key.header(self.config.auth)
-                    .ok_or_else(|| UpstreamProblem::Key(self.config.name.clone()))?,
-            ),
-            None => None,
-        };
         Ok(Self {
             config: self.config.clone(),
             client: self.client.clone(),
-            auth,
+            auth: Auth::new(&self.config, files)?,
         })
     }
 
@@ -158,8 +199,12 @@ fn client<C: Connect + Clone>(connector: C) -> Client<C, SegmentsBody> {
 }
 
 /// The way to an upstream over the network.
-fn tcp(config: &UpstreamConfig, files: &UpstreamFiles) -> Result<Connector, UpstreamProblem> {
-    let host = config.chat_url.host().unwrap_or_default();
+fn tcp(
+    base: &Uri,
+    config: &UpstreamConfig,
+    files: &UpstreamFiles,
+) -> Result<Connector, UpstreamProblem> {
+    let host = base.host().unwrap_or_default();
     let names_itself_local = host == "localhost" || host.ends_with(".localhost");
     let mut tcp = HttpConnector::new_with_resolver(Resolver {
         // A proxy is the operator's own and may well be private; behind it we resolve nothing.
@@ -168,7 +213,7 @@ fn tcp(config: &UpstreamConfig, files: &UpstreamFiles) -> Result<Connector, Upst
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(config.connect_timeout));
-    let tls = match config.chat_url.scheme() {
+    let tls = match base.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => Some(tls(config, files, host)?),
         _ => None,
     };
@@ -281,33 +326,50 @@ pub(crate) struct SendFailed {
 pub(crate) fn send(
     upstream: &Arc<Upstream>,
     cleared: Cleared,
+    now: Timestamp,
 ) -> (
     Sent,
     impl Future<Output = Result<Answer, SendFailed>> + use<>,
 ) {
-    let stream = cleared.stream();
+    let (call, stream) = (cleared.call(), cleared.stream());
+    let model = cleared.permit().upstream_model().clone();
     // INVARIANT: the destination is the permit's. The upstream was found by it, and differs only if
     // the generation was built wrongly; then nothing is sent.
     let permitted = *cleared.permit().origin() == upstream.config.origin
         && *cleared.permit().upstream() == upstream.config.name;
-    let mut request = Request::new(SegmentsBody::new(cleared.into_body()));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = if permitted {
-        upstream.config.chat_url.clone()
-    } else {
-        Uri::default()
+    let (body, extras) = cleared.into_parts();
+    let url = upstream.config.urls.of(call, &model, extras.query);
+    let signer = match &upstream.auth {
+        Auth::Signature(signer) => Some((signer, body.clone())),
+        _ => None,
     };
+    let mut request = Request::new(SegmentsBody::new(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = url.filter(|_| permitted).cloned().unwrap_or_default();
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
-    headers.insert(ACCEPT, if stream { EVENT_STREAM } else { JSON });
+    headers.insert(ACCEPT, accepted(call, stream));
     headers.insert(ACCEPT_ENCODING, IDENTITY);
     headers.insert(USER_AGENT, AGENT);
-    if let Some((name, value)) = &upstream.auth {
+    for (name, value) in extras.headers {
+        headers.append(name, value);
+    }
+    if let Auth::Header(name, value) = &upstream.auth {
         headers.insert(name.clone(), value.clone());
+    }
+    let signed = signer.is_none_or(|(signer, body)| signer.sign(&mut request, &body, now).is_ok());
+    if !signed {
+        // Without its address it goes nowhere.
+        *request.uri_mut() = Uri::default();
     }
     let sent = Sent(capture_connection(&mut request));
     let upstream = upstream.clone();
     let answer = async move {
+        if let Auth::ServiceAccount(account) = &upstream.auth {
+            let token = account.header(now).await;
+            let token = token.map_err(|why| failed(unauthenticated(upstream.name(), &why)))?;
+            request.headers_mut().insert(AUTHORIZATION, token);
+        }
         match timeout(
             upstream.config.first_byte_timeout,
             upstream.client.request(request),
@@ -335,6 +397,20 @@ pub(crate) fn send(
         }
     };
     (sent, answer)
+}
+
+fn unauthenticated(upstream: &str, why: &NoToken) -> Fault {
+    let message = format!("upstream `{upstream}` gets no access token: {why}");
+    Fault::new(Code::UpstreamUnauthenticated, message)
+}
+
+/// The kind of answer that a call asks for.
+fn accepted(call: Call, stream: bool) -> HeaderValue {
+    match call {
+        Call::ConverseStream => AMAZON_EVENT_STREAM,
+        _ if stream => EVENT_STREAM,
+        _ => JSON,
+    }
 }
 
 fn failed(fault: Fault) -> SendFailed {

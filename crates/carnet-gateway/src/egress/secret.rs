@@ -3,7 +3,7 @@
 use std::fmt;
 
 use http::HeaderValue;
-use http::header::{AUTHORIZATION, HeaderName};
+use http::header::HeaderName;
 use zeroize::Zeroizing;
 
 use crate::config::AuthStyle;
@@ -25,21 +25,27 @@ impl Secret {
         self.0.is_empty()
     }
 
+    /// The text itself, for what is made of it.
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// The header that carries it; marked sensitive, so that no layer logs or indexes it. `None`
     /// when the text cannot stand in a header.
     pub(crate) fn header(&self, style: AuthStyle) -> Option<(HeaderName, HeaderValue)> {
         let (name, mut value) = match style {
-            AuthStyle::ApiKey => (
-                HeaderName::from_static("api-key"),
-                HeaderValue::from_str(&self.0).ok()?,
-            ),
+            AuthStyle::ApiKey => ("api-key", HeaderValue::from_str(&self.0).ok()?),
             AuthStyle::Bearer => {
                 let text = Zeroizing::new(format!("Bearer {}", *self.0));
-                (AUTHORIZATION, HeaderValue::from_str(&text).ok()?)
+                ("authorization", HeaderValue::from_str(&text).ok()?)
             }
+            AuthStyle::XGoogApiKey => ("x-goog-api-key", HeaderValue::from_str(&self.0).ok()?),
+            // It never travels.
+            AuthStyle::AwsSigV4 | AuthStyle::GoogleServiceAccount => return None,
+            AuthStyle::XApiKey => ("x-api-key", HeaderValue::from_str(&self.0).ok()?),
         };
         value.set_sensitive(true);
-        Some((name, value))
+        Some((HeaderName::from_static(name), value))
     }
 }
 

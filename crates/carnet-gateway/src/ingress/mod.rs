@@ -1,6 +1,11 @@
-//! What callers send, one file per dialect, and what all dialects share: reading a body.
+//! What callers send: by which paths, in which dialect, and reading a body.
 
-pub(crate) mod openai;
+mod call;
+mod prompt;
+
+pub use self::call::Call;
+pub(crate) use self::call::{Dialect, Route, dialect_of, route};
+pub(crate) use self::prompt::{Extras, ModelPlace, Prompt, read, watched};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;

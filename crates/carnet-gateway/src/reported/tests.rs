@@ -11,6 +11,7 @@ use jiff::civil::date;
 
 use super::*;
 use crate::config::{AuthStyle, RawConfig, UpstreamConfig, validate};
+use crate::egress::Urls;
 use crate::generation::Parts;
 use crate::resolve;
 
@@ -74,7 +75,7 @@ fn generation() -> Generation {
     let second = Duration::from_secs(1);
     config.upstreams.push(UpstreamConfig {
         name: "house".into(),
-        chat_url: "http://127.0.0.1:9/v1/chat/completions".parse().unwrap(),
+        urls: Urls::below("http://127.0.0.1:9/v1", None, &[Call::Chat], [].iter()).unwrap(),
         socket: None,
         origin: "http://127.0.0.1:9".into(),
         host: None,
@@ -112,6 +113,7 @@ fn now() -> Timestamp {
 fn check(generation: &Arc<Generation>, name: &str) -> Check {
     let (_, offers) = resolve::offers(generation, name).unwrap();
     Check {
+        call: Call::Chat,
         expected: offers[0].expected.clone(),
         generation: generation.clone(),
     }

@@ -1,4 +1,4 @@
-//! Finding the string member `model` of a JSON object, one byte at a time and with bounded memory.
+//! Finding the string member `model`, in one dialect `modelVersion`, of a JSON object, one byte at a time and with bounded memory.
 
 use super::Absence;
 use crate::json::unescape;
@@ -121,7 +121,7 @@ impl Finder {
             Text::Key => {
                 // A key that was cut off has more characters than these.
                 let key = match name.as_deref() {
-                    Some("model") => Key::Model,
+                    Some("model" | "modelVersion") => Key::Model,
                     Some("message" | "response") if self.wrappers && self.level == 1 => {
                         Key::Wrapper
                     }
@@ -147,6 +147,8 @@ impl Finder {
         let interesting = self.depth == self.level;
         match byte {
             b'{' if self.place == Place::Start => self.enter(),
+            // A stream may come as one array: its first object counts.
+            b'[' if self.place == Place::Start => {}
             // A byte order mark is forgiven in an answer.
             b' ' | b'\n' | b'\r' | b'\t' | b'\xEF' | b'\xBB' | b'\xBF' => {}
             _ if self.place == Place::Start => return self.stop(Absence::NotJson),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use carnet_gateway::config::{ConfigProblem, RawModel, RawUpstream};
 use carnet_gateway::section;
 use carnet_gateway::section::{Field, Located};
+use carnet_policy::Api;
 use toml_span::Span;
 
 use super::{
@@ -183,6 +184,10 @@ fn draft(
         }),
         first_byte_seconds: Field::Given(Located {
             value: FIRST_BYTE_SECONDS,
+            span,
+        }),
+        apis: Field::Given(Located {
+            value: vec![Api::ChatCompletions.as_str().to_owned()],
             span,
         }),
         platform: raw.platform,

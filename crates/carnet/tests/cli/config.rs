@@ -816,3 +816,46 @@ fn the_address_of_a_unix_socket_is_checked() {
         "a Unix socket is not reached through a proxy",
     ]);
 }
+
+#[test]
+fn what_an_upstream_takes_is_checked() {
+    for (lines, texts) in [
+        (
+            "apis = []",
+            [
+                "takes no requests can never be reached",
+                "name at least one of `apis`",
+            ],
+        ),
+        (
+            "apis = [\"messages\", \"chat\"]",
+            [
+                "`chat` is not a kind of request",
+                "choose of chat-completions, completions, converse",
+            ],
+        ),
+        (
+            "api_version = \"2024&model=x\"",
+            [
+                "`2024&model=x` is not a version",
+                "for example \"2024-10-21\"",
+            ],
+        ),
+        (
+            "auth = \"basic\"",
+            [
+                "`basic` is not a way to send a key",
+                "\"aws-sigv4\" or \"google-service-account\"",
+            ],
+        ),
+        (
+            "auth = \"aws-sigv4\"",
+            [
+                "signing needs a key and a region",
+                "ACCESS_KEY_ID:SECRET_ACCESS_KEY",
+            ],
+        ),
+    ] {
+        refuses(&upstream(lines), &texts);
+    }
+}

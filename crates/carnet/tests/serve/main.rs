@@ -6,6 +6,7 @@
 
 mod bodies;
 mod decisions;
+mod dialects;
 mod engine;
 mod exactness;
 mod failures;
@@ -19,6 +20,7 @@ mod registry_update;
 mod reload;
 mod revoke;
 mod routes;
+mod service_account;
 mod sockets;
 mod stop;
 mod upstream_tls;

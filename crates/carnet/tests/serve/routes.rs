@@ -21,7 +21,7 @@ async fn unknown_models_paths_and_methods_are_told_apart() {
     );
     for path in [
         "/",
-        "/v1/embeddings",
+        "/v1/moderations",
         "/v1/chat/completions/",
         "/V1/models",
         "/v1/%6dodels",

@@ -1,0 +1,402 @@
+//! What is served: the kinds of calls, the paths by which callers reach them, and where each names its model.
+
+use std::borrow::Cow;
+
+use carnet_policy::Api;
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use super::prompt::ModelPlace;
+use crate::codes::Code;
+use crate::error::Fault;
+
+/// Whose shapes a caller reads: of errors, of events that end a stream, of the list of models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `{"error":{"message","type","param","code"}}`, in a stream as `data:`.
+    #[default]
+    OpenAi,
+    /// The same, but a stream ends with the event `response.failed`.
+    Responses,
+    /// `{"type":"error","error":{"type","message"}}`, in a stream as `event: error`.
+    Messages,
+    /// `{"error":{"code","message","status"}}`, in a stream as `data:`.
+    GenerateContent,
+    /// The kind in a header, `{"message"}`; no word within a stream.
+    Converse,
+}
+
+/// A kind of request that goes to a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Call {
+    /// A conversation in, a message out.
+    Chat,
+    /// A text to go on with.
+    Completions,
+    /// A conversation in Bedrock's dialect.
+    Converse,
+    /// The same with a streamed answer.
+    ConverseStream,
+    /// How many tokens a conversation of [`Call::Messages`] has.
+    CountTokens,
+    /// Texts to turn into numbers.
+    Embeddings,
+    /// A conversation in the dialect of Google's APIs.
+    GenerateContent,
+    /// The same with a streamed answer.
+    StreamGenerateContent,
+    /// A conversation in Anthropic's dialect.
+    Messages,
+    /// A conversation of items, with tools that the provider may run.
+    Responses,
+}
+
+impl Call {
+    /// All of them.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Converse,
+        Self::ConverseStream,
+        Self::CountTokens,
+        Self::Embeddings,
+        Self::GenerateContent,
+        Self::StreamGenerateContent,
+        Self::Messages,
+        Self::Responses,
+    ];
+
+    /// What an upstream takes of which its entry says nothing.
+    pub(crate) const USUAL: [Self; 4] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Responses,
+    ];
+
+    /// Its path below the version, for callers and at upstreams alike, with a place for the model where it stands
+    /// in the path.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/chat/completions",
+            Self::Completions => "/completions",
+            Self::Converse => "/model/{model}/converse",
+            Self::ConverseStream => "/model/{model}/converse-stream",
+            Self::CountTokens => "/messages/count_tokens",
+            Self::Embeddings => "/embeddings",
+            Self::GenerateContent => "/models/{model}:generateContent",
+            Self::StreamGenerateContent => "/models/{model}:streamGenerateContent",
+            Self::Messages => "/messages",
+            Self::Responses => "/responses",
+        }
+    }
+
+    /// The path by which callers reach it.
+    pub(crate) fn served_at(self) -> String {
+        let version = match self.dialect() {
+            Dialect::Converse => "",
+            Dialect::GenerateContent => "/v1beta",
+            Dialect::Messages | Dialect::OpenAi | Dialect::Responses => "/v1",
+        };
+        format!("{version}{}", self.path())
+    }
+
+    /// Whether the model stands in the path and never in the body.
+    pub(crate) fn names_model_in_path(self) -> bool {
+        matches!(self.dialect(), Dialect::Converse | Dialect::GenerateContent)
+    }
+
+    /// The one thing that its query may say.
+    pub(crate) fn query(self) -> Option<&'static str> {
+        match self {
+            Self::CountTokens | Self::Messages => Some("beta=true"),
+            Self::StreamGenerateContent => Some("alt=sse"),
+            _ => None,
+        }
+    }
+
+    /// What policies and records call it.
+    pub(crate) fn api(self) -> Api {
+        match self {
+            Self::Chat => Api::ChatCompletions,
+            Self::Completions => Api::Completions,
+            Self::Converse | Self::ConverseStream => Api::Converse,
+            Self::CountTokens | Self::Messages => Api::Messages,
+            Self::Embeddings => Api::Embeddings,
+            Self::GenerateContent | Self::StreamGenerateContent => Api::GenerateContent,
+            Self::Responses => Api::Responses,
+        }
+    }
+
+    /// Whose shapes its callers read.
+    pub(crate) fn dialect(self) -> Dialect {
+        match self {
+            Self::Chat | Self::Completions | Self::Embeddings => Dialect::OpenAi,
+            Self::Converse | Self::ConverseStream => Dialect::Converse,
+            Self::CountTokens | Self::Messages => Dialect::Messages,
+            Self::GenerateContent | Self::StreamGenerateContent => Dialect::GenerateContent,
+            Self::Responses => Dialect::Responses,
+        }
+    }
+
+    /// The registry's list of fields in its bodies.
+    pub(crate) fn fields(self) -> &'static str {
+        match self {
+            Self::Chat => "openai-chat",
+            Self::Completions => "openai-completions",
+            Self::Converse | Self::ConverseStream => "bedrock-converse",
+            Self::CountTokens | Self::Messages => "anthropic-messages",
+            Self::Embeddings => "openai-embeddings",
+            Self::GenerateContent | Self::StreamGenerateContent => "gemini-generate",
+            Self::Responses => "openai-responses",
+        }
+    }
+
+    /// The members that hold the prompt. They are watched because two readers must not see two
+    /// different prompts.
+    pub(crate) fn prompt(self) -> &'static [&'static str] {
+        match self {
+            Self::Chat => &["messages"],
+            Self::Completions => &["prompt", "suffix"],
+            Self::Converse | Self::ConverseStream | Self::CountTokens | Self::Messages => {
+                &["messages", "system"]
+            }
+            Self::Embeddings => &["input"],
+            // The API takes names in both spellings.
+            Self::GenerateContent | Self::StreamGenerateContent => {
+                &["contents", "systemInstruction", "system_instruction"]
+            }
+            Self::Responses => &["input", "instructions"],
+        }
+    }
+
+    /// Whether its answer is a stream, given what `stream` says in its body.
+    pub(crate) fn streams(self, asked: bool) -> bool {
+        match self {
+            Self::Chat | Self::Completions | Self::Messages | Self::Responses => asked,
+            Self::ConverseStream | Self::StreamGenerateContent => true,
+            Self::Converse | Self::CountTokens | Self::Embeddings | Self::GenerateContent => false,
+        }
+    }
+
+    /// Whether the service keeps the exchange unless the body says that it must not.
+    pub(crate) fn stores_unless_told(self) -> bool {
+        self == Self::Responses
+    }
+
+    fn by_path(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|call| call.path() == path)
+    }
+
+    /// Read a path that has the model in it.
+    fn by_model_path(path: &str) -> Option<(Self, Box<str>)> {
+        Self::ALL.into_iter().find_map(|call| {
+            let (before, after) = call.path().split_once("{model}")?;
+            let name = path.strip_prefix(before)?.strip_suffix(after)?;
+            Some((call, decoded(name).filter(|_| !name.contains('/'))?))
+        })
+    }
+}
+
+/// Where a path leads.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// To a model.
+    Call(Call, ModelPlace),
+    /// To the caller's models.
+    Models,
+    /// To one of them.
+    Model(Box<str>),
+}
+
+/// All that is served, as errors tell it.
+const SERVED: &str = "POST /v1/chat/completions, POST /v1/responses, POST /v1/completions, POST /v1/embeddings, \
+    POST /v1/messages, POST /v1/messages/count_tokens, POST /v1beta/models/{model}:generateContent, \
+    POST /v1beta/models/{model}:streamGenerateContent, POST /model/{model}/converse, \
+    POST /model/{model}/converse-stream, GET /v1/models, GET /v1/models/{id}, POST /openai/deployments/{model}/…, /openai/v1/…, GET /healthz, GET /readyz";
+
+/// Whose shapes an error on this path has, whether or not the path is served.
+pub(crate) fn dialect_of(path: &str) -> Dialect {
+    let rest = below_version(path).unwrap_or_default();
+    if rest == "/messages" || rest.starts_with("/messages/") {
+        Dialect::Messages
+    } else if path.starts_with("/v1beta/") || (rest.starts_with("/models/") && rest.contains(':')) {
+        Dialect::GenerateContent
+    } else if path.starts_with("/model/") {
+        Dialect::Converse
+    } else {
+        Dialect::OpenAi
+    }
+}
+
+/// Where a request leads.
+pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Fault> {
+    let found = find(method, path).ok_or_else(|| {
+        Fault::new(
+            Code::PathNotServed,
+            format!("`{path}` is not served; served are {SERVED}"),
+        )
+    })?;
+    let served = match found {
+        Route::Call(..) => Method::POST,
+        Route::Model(_) | Route::Models => Method::GET,
+    };
+    if *method == served {
+        return Ok(found);
+    }
+    let allow = if served == Method::POST {
+        "POST"
+    } else {
+        "GET"
+    };
+    Err(Fault::new(
+        Code::MethodNotAllowed,
+        format!("`{path}` is served with {allow} only"),
+    )
+    .allow(allow))
+}
+
+fn find(method: &Method, path: &str) -> Option<Route> {
+    // A model's name may have a colon, so that only the method tells what is asked of it.
+    let of_google = path.strip_prefix("/v1beta").or_else(|| {
+        let version = path.strip_prefix("/v1");
+        version.filter(|rest| rest.starts_with("/models/") && method == Method::POST)
+    });
+    if let Some((call, model)) = Call::by_model_path(of_google.unwrap_or(path)) {
+        let known = of_google.is_some() == (call.dialect() == Dialect::GenerateContent);
+        return known.then_some(Route::Call(call, ModelPlace::Path(model)));
+    }
+    if let Some(rest) = below_version(path) {
+        if rest == "/models" {
+            return Some(Route::Models);
+        }
+        if let Some(name) = rest.strip_prefix("/models/") {
+            return Some(Route::Model(decoded(name)?));
+        }
+        return Some(Route::Call(Call::by_path(rest)?, ModelPlace::Body));
+    }
+    // As Azure's clients ask: the deployment's name stands in the path.
+    let rest = path.strip_prefix("/openai/deployments/")?;
+    let (name, rest) = rest.split_at_checked(rest.find('/')?)?;
+    let call = Call::by_path(rest).filter(|call| call.dialect() == Dialect::OpenAi)?;
+    Some(Route::Call(call, ModelPlace::Path(decoded(name)?)))
+}
+
+fn below_version(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1")
+        .or_else(|| path.strip_prefix("/openai/v1"))
+}
+
+fn decoded(name: &str) -> Option<Box<str>> {
+    let name = percent_decode_str(name).decode_utf8().ok()?;
+    (!name.is_empty()).then(|| Cow::into_owned(name).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_has_its_paths() {
+        let in_body = |call: &Call| !call.names_model_in_path();
+        for call in Call::ALL.into_iter().filter(in_body) {
+            for prefix in ["/v1", "/openai/v1"] {
+                let route = route(&Method::POST, &format!("{prefix}{}", call.path())).unwrap();
+                assert_eq!(route, Route::Call(call, ModelPlace::Body));
+            }
+        }
+    }
+
+    #[test]
+    fn a_model_may_stand_in_the_path() {
+        let call = |call, model: &str| Some(Route::Call(call, ModelPlace::Path(model.into())));
+        for (path, found) in [
+            (
+                "/v1beta/models/m-1:generateContent",
+                call(Call::GenerateContent, "m-1"),
+            ),
+            (
+                "/v1/models/m-1:streamGenerateContent",
+                call(Call::StreamGenerateContent, "m-1"),
+            ),
+            (
+                "/v1beta/models/a%2Fb:generateContent",
+                call(Call::GenerateContent, "a/b"),
+            ),
+            ("/model/a.m-1%3A0/converse", call(Call::Converse, "a.m-1:0")),
+            (
+                "/model/a.m-1:0/converse-stream",
+                call(Call::ConverseStream, "a.m-1:0"),
+            ),
+            ("/v1beta/models/a/b:generateContent", None),
+            ("/v1beta/models/m-1:countTokens", None),
+            ("/v1beta/model/m-1/converse", None),
+            ("/models/m-1:generateContent", None),
+            ("/model//converse", None),
+            ("/model/m/invoke", None),
+        ] {
+            assert_eq!(find(&Method::POST, path), found, "{path}");
+        }
+        assert_eq!(
+            find(&Method::GET, "/v1/models/m-1:generateContent"),
+            Some(Route::Model("m-1:generateContent".into()))
+        );
+    }
+
+    #[test]
+    fn a_deployment_is_a_model() {
+        let find = |path| find(&Method::GET, path);
+        let model = |name: &str| ModelPlace::Path(name.into());
+        assert_eq!(
+            find("/openai/deployments/my%20gpt/chat/completions"),
+            Some(Route::Call(Call::Chat, model("my gpt")))
+        );
+        assert_eq!(
+            find("/openai/deployments/emb/embeddings"),
+            Some(Route::Call(Call::Embeddings, model("emb")))
+        );
+        for path in [
+            "/openai/deployments/",
+            "/openai/deployments//chat/completions",
+            "/openai/deployments/a",
+            "/openai/deployments/a/messages",
+            "/openai/deployments/a/responses",
+            "/openai/deployments/%ff/chat/completions",
+            "/v1/models/",
+            "/v2/models",
+        ] {
+            assert_eq!(find(path), None, "{path}");
+        }
+        assert_eq!(
+            find("/v1/models/org/name%3Afree"),
+            Some(Route::Model("org/name:free".into()))
+        );
+    }
+
+    #[test]
+    fn errors_have_the_shape_of_the_path() {
+        for (path, dialect) in [
+            ("/v1/messages", Dialect::Messages),
+            ("/v1/messages/batches", Dialect::Messages),
+            ("/v1/messagesx", Dialect::OpenAi),
+            ("/v1/responses", Dialect::OpenAi),
+            ("/v1beta/models", Dialect::GenerateContent),
+            ("/v1/models/a:countTokens", Dialect::GenerateContent),
+            ("/v1/models/a", Dialect::OpenAi),
+            ("/model/a/invoke", Dialect::Converse),
+            ("/", Dialect::OpenAi),
+        ] {
+            assert_eq!(dialect_of(path), dialect, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_paths_has_every_call() {
+        for call in Call::ALL {
+            assert!(
+                SERVED.contains(&format!("POST {}", call.served_at())),
+                "{call:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! What is read of a request that goes to a model, and what is left as it came.
+
+use bytes::Bytes;
+use carnet_wire::json::{self, Edit, Hit, Kind, Scan, Watch};
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+use super::call::{Call, Dialect};
+use crate::codes::Code;
+use crate::error::Fault;
+use crate::limits::{JSON_DEPTH_MAX, MODEL_NAME_BYTES_MAX};
+
+/// A request body with the places that decide where it goes.
+#[derive(Debug)]
+pub(crate) struct Prompt {
+    /// The kind of request.
+    pub(crate) call: Call,
+    /// The bytes as they came.
+    pub(crate) body: Bytes,
+    /// Everything found at a watched path.
+    pub(crate) scan: Scan,
+    /// The model asked for.
+    pub(crate) model: Box<str>,
+    /// Whether the body may go on with the name that it has.
+    names_model: bool,
+    /// What keeps the service from storing the exchange, where it would if it were not told.
+    pub(crate) unstored: Option<Edit>,
+    /// Whether the answer shall be streamed.
+    pub(crate) stream: bool,
+    /// What beside the body belongs to it.
+    pub(crate) extras: Extras,
+}
+
+/// What beside the body a dialect says of a request, passed on as it came.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extras {
+    /// Version and trials of the dialect.
+    pub(crate) headers: SmallVec<[(HeaderName, HeaderValue); 2]>,
+    /// Whether the query says the one thing that it may.
+    pub(crate) query: bool,
+}
+
+/// The version of the dialect that has been the only one since 2023; the dialect asks for one.
+const VERSION: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("anthropic-version"),
+    HeaderValue::from_static("2023-06-01"),
+);
+const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+
+impl Extras {
+    /// Of a request's head.
+    pub(crate) fn of(call: Call, headers: &HeaderMap, query: Option<&str>) -> Self {
+        let said = |query: &str| query.split('&').any(|pair| call.query() == Some(pair));
+        let query = query.is_some_and(said);
+        if call.dialect() != Dialect::Messages {
+            return Self {
+                query,
+                ..Self::default()
+            };
+        }
+        let (name, default) = VERSION;
+        let version = headers.get(&name).cloned().unwrap_or(default);
+        let trials = headers.get_all(BETA).iter();
+        Self {
+            headers: [(name, version)]
+                .into_iter()
+                .chain(trials.map(|value| (BETA, value.clone())))
+                .collect(),
+            query,
+        }
+    }
+}
+
+/// Where a request names its model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ModelPlace {
+    /// In the member `model`.
+    Body,
+    /// In the path; what the body says besides is replaced.
+    Path(Box<str>),
+}
+
+const MODEL: &str = "model";
+const STREAM: &str = "stream";
+const STORE: &str = "store";
+
+/// The paths that are watched for a call, before those of its upstreams.
+pub(crate) fn watched(call: Call) -> impl Iterator<Item = &'static str> {
+    let stores = call.stores_unless_told().then_some(STORE);
+    [MODEL, STREAM]
+        .into_iter()
+        .chain(stores)
+        .chain(call.prompt().iter().copied())
+}
+
+/// Read a request; nothing in it is trusted before the strict scan has passed.
+pub(crate) fn read(
+    call: Call,
+    place: ModelPlace,
+    extras: Extras,
+    body: Bytes,
+    watch: &Watch,
+) -> Result<Prompt, Fault> {
+    let scan = json::scan(&body, watch, JSON_DEPTH_MAX).map_err(|why| {
+        let mut message = format!("the body is not acceptable JSON: {why}");
+        if let Some(help) = why.help() {
+            message.push_str("; ");
+            message.push_str(help);
+        }
+        Fault::new(Code::InvalidJson, message)
+    })?;
+    let hit = |path| watch.index(path).and_then(|index| scan.first(index));
+    let (model, names_model) = match place {
+        ModelPlace::Path(name) => (name, false),
+        ModelPlace::Body => {
+            let hit = hit(MODEL).ok_or_else(|| wrong(MODEL, "is missing"))?;
+            if hit.kind != Kind::String {
+                return Err(wrong(MODEL, "is not a string"));
+            }
+            let name = json::string_value(&body, hit).map_err(|why| {
+                Fault::new(Code::InvalidJson, format!("the field `model`: {why}")).param(MODEL)
+            })?;
+            (name.into(), true)
+        }
+    };
+    if model.is_empty() || model.len() > MODEL_NAME_BYTES_MAX {
+        let message = format!("is empty or longer than {MODEL_NAME_BYTES_MAX} bytes");
+        return Err(wrong(MODEL, &message));
+    }
+    let stream = match hit(STREAM) {
+        None => false,
+        Some(hit) => match hit.kind {
+            Kind::Null => false,
+            Kind::Bool => json::bool_value(&body, hit) == Ok(true),
+            _ => return Err(wrong(STREAM, "is not true or false")),
+        },
+    };
+    let unstored = match hit(STORE) {
+        _ if !call.stores_unless_told() => None,
+        None => Some(insert(&body, STORE, b"false")),
+        // What else it says is for the rules of its fields.
+        Some(hit) => {
+            (hit.kind == Kind::Null).then(|| Edit::replace(hit, Bytes::from_static(b"false")))
+        }
+    };
+    Ok(Prompt {
+        call,
+        model,
+        names_model,
+        unstored,
+        stream: call.streams(stream),
+        extras,
+        scan,
+        body,
+    })
+}
+
+fn wrong(field: &str, what: &str) -> Fault {
+    Fault::new(Code::InvalidRequest, format!("the field `{field}` {what}")).param(field)
+}
+
+impl Prompt {
+    /// Has the body name a model: the upstream's own name, as a JSON string, where it differs from the
+    /// caller's; and the caller's where the body named another one or none.
+    pub(crate) fn name_model(&self, own: Option<&Bytes>) -> Option<Edit> {
+        if self.call.names_model_in_path() {
+            // The body has no say in it.
+            return self.model_in_body().map(Edit::remove);
+        }
+        let with = match own {
+            Some(own) => own.clone(),
+            None if self.names_model => return None,
+            None => Bytes::from(serde_json::Value::from(&*self.model).to_string()),
+        };
+        Some(match self.model_in_body() {
+            Some(hit) => Edit::replace(hit, with),
+            None => insert(&self.body, MODEL, &with),
+        })
+    }
+
+    /// Where the body names a model.
+    fn model_in_body(&self) -> Option<&Hit> {
+        // INVARIANT: it is the first that is watched.
+        self.scan.first(0)
+    }
+}
+
+/// A member as the first of a body.
+fn insert(body: &[u8], name: &str, value: &[u8]) -> Edit {
+    let start = body.iter().position(|byte| *byte == b'{').unwrap_or(0) + 1;
+    let rest = body.get(start..).unwrap_or_default();
+    let empty = rest.trim_ascii_start().first() == Some(&b'}');
+    let comma: &[u8] = if empty { b"" } else { b"," };
+    let key = format!("\"{name}\":");
+    Edit {
+        range: start..start,
+        with: [key.as_bytes(), value, comma].concat().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prompt(place: ModelPlace, body: &'static str) -> Prompt {
+        let watch = Watch::new(watched(Call::Chat)).unwrap();
+        let body = Bytes::from_static(body.as_bytes());
+        read(Call::Chat, place, Extras::default(), body, &watch).unwrap()
+    }
+
+    fn sent(prompt: &Prompt, own: Option<&'static str>) -> String {
+        let own = own.map(|own| Bytes::from_static(own.as_bytes()));
+        let edits: Vec<Edit> = prompt.name_model(own.as_ref()).into_iter().collect();
+        String::from_utf8(json::splice(&prompt.body, &edits).concat()).unwrap()
+    }
+
+    #[test]
+    fn a_body_that_names_its_model_changes_only_for_another_name() {
+        let body = r#" {"model" : "a", "n": 1}"#;
+        let prompt = prompt(ModelPlace::Body, body);
+        assert_eq!(sent(&prompt, None), body);
+        assert_eq!(sent(&prompt, Some("\"b\"")), r#" {"model" : "b", "n": 1}"#);
+    }
+
+    #[test]
+    fn the_name_in_the_path_is_the_one_that_is_sent() {
+        let path = || ModelPlace::Path("p\"q".into());
+        for (body, want) in [
+            ("{}", r#"{"model":"p\"q"}"#),
+            (" { } ", r#" {"model":"p\"q" } "#),
+            (r#"{"n": 1}"#, r#"{"model":"p\"q","n": 1}"#),
+            (
+                r#"{"model": "other", "n": 1}"#,
+                r#"{"model": "p\"q", "n": 1}"#,
+            ),
+            (r#"{"model": null}"#, r#"{"model": "p\"q"}"#),
+        ] {
+            let prompt = prompt(path(), body);
+            assert_eq!(&*prompt.model, "p\"q");
+            assert_eq!(sent(&prompt, None), want);
+            assert!(sent(&prompt, Some("\"own\"")).contains(r#""own""#));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_streamed_is_not() {
+        let watch = Watch::new(watched(Call::Embeddings)).unwrap();
+        let body = Bytes::from_static(br#"{"model": "a", "stream": true}"#);
+        let extras = Extras::default();
+        let prompt = read(Call::Embeddings, ModelPlace::Body, extras, body, &watch).unwrap();
+        assert!(!prompt.stream);
+    }
+
+    #[test]
+    fn only_one_dialect_says_things_beside_the_body() {
+        let mut headers = HeaderMap::new();
+        headers.append(BETA, HeaderValue::from_static("a-1,b-2"));
+        headers.append(BETA, HeaderValue::from_static("c-3"));
+        headers.insert("x-other", HeaderValue::from_static("no"));
+        let query = Some("a=b&beta=true");
+        assert!(Extras::of(Call::Chat, &headers, query).headers.is_empty());
+        let extras = Extras::of(Call::CountTokens, &headers, query);
+        let values: Vec<&str> = extras
+            .headers
+            .iter()
+            .map(|(_, value)| value.to_str().unwrap())
+            .collect();
+        assert_eq!(values, ["2023-06-01", "a-1,b-2", "c-3"]);
+        assert!(extras.query);
+        headers.insert(VERSION.0, HeaderValue::from_static("2030-01-01"));
+        let extras = Extras::of(Call::Messages, &headers, Some("beta=false"));
+        assert_eq!(extras.headers[0].1, "2030-01-01");
+        assert!(!extras.query);
+    }
+
+    #[test]
+    fn a_response_is_not_stored_unless_the_rules_let_it_be() {
+        let watch = Watch::new(watched(Call::Responses)).unwrap();
+        for (body, want) in [
+            (r#"{"model":"a"}"#, r#"{"store":false,"model":"a"}"#),
+            (
+                r#"{"model":"a","store":null}"#,
+                r#"{"model":"a","store":false}"#,
+            ),
+            (
+                r#"{"model":"a","store":false}"#,
+                r#"{"model":"a","store":false}"#,
+            ),
+            (
+                r#"{"model":"a","store":true}"#,
+                r#"{"model":"a","store":true}"#,
+            ),
+        ] {
+            let bytes = Bytes::from_static(body.as_bytes());
+            let extras = Extras::default();
+            let prompt = read(Call::Responses, ModelPlace::Body, extras, bytes, &watch).unwrap();
+            let edits: Vec<Edit> = prompt.unstored.into_iter().collect();
+            let sent = json::splice(&prompt.body, &edits).concat();
+            assert_eq!(String::from_utf8(sent).unwrap(), want);
+        }
+        let chat = prompt(ModelPlace::Body, r#"{"model":"a"}"#);
+        assert_eq!(chat.unstored, None);
+    }
+}
