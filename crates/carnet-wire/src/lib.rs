@@ -21,7 +21,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod dialect;
+pub mod form;
 pub mod json;
 pub mod limits;
 pub mod openai;
 pub mod sniff;
+pub mod translate;

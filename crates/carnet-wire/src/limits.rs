@@ -30,3 +30,20 @@ pub const MAX_SNIFFED_WHOLE: usize = 1024 * 1024;
 
 /// Bytes of a reported model name, escapes included. Longer than any id that can be resolved.
 pub const MAX_MODEL_NAME: usize = 3 * 1024;
+
+/// Losses that one translation lists by name; a body can be made of nothing but unknown members.
+pub const MAX_LOSSES: usize = 32;
+
+/// Bytes of a name that a loss repeats.
+pub const MAX_LOSS_PLACE: usize = 64;
+
+/// Turns of a conversation, and parts of one turn. A conversation that fills the largest context with one-word turns
+/// stays below it.
+pub const MAX_TURNS: usize = 100_000;
+
+/// Calls of tools in one answer, and in one conversation: matching results to calls looks at all that are open.
+pub const MAX_TOOL_CALLS: usize = 4_096;
+
+/// Bytes of calls of tools that are held back in a stream until the call before them is complete. Services send one
+/// call after the other; what comes interleaved has to wait, because not every dialect can say it that way.
+pub const MAX_HELD_BACK: usize = 1024 * 1024;
