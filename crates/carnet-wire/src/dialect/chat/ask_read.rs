@@ -118,25 +118,23 @@ fn read_format<'b>(ask: &mut Ask<'b>, value: Value<'b>) -> Read<bool> {
     ask.format = match kind.token() {
         "text" => None,
         "json_object" => Some(Format::Json),
-        "json_schema" => Some(schema(value)?),
+        "json_schema" => match schema(value) {
+            Some(schema) => Some(schema),
+            None => return Ok(false),
+        },
         _ => return Ok(false),
     };
     Ok(true)
 }
 
-fn schema(value: Value<'_>) -> Read<Format<'_>> {
-    let place = "response_format.json_schema";
-    let inside = value
-        .get("json_schema")
-        .map_or_else(|| shape(place, "an object"), |inside| object(inside, place))?;
-    let schema = inside.get("schema").filter(|schema| !schema.is_null());
-    Ok(Format::Schema {
+/// Some services take the schema without the object around it that has its name.
+fn schema(value: Value<'_>) -> Option<Format<'_>> {
+    let inside = value.get("json_schema").unwrap_or(value);
+    let schema = inside.get("schema").filter(|schema| !schema.is_null())?;
+    Some(Format::Schema {
         name: optional(inside, "name"),
         description: optional(inside, "description"),
-        schema: schema.map_or_else(
-            || shape("response_format.json_schema.schema", "an object"),
-            |schema| Ok(schema.raw()),
-        )?,
+        schema: schema.raw(),
         strict: inside.get("strict").and_then(Value::bool),
     })
 }

@@ -25,10 +25,12 @@ pub(super) fn read_usage(value: Value<'_>) -> Option<Usage> {
     let reasoning = value
         .get("completion_tokens_details")
         .and_then(|details| count(details, &["reasoning_tokens"]));
-    let (read, write) = (
-        cache_read.unwrap_or_default(),
-        cache_write.unwrap_or_default(),
-    );
+    // Some services count more cached tokens than tokens; the whole is what they bill.
+    let prompt_or_zero = prompt.unwrap_or_default();
+    let cache_read = cache_read.map(|read| read.min(prompt_or_zero));
+    let read = cache_read.unwrap_or_default();
+    let cache_write = cache_write.map(|write| write.min(prompt_or_zero - read));
+    let write = cache_write.unwrap_or_default();
     Some(Usage {
         prompt: prompt.map(|prompt| PromptIncludingCached(prompt).excluding(read, write)),
         cache_read,

@@ -1,0 +1,11 @@
+//! Translation between dialects, against readings that share nothing with it.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of a test fail the test")]
+
+#[path = "translate/asks.rs"]
+mod asks;
+#[path = "translate/reading.rs"]
+mod reading;
+#[path = "translate/recordings.rs"]
+mod recordings;
+#[path = "translate/scenarios.rs"]
+mod scenarios;
