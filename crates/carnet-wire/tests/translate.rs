@@ -1,8 +1,14 @@
 //! Translation between dialects, against readings that share nothing with it.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of a test fail the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of a test fail the test"
+)]
 
 #[path = "translate/asks.rs"]
 mod asks;
+#[path = "translate/generated.rs"]
+mod generated;
 #[path = "translate/reading.rs"]
 mod reading;
 #[path = "translate/recordings.rs"]

@@ -43,6 +43,7 @@ loss_codes! {
     MessageName "message-name" "The name of who wrote a message."
     Metadata "metadata" "Data about the request that its service would have kept."
     ParallelTools "parallel-tools" "The wish for at most one tool at a time."
+    PartOrder "part-order" "Which of reasoning, texts and calls of tools came first."
     Reasoning "reasoning" "Reasoning that the target does not take back, mostly for want of its proof."
     ReasoningEffort "reasoning-effort" "How much to reason, where the target cannot be told so for this request."
     ReasoningSignature "reasoning-signature" "The proof that reasoning comes from the service that made it."

@@ -1,6 +1,8 @@
 //! Requests: what each member becomes in the other dialect, and what is lost or refused on the way.
 
-use carnet_wire::dialect::{Dialect, Options, ReasoningName, ThinkingForm, TokenLimitName, TranslateError};
+use carnet_wire::dialect::{
+    Dialect, Options, ReasoningName, ThinkingForm, TokenLimitName, TranslateError,
+};
 use carnet_wire::form::IdRule;
 use carnet_wire::translate::ask;
 use serde_json::{Value, json};
@@ -35,7 +37,9 @@ fn other(from: Dialect, body: &Value) -> (Value, Vec<String>) {
 }
 
 fn merged(base: Value, more: &Value) -> Value {
-    let (Value::Object(mut base), Value::Object(more)) = (base, more.clone()) else { unreachable!() };
+    let (Value::Object(mut base), Value::Object(more)) = (base, more.clone()) else {
+        unreachable!()
+    };
     base.extend(more);
     Value::Object(base)
 }
@@ -51,24 +55,73 @@ fn check(from: Dialect, body: Value, want: &Value, lost: &[&str]) {
 #[test]
 fn members_of_chat_completions_become_those_of_messages() {
     for (body, want, lost) in [
-        (json!({"model": "m", "temperature": 0.5, "top_p": 1.0, "user": "u"}),
-         json!({"model": "m", "temperature": 0.5, "top_p": 1.0, "metadata": {"user_id": "u"}}), &[][..]),
-        (json!({"temperature": 1.5}), json!({"temperature": 1}), &["sampling:temperature"]),
-        (json!({"seed": 1, "presence_penalty": 0.1, "frequency_penalty": 0, "logit_bias": {"1": 2}}), json!({}),
-         &["sampling:seed", "sampling:presence_penalty", "sampling:logit_bias"]),
+        (
+            json!({"model": "m", "temperature": 0.5, "top_p": 1.0, "user": "u"}),
+            json!({"model": "m", "temperature": 0.5, "top_p": 1.0, "metadata": {"user_id": "u"}}),
+            &[][..],
+        ),
+        (
+            json!({"temperature": 1.5}),
+            json!({"temperature": 1}),
+            &["sampling:temperature"],
+        ),
+        (
+            json!({"seed": 1, "presence_penalty": 0.1, "frequency_penalty": 0, "logit_bias": {"1": 2}}),
+            json!({}),
+            &[
+                "sampling:seed",
+                "sampling:presence_penalty",
+                "sampling:logit_bias",
+            ],
+        ),
         (json!({"max_tokens": 5}), json!({"max_tokens": 5}), &[]),
-        (json!({"max_completion_tokens": 6, "max_tokens": 5}), json!({"max_tokens": 6}), &[]),
-        (json!({"max_tokens": null, "stop": null, "tools": null}), json!({}), &[]),
+        (
+            json!({"max_completion_tokens": 6, "max_tokens": 5}),
+            json!({"max_tokens": 6}),
+            &[],
+        ),
+        (
+            json!({"max_tokens": null, "stop": null, "tools": null}),
+            json!({}),
+            &[],
+        ),
         (json!({"stop": "x"}), json!({"stop_sequences": ["x"]}), &[]),
-        (json!({"stop": ["x", "\n"]}), json!({"stop_sequences": ["x", "\n"]}), &[]),
-        (json!({"stream": true, "stream_options": {"include_usage": true}}), json!({"stream": true}), &[]),
-        (json!({"logprobs": true, "top_logprobs": 2, "n": 1}), json!({}), &["logprobs"]),
-        (json!({"logprobs": false, "top_logprobs": 0}), json!({}), &[]),
-        (json!({"metadata": {"a": "b"}, "whatever": [1]}), json!({}), &["metadata", "unknown-member:whatever"]),
-        (json!({"response_format": {"type": "json_object"}}), json!({}), &["json-mode"]),
+        (
+            json!({"stop": ["x", "\n"]}),
+            json!({"stop_sequences": ["x", "\n"]}),
+            &[],
+        ),
+        (
+            json!({"stream": true, "stream_options": {"include_usage": true}}),
+            json!({"stream": true}),
+            &[],
+        ),
+        (
+            json!({"logprobs": true, "top_logprobs": 2, "n": 1}),
+            json!({}),
+            &["logprobs"],
+        ),
+        (
+            json!({"logprobs": false, "top_logprobs": 0}),
+            json!({}),
+            &[],
+        ),
+        (
+            json!({"metadata": {"a": "b"}, "whatever": [1]}),
+            json!({}),
+            &["metadata", "unknown-member:whatever"],
+        ),
+        (
+            json!({"response_format": {"type": "json_object"}}),
+            json!({}),
+            &["json-mode"],
+        ),
         (json!({"response_format": {"type": "text"}}), json!({}), &[]),
-        (json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "strict": true, "schema": {"type": "object"}}}}),
-         json!({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}), &[]),
+        (
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "strict": true, "schema": {"type": "object"}}}}),
+            json!({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}),
+            &[],
+        ),
     ] {
         check(Chat, body, &want, lost);
     }
@@ -77,19 +130,48 @@ fn members_of_chat_completions_become_those_of_messages() {
 #[test]
 fn members_of_messages_become_those_of_chat_completions() {
     for (body, want, lost) in [
-        (json!({"model": "m", "max_tokens": 5, "temperature": 0.5, "metadata": {"user_id": "u"}}),
-         json!({"model": "m", "max_tokens": 5, "temperature": 0.5, "user": "u"}), &[][..]),
+        (
+            json!({"model": "m", "max_tokens": 5, "temperature": 0.5, "metadata": {"user_id": "u"}}),
+            json!({"model": "m", "max_tokens": 5, "temperature": 0.5, "user": "u"}),
+            &[][..],
+        ),
         (json!({"top_k": 3}), json!({}), &["sampling:top_k"]),
-        (json!({"stop_sequences": ["x"]}), json!({"stop": ["x"]}), &[]),
-        (json!({"stream": true}), json!({"stream": true, "stream_options": {"include_usage": true}}), &[]),
-        (json!({"output_format": {"type": "json_schema", "schema": {"type": "object"}}}),
-         json!({"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": true}}}),
-         &[]),
-        (json!({"output_config": {"effort": "high"}}), json!({"reasoning_effort": "high"}), &[]),
-        (json!({"thinking": {"type": "enabled", "budget_tokens": 2000}}), json!({"reasoning_effort": "low"}), &["reasoning-effort:budget"]),
+        (
+            json!({"stop_sequences": ["x"]}),
+            json!({"stop": ["x"]}),
+            &[],
+        ),
+        (
+            json!({"stream": true}),
+            json!({"stream": true, "stream_options": {"include_usage": true}}),
+            &[],
+        ),
+        (
+            json!({"output_format": {"type": "json_schema", "schema": {"type": "object"}}}),
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": true}}}),
+            &[],
+        ),
+        (
+            json!({"output_config": {"effort": "high"}}),
+            json!({"reasoning_effort": "high"}),
+            &[],
+        ),
+        (
+            json!({"thinking": {"type": "enabled", "budget_tokens": 2000}}),
+            json!({"reasoning_effort": "low"}),
+            &["reasoning-effort:budget"],
+        ),
         (json!({"thinking": {"type": "adaptive"}}), json!({}), &[]),
-        (json!({"thinking": {"type": "disabled"}}), json!({"reasoning_effort": "none"}), &[]),
-        (json!({"context_management": {}}), json!({}), &["unknown-member:context_management"]),
+        (
+            json!({"thinking": {"type": "disabled"}}),
+            json!({"reasoning_effort": "none"}),
+            &[],
+        ),
+        (
+            json!({"context_management": {}}),
+            json!({}),
+            &["unknown-member:context_management"],
+        ),
     ] {
         check(Messages, body, &want, lost);
     }
@@ -99,18 +181,35 @@ fn members_of_messages_become_those_of_chat_completions() {
 fn tools_and_the_choice_among_them_come_over() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
     let chat_tool = json!({"type": "function", "function": {"name": "f", "description": "d", "parameters": schema, "strict": true}});
-    let messages_tool = json!({"name": "f", "description": "d", "input_schema": schema, "strict": true});
+    let messages_tool =
+        json!({"name": "f", "description": "d", "input_schema": schema, "strict": true});
     let one = json!({"type": "function", "function": {"name": "f"}});
     for (chat, messages) in [
         (json!({}), json!({})),
-        (json!({"tool_choice": "auto"}), json!({"tool_choice": {"type": "auto"}})),
-        (json!({"tool_choice": "none"}), json!({"tool_choice": {"type": "none"}})),
-        (json!({"tool_choice": "required"}), json!({"tool_choice": {"type": "any"}})),
-        (json!({"tool_choice": one}), json!({"tool_choice": {"type": "tool", "name": "f"}})),
-        (json!({"tool_choice": "auto", "parallel_tool_calls": false}),
-         json!({"tool_choice": {"type": "auto", "disable_parallel_tool_use": true}})),
-        (json!({"tool_choice": one, "parallel_tool_calls": false}),
-         json!({"tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": true}})),
+        (
+            json!({"tool_choice": "auto"}),
+            json!({"tool_choice": {"type": "auto"}}),
+        ),
+        (
+            json!({"tool_choice": "none"}),
+            json!({"tool_choice": {"type": "none"}}),
+        ),
+        (
+            json!({"tool_choice": "required"}),
+            json!({"tool_choice": {"type": "any"}}),
+        ),
+        (
+            json!({"tool_choice": one}),
+            json!({"tool_choice": {"type": "tool", "name": "f"}}),
+        ),
+        (
+            json!({"tool_choice": "auto", "parallel_tool_calls": false}),
+            json!({"tool_choice": {"type": "auto", "disable_parallel_tool_use": true}}),
+        ),
+        (
+            json!({"tool_choice": one, "parallel_tool_calls": false}),
+            json!({"tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": true}}),
+        ),
     ] {
         let chat = merged(json!({"tools": [chat_tool]}), &chat);
         let messages = merged(json!({"tools": [messages_tool]}), &messages);
@@ -198,12 +297,18 @@ fn results_of_tools_become_messages_of_their_own() {
 #[test]
 fn images_and_files_come_over_as_they_are_named() {
     for (chat, messages) in [
-        (json!({"type": "image_url", "image_url": {"url": "https://example.org/i.png"}}),
-         json!({"type": "image", "source": {"type": "url", "url": "https://example.org/i.png"}})),
-        (json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}),
-         json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}})),
-        (json!({"type": "file", "file": {"file_data": "data:application/pdf;base64,aGk=", "filename": "a.pdf"}}),
-         json!({"type": "document", "title": "a.pdf", "source": {"type": "base64", "media_type": "application/pdf", "data": "aGk="}})),
+        (
+            json!({"type": "image_url", "image_url": {"url": "https://example.org/i.png"}}),
+            json!({"type": "image", "source": {"type": "url", "url": "https://example.org/i.png"}}),
+        ),
+        (
+            json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}),
+            json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}),
+        ),
+        (
+            json!({"type": "file", "file": {"file_data": "data:application/pdf;base64,aGk=", "filename": "a.pdf"}}),
+            json!({"type": "document", "title": "a.pdf", "source": {"type": "base64", "media_type": "application/pdf", "data": "aGk="}}),
+        ),
     ] {
         let chat = json!({"messages": [{"role": "user", "content": [chat]}]});
         let messages = json!({"messages": [{"role": "user", "content": [messages]}]});
@@ -214,7 +319,10 @@ fn images_and_files_come_over_as_they_are_named() {
     let body = br#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image\/png;base64,aG\/k="}}]}]}"#;
     let asked = ask(Chat, Messages, body, &options()).unwrap();
     let got: Value = serde_json::from_slice(&asked.body).unwrap();
-    assert_eq!(got["messages"][0]["content"][0]["source"], json!({"type": "base64", "media_type": "image/png", "data": "aG/k="}));
+    assert_eq!(
+        got["messages"][0]["content"][0]["source"],
+        json!({"type": "base64", "media_type": "image/png", "data": "aG/k="})
+    );
 }
 
 #[test]
@@ -227,7 +335,8 @@ fn reasoning_goes_back_unchanged_or_is_named() {
     ]);
     let chat = json!({"messages": [{"role": "assistant", "reasoning_content": "hm", "reasoning_details": details, "content": "a"}]});
     let answer = json!({"type": "text", "text": "a"});
-    let messages = json!({"messages": [{"role": "assistant", "content": [thinking, redacted, answer]}]});
+    let messages =
+        json!({"messages": [{"role": "assistant", "content": [thinking, redacted, answer]}]});
     assert_eq!(other(Chat, &chat), (messages.clone(), vec![]));
     let mut options = options();
     options.target.reasoning_details = true;
@@ -236,15 +345,25 @@ fn reasoning_goes_back_unchanged_or_is_named() {
     options.target.reasoning_details = false;
     options.target.reasoning = ReasoningName::Reasoning;
     back = with(Messages, &messages, &options);
-    assert_eq!(back.0, json!({"messages": [{"role": "assistant", "reasoning": "hm", "content": "a"}]}));
+    assert_eq!(
+        back.0,
+        json!({"messages": [{"role": "assistant", "reasoning": "hm", "content": "a"}]})
+    );
     assert_eq!(back.1, ["reasoning-signature"]);
 
-    let unsigned = json!({"messages": [{"role": "assistant", "reasoning_content": "hm", "content": "a"}]});
+    let unsigned =
+        json!({"messages": [{"role": "assistant", "reasoning_content": "hm", "content": "a"}]});
     let (got, losses) = other(Chat, &unsigned);
-    assert_eq!((&got["messages"][0]["content"], losses), (&json!("a"), vec!["reasoning".to_owned()]));
+    assert_eq!(
+        (&got["messages"][0]["content"], losses),
+        (&json!("a"), vec!["reasoning".to_owned()])
+    );
     options.target.unsigned_reasoning = true;
     let (got, losses) = with(Chat, &unsigned, &options);
-    assert_eq!(got["messages"][0]["content"][0], json!({"type": "thinking", "thinking": "hm", "signature": ""}));
+    assert_eq!(
+        got["messages"][0]["content"][0],
+        json!({"type": "thinking", "thinking": "hm", "signature": ""})
+    );
     assert!(losses.is_empty());
 }
 
@@ -256,30 +375,100 @@ fn the_wish_to_reason_is_worded_as_the_service_takes_it() {
         options.target.max_tokens = 20_000;
         options
     };
-    let ask = |more: Value| merged(json!({"messages": [{"role": "user", "content": "q"}]}), &more);
+    let ask = |more: Value| {
+        merged(
+            json!({"messages": [{"role": "user", "content": "q"}]}),
+            &more,
+        )
+    };
     let tool = json!({"type": "function", "function": {"name": "f"}});
     for (thinking, more, want, effort, lost) in [
-        (ThinkingForm::Budget, json!({"reasoning_effort": "high"}), json!({"type": "enabled", "budget_tokens": 16_384}), json!(null), &[][..]),
-        (ThinkingForm::Budget, json!({"reasoning": {"max_tokens": 3_000}}), json!({"type": "enabled", "budget_tokens": 3_000}), json!(null), &[]),
-        (ThinkingForm::Budget, json!({"reasoning_effort": "none"}), json!({"type": "disabled"}), json!(null), &[]),
-        (ThinkingForm::Budget, json!({"reasoning_effort": "low", "max_tokens": 1_024}), json!(null), json!(null), &["reasoning-effort"]),
-        (ThinkingForm::Budget, json!({"reasoning_effort": "low", "tools": [tool], "tool_choice": "required"}), json!(null), json!(null), &["reasoning-effort"]),
-        (ThinkingForm::Budget, json!({"reasoning_effort": "low", "temperature": 0.1}), json!({"type": "enabled", "budget_tokens": 1_024}), json!(null), &["sampling:temperature"]),
-        (ThinkingForm::Adaptive, json!({"reasoning_effort": "minimal"}), json!({"type": "adaptive"}), json!("low"), &[]),
-        (ThinkingForm::Adaptive, json!({"reasoning_effort": "high"}), json!({"type": "adaptive"}), json!("high"), &[]),
-        (ThinkingForm::Adaptive, json!({"reasoning": {"max_tokens": 3_000}}), json!({"type": "adaptive"}), json!(null), &["reasoning-effort:budget"]),
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning_effort": "high"}),
+            json!({"type": "enabled", "budget_tokens": 16_384}),
+            json!(null),
+            &[][..],
+        ),
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning": {"max_tokens": 3_000}}),
+            json!({"type": "enabled", "budget_tokens": 3_000}),
+            json!(null),
+            &[],
+        ),
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning_effort": "none"}),
+            json!({"type": "disabled"}),
+            json!(null),
+            &[],
+        ),
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning_effort": "low", "max_tokens": 1_024}),
+            json!(null),
+            json!(null),
+            &["reasoning-effort"],
+        ),
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning_effort": "low", "tools": [tool], "tool_choice": "required"}),
+            json!(null),
+            json!(null),
+            &["reasoning-effort"],
+        ),
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning_effort": "low", "temperature": 0.1}),
+            json!({"type": "enabled", "budget_tokens": 1_024}),
+            json!(null),
+            &["sampling:temperature"],
+        ),
+        (
+            ThinkingForm::Adaptive,
+            json!({"reasoning_effort": "minimal"}),
+            json!({"type": "adaptive"}),
+            json!("low"),
+            &[],
+        ),
+        (
+            ThinkingForm::Adaptive,
+            json!({"reasoning_effort": "high"}),
+            json!({"type": "adaptive"}),
+            json!("high"),
+            &[],
+        ),
+        (
+            ThinkingForm::Adaptive,
+            json!({"reasoning": {"max_tokens": 3_000}}),
+            json!({"type": "adaptive"}),
+            json!(null),
+            &["reasoning-effort:budget"],
+        ),
     ] {
         let (got, losses) = with(Chat, &ask(more.clone()), &form(thinking));
-        assert_eq!((&got["thinking"], &got["output_config"]["effort"]), (&want, &effort), "{more}");
+        assert_eq!(
+            (&got["thinking"], &got["output_config"]["effort"]),
+            (&want, &effort),
+            "{more}"
+        );
         assert_eq!(losses, lost, "{more}");
     }
     // A round of calls that began without reasoning cannot go on with it.
-    let (got, losses) = with(Chat, &json!({"reasoning_effort": "low", "messages": [
-        {"role": "user", "content": "q"},
-        {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
-        {"role": "tool", "tool_call_id": "c", "content": "r"},
-    ]}), &form(ThinkingForm::Budget));
-    assert_eq!((&got["thinking"], losses), (&json!(null), vec!["reasoning-effort".to_owned()]));
+    let (got, losses) = with(
+        Chat,
+        &json!({"reasoning_effort": "low", "messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c", "content": "r"},
+        ]}),
+        &form(ThinkingForm::Budget),
+    );
+    assert_eq!(
+        (&got["thinking"], losses),
+        (&json!(null), vec!["reasoning-effort".to_owned()])
+    );
 }
 
 #[test]
@@ -295,34 +484,93 @@ fn services_differ_in_names_ids_and_marks() {
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "r"}]},
     ]});
     let (got, losses) = with(Messages, &messages, &options);
-    assert_eq!((&got["model"], &got["max_completion_tokens"]), (&json!("deployed"), &json!(7)));
+    assert_eq!(
+        (&got["model"], &got["max_completion_tokens"]),
+        (&json!("deployed"), &json!(7))
+    );
     let id = got["messages"][1]["tool_calls"][0]["id"].as_str().unwrap();
-    assert!(id.len() == 9 && got["messages"][2]["tool_call_id"] == id, "{got}");
-    assert_eq!((&got["messages"][0]["content"], losses), (&json!("q"), vec!["cache-control".to_owned()]));
+    assert!(
+        id.len() == 9 && got["messages"][2]["tool_call_id"] == id,
+        "{got}"
+    );
+    assert_eq!(
+        (&got["messages"][0]["content"], losses),
+        (&json!("q"), vec!["cache-control".to_owned()])
+    );
 
     options.target.cache_control = true;
     let (got, losses) = with(Messages, &messages, &options);
-    assert_eq!((&got["messages"][0]["content"][0]["cache_control"], losses), (&mark, vec![]));
+    assert_eq!(
+        (&got["messages"][0]["content"][0]["cache_control"], losses),
+        (&mark, vec![])
+    );
 }
 
 #[test]
 fn what_the_answer_depends_on_is_refused_where_it_cannot_be_said() {
     let user = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
     for (from, body, want) in [
-        (Chat, json!({"messages": [], "n": 2}), "several answers at once"),
-        (Chat, json!({"messages": [], "modalities": ["text", "audio"]}), "an answer as sound"),
-        (Chat, json!({"messages": [], "tools": [{"type": "web_search"}]}), "a tool that the service runs"),
-        (Chat, user(json!({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}})), "sound"),
-        (Chat, user(json!({"type": "video_url", "video_url": {"url": "u"}})), "a part of this kind"),
-        (Chat, user(json!({"type": "file", "file": {"file_id": "f"}})), "a file by its id"),
-        (Messages, json!({"messages": [], "mcp_servers": [{"url": "u"}]}), "tools of a remote server"),
-        (Messages, json!({"messages": [], "tools": [{"type": "web_search_1", "name": "w"}]}), "a tool that the service runs"),
-        (Messages, user(json!({"type": "document", "source": {"type": "url", "url": "u"}})), "a file by its address"),
-        (Messages, user(json!({"type": "search_result"})), "a part of this kind"),
+        (
+            Chat,
+            json!({"messages": [], "n": 2}),
+            "several answers at once",
+        ),
+        (
+            Chat,
+            json!({"messages": [], "modalities": ["text", "audio"]}),
+            "an answer as sound",
+        ),
+        (
+            Chat,
+            json!({"messages": [], "tools": [{"type": "web_search"}]}),
+            "a tool that the service runs",
+        ),
+        (
+            Chat,
+            user(json!({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}})),
+            "sound",
+        ),
+        (
+            Chat,
+            user(json!({"type": "video_url", "video_url": {"url": "u"}})),
+            "a part of this kind",
+        ),
+        (
+            Chat,
+            user(json!({"type": "file", "file": {"file_id": "f"}})),
+            "a file by its id",
+        ),
+        (
+            Messages,
+            json!({"messages": [], "mcp_servers": [{"url": "u"}]}),
+            "tools of a remote server",
+        ),
+        (
+            Messages,
+            json!({"messages": [], "tools": [{"type": "web_search_1", "name": "w"}]}),
+            "a tool that the service runs",
+        ),
+        (
+            Messages,
+            user(json!({"type": "document", "source": {"type": "url", "url": "u"}})),
+            "a file by its address",
+        ),
+        (
+            Messages,
+            user(json!({"type": "search_result"})),
+            "a part of this kind",
+        ),
     ] {
         let to = if from == Chat { Messages } else { Chat };
         let error = ask(from, to, body.to_string().as_bytes(), &options()).unwrap_err();
-        assert_eq!(error, TranslateError::Unsupported { what: want, target: to }, "{body}");
+        assert_eq!(
+            error,
+            TranslateError::Unsupported {
+                what: want,
+                target: to
+            },
+            "{body}"
+        );
         // Their own dialect says it.
         let same = ask(from, from, body.to_string().as_bytes(), &options());
         assert!(same.is_ok_and(|same| same.losses.is_empty()), "{body}");
@@ -335,18 +583,49 @@ fn a_member_of_another_shape_is_named() {
         (Chat, json!([]), "`the body` must be an object"),
         (Chat, json!({}), "`messages` must be an array"),
         (Chat, json!({"messages": {}}), "`messages` must be an array"),
-        (Chat, json!({"messages": [{"content": "a"}]}), "`messages[].role` must be a string"),
-        (Chat, json!({"messages": [{"role": "user", "content": 1}]}), "`messages[].content` must be an array"),
-        (Chat, json!({"messages": [], "temperature": "1"}), "`temperature` must be a number"),
-        (Chat, json!({"messages": [], "max_tokens": 1.5}), "`max_tokens` must be a whole number"),
-        (Messages, json!({"messages": [{"role": "user"}]}), "`messages[].content` must be a string or an array"),
-        (Messages, json!({"messages": [], "stream": 1}), "`stream` must be true or false"),
-        (Messages, json!({"messages": [], "tool_choice": "auto"}), "`tool_choice` must be an object"),
+        (
+            Chat,
+            json!({"messages": [{"content": "a"}]}),
+            "`messages[].role` must be a string",
+        ),
+        (
+            Chat,
+            json!({"messages": [{"role": "user", "content": 1}]}),
+            "`messages[].content` must be an array",
+        ),
+        (
+            Chat,
+            json!({"messages": [], "temperature": "1"}),
+            "`temperature` must be a number",
+        ),
+        (
+            Chat,
+            json!({"messages": [], "max_tokens": 1.5}),
+            "`max_tokens` must be a whole number",
+        ),
+        (
+            Messages,
+            json!({"messages": [{"role": "user"}]}),
+            "`messages[].content` must be a string or an array",
+        ),
+        (
+            Messages,
+            json!({"messages": [], "stream": 1}),
+            "`stream` must be true or false",
+        ),
+        (
+            Messages,
+            json!({"messages": [], "tool_choice": "auto"}),
+            "`tool_choice` must be an object",
+        ),
     ] {
         for to in [Chat, Messages] {
             let error = ask(from, to, body.to_string().as_bytes(), &options()).unwrap_err();
             assert_eq!(error.to_string(), want, "{body}");
         }
     }
-    assert!(matches!(ask(Chat, Messages, b"{", &options()), Err(TranslateError::Json(_))));
+    assert!(matches!(
+        ask(Chat, Messages, b"{", &options()),
+        Err(TranslateError::Json(_))
+    ));
 }

@@ -30,8 +30,15 @@ pub(crate) struct Call {
 }
 
 pub(crate) fn options() -> Options {
-    let caller = Caller { id: "id-1".to_owned(), include_usage: true, ..Caller::default() };
-    Options { caller, ..Options::default() }
+    let caller = Caller {
+        id: "id-1".to_owned(),
+        include_usage: true,
+        ..Caller::default()
+    };
+    Options {
+        caller,
+        ..Options::default()
+    }
 }
 
 /// Translates a whole answer and reads it.
@@ -76,7 +83,10 @@ pub(crate) fn data(stream: &str) -> Vec<String> {
 
 pub(crate) fn read_whole(dialect: Dialect, body: &[u8]) -> Said {
     let body: Value = serde_json::from_slice(body).unwrap();
-    let mut said = Said { ended: true, ..Said::default() };
+    let mut said = Said {
+        ended: true,
+        ..Said::default()
+    };
     if let Some(error) = body.get("error").filter(|error| !error.is_null()) {
         said.errors.push(text(&error["message"]));
         return said;
@@ -114,7 +124,10 @@ pub(crate) fn read_stream(dialect: Dialect, stream: &[u8]) -> Said {
     let mut open = None;
     let mut blocks = 0;
     for event in data(std::str::from_utf8(stream).unwrap()) {
-        assert!(!said.ended && said.errors.is_empty(), "something after the end: {event}");
+        assert!(
+            !said.ended && said.errors.is_empty(),
+            "something after the end: {event}"
+        );
         if dialect == Dialect::Chat && event == "[DONE]" {
             said.ended = true;
             continue;
@@ -133,7 +146,12 @@ pub(crate) fn read_stream(dialect: Dialect, stream: &[u8]) -> Said {
 
 impl Said {
     fn sign(&mut self, signature: &Value) {
-        self.signatures.extend(signature.as_str().filter(|text| !text.is_empty()).map(str::to_owned));
+        self.signatures.extend(
+            signature
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned),
+        );
     }
 
     fn chat_message(&mut self, message: &Value) {
@@ -198,12 +216,16 @@ impl Said {
     fn messages_usage(&mut self, usage: &Value) {
         let cached = count(&usage["cache_read_input_tokens"]);
         self.cached = cached;
-        self.prompt = count(&usage["input_tokens"]) + cached + count(&usage["cache_creation_input_tokens"]);
+        self.prompt =
+            count(&usage["input_tokens"]) + cached + count(&usage["cache_creation_input_tokens"]);
         self.output = count(&usage["output_tokens"]);
     }
 
     fn chunk(&mut self, chunk: &Value) {
-        if let Some(choice) = chunk["choices"].get(0).filter(|choice| choice["index"] == 0) {
+        if let Some(choice) = chunk["choices"]
+            .get(0)
+            .filter(|choice| choice["index"] == 0)
+        {
             let delta = &choice["delta"];
             self.chat_content(&delta["content"]);
             self.text += &text(&delta["refusal"]);
@@ -211,20 +233,36 @@ impl Said {
             for call in delta["tool_calls"].as_array().into_iter().flatten() {
                 self.chunk_call(call);
             }
-            self.finish.extend(choice["finish_reason"].as_str().filter(|reason| !reason.is_empty()).map(str::to_owned));
+            self.finish.extend(
+                choice["finish_reason"]
+                    .as_str()
+                    .filter(|reason| !reason.is_empty())
+                    .map(str::to_owned),
+            );
         }
         let beside = &chunk["x_groq"]["usage"];
-        self.chat_usage(if beside.is_null() { &chunk["usage"] } else { beside });
+        self.chat_usage(if beside.is_null() {
+            &chunk["usage"]
+        } else {
+            beside
+        });
     }
 
     fn chunk_call(&mut self, call: &Value) {
         let index = usize::try_from(count(&call["index"])).unwrap();
         let id = text(&call["id"]);
-        let same = self.calls.get(index).is_some_and(|known| id.is_empty() || known.id == id || known.id.is_empty());
+        let same = self
+            .calls
+            .get(index)
+            .is_some_and(|known| id.is_empty() || known.id == id || known.id.is_empty());
         let at = if same { index } else { self.calls.len() };
         assert!(at <= self.calls.len(), "a gap before call {index}");
         if at == self.calls.len() {
-            self.calls.push(Call { id, name: text(&call["function"]["name"]), arguments: String::new() });
+            self.calls.push(Call {
+                id,
+                name: text(&call["function"]["name"]),
+                arguments: String::new(),
+            });
         }
         self.calls[at].arguments += &text(&call["function"]["arguments"]);
     }
@@ -245,7 +283,11 @@ impl Said {
                 self.sign(&block["data"]);
                 if block["type"] == "tool_use" {
                     let (id, name) = (text(&block["id"]), text(&block["name"]));
-                    self.calls.push(Call { id, name, arguments: String::new() });
+                    self.calls.push(Call {
+                        id,
+                        name,
+                        arguments: String::new(),
+                    });
                 }
             }
             "content_block_delta" => {
@@ -283,7 +325,10 @@ impl Said {
             let blank = call.arguments.trim().is_empty();
             let json = if blank { "{}" } else { &call.arguments };
             let parsed = serde_json::from_str(json).ok().filter(Value::is_object);
-            (call.name.clone(), parsed.unwrap_or_else(|| json!({ "INVALID_JSON": json })))
+            (
+                call.name.clone(),
+                parsed.unwrap_or_else(|| json!({ "INVALID_JSON": json })),
+            )
         };
         self.calls.iter().map(parsed).collect()
     }

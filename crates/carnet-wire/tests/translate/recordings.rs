@@ -72,17 +72,29 @@ fn recorded_answers_say_the_same_in_either_dialect() {
         for to in BOTH {
             let (want, got) = if exchange.is_stream {
                 let events = data(&exchange.answer);
-                (read_stream_of(exchange), streamed(exchange.dialect, to, &events, true))
+                (
+                    read_stream_of(exchange),
+                    streamed(exchange.dialect, to, &events, true),
+                )
             } else {
                 let body = exchange.answer.as_bytes();
-                (read_whole(exchange.dialect, body), whole(exchange.dialect, to, body))
+                (
+                    read_whole(exchange.dialect, body),
+                    whole(exchange.dialect, to, body),
+                )
             };
             for difference in differences(&want, &got) {
                 wrong.push(format!("{} to {to}: {difference}", exchange.id));
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), exchanges.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        exchanges.len(),
+        wrong.join("\n")
+    );
 }
 
 /// What the recording says; how it numbers blocks is its own affair.
@@ -99,22 +111,34 @@ fn differences(want: &Said, got: &Said) -> Vec<String> {
     };
     check("text", want.text == got.text);
     check("reasoning", want.reasoning == got.reasoning);
-    check("signatures", want.signatures.concat() == got.signatures.concat());
+    check(
+        "signatures",
+        want.signatures.concat() == got.signatures.concat(),
+    );
     check("calls", want.arguments() == got.arguments());
     check("errors", want.errors == got.errors);
     check("prompt", want.prompt == got.prompt);
     check("cached", want.cached == got.cached);
     check("output", want.output == got.output);
-    check("end", got.ended != !got.errors.is_empty() || !want.errors.is_empty());
+    check(
+        "end",
+        got.ended == got.errors.is_empty() || !want.errors.is_empty(),
+    );
     if want.errors.is_empty() {
         check("one finish reason", got.finish.len() == 1);
     }
     let ids: HashSet<&str> = got.ids().into_iter().collect();
-    check("unique ids", ids.len() == got.calls.len() && !ids.contains(""));
+    check(
+        "unique ids",
+        ids.len() == got.calls.len() && !ids.contains(""),
+    );
     let finish = got.finish.first().map(String::as_str).unwrap_or_default();
     let calls = ["tool_calls", "tool_use"].contains(&finish);
     let cut = ["length", "max_tokens", "content_filter", "refusal"].contains(&finish);
-    check("a finish reason that agrees", calls != got.calls.is_empty() || cut || !got.errors.is_empty());
+    check(
+        "a finish reason that agrees",
+        calls != got.calls.is_empty() || cut || !got.errors.is_empty(),
+    );
     found
 }
 
@@ -125,11 +149,20 @@ fn recorded_requests_translate_or_say_what_cannot() {
     let mut translated = 0;
     for exchange in exchanges.iter().filter(|exchange| exchange.status == 200) {
         for to in BOTH {
-            match ask(exchange.dialect, to, exchange.request.as_bytes(), &options()) {
+            match ask(
+                exchange.dialect,
+                to,
+                exchange.request.as_bytes(),
+                &options(),
+            ) {
                 Ok(asked) => {
                     translated += 1;
                     let body: Value = serde_json::from_slice(&asked.body).unwrap();
-                    assert!(!body["messages"].as_array().unwrap().is_empty(), "{}", exchange.id);
+                    assert!(
+                        !body["messages"].as_array().unwrap().is_empty(),
+                        "{}",
+                        exchange.id
+                    );
                     let before: Value = serde_json::from_str(&exchange.request).unwrap();
                     assert_eq!(body["model"], before["model"], "{}", exchange.id);
                 }

@@ -14,14 +14,22 @@ use Dialect::{Chat, Messages};
 const DIALECTS: [Dialect; 2] = [Chat, Messages];
 
 fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
-    DIALECTS.into_iter().flat_map(|from| DIALECTS.map(|to| (from, to)))
+    DIALECTS
+        .into_iter()
+        .flat_map(|from| DIALECTS.map(|to| (from, to)))
 }
 
 /// What every answer of these scenarios must be, and that it says this text, reasoning and these calls.
 fn check(to: Dialect, said: &Said, text: &str, reasoning: &str, calls: &[(&str, Value)]) {
-    assert_eq!((said.text.as_str(), said.reasoning.as_str()), (text, reasoning));
+    assert_eq!(
+        (said.text.as_str(), said.reasoning.as_str()),
+        (text, reasoning)
+    );
     let names: Vec<_> = said.arguments();
-    let want: Vec<_> = calls.iter().map(|(name, arguments)| ((*name).to_owned(), arguments.clone())).collect();
+    let want: Vec<_> = calls
+        .iter()
+        .map(|(name, arguments)| ((*name).to_owned(), arguments.clone()))
+        .collect();
     assert_eq!(names, want);
     let ids: HashSet<_> = said.ids().into_iter().collect();
     assert!(ids.len() == calls.len() && !ids.contains(""));
@@ -72,7 +80,8 @@ fn body(dialect: Dialect, text: &str, reasoning: &str, calls: &[(&str, Value)]) 
         _ => {
             let mut content = Vec::new();
             if !reasoning.is_empty() {
-                content.push(json!({"type": "thinking", "thinking": reasoning, "signature": "s=="}));
+                content
+                    .push(json!({"type": "thinking", "thinking": reasoning, "signature": "s=="}));
             }
             content.push(json!({"type": "text", "text": text}));
             content.extend(calls.map(|(id, (name, input))| json!({"type": "tool_use", "id": id, "name": name, "input": input})));
@@ -97,9 +106,7 @@ fn halves(text: &str) -> [&str; 2] {
 }
 
 fn chat_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<String> {
-    let chunk = |delta: Value, reason: Option<&str>| {
-        json!({"id": "i", "model": "m", "created": 1, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
-    };
+    let chunk = |delta: Value, reason: Option<&str>| json!({"id": "i", "model": "m", "created": 1, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
     let mut events = vec![chunk(json!({"role": "assistant", "content": ""}), None)];
     events.extend(halves(reasoning).map(|half| chunk(json!({"reasoning_content": half}), None)));
     events.extend(halves(text).map(|half| chunk(json!({"content": half}), None)));
@@ -111,9 +118,16 @@ fn chat_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<Stri
     for half in 0..2 {
         for (index, (_, arguments)) in calls.iter().enumerate() {
             // Some services send nothing for a call without arguments.
-            let arguments = if *arguments == json!({}) { String::new() } else { arguments.to_string() };
+            let arguments = if *arguments == json!({}) {
+                String::new()
+            } else {
+                arguments.to_string()
+            };
             let function = json!({"arguments": halves(&arguments)[half]});
-            events.push(chunk(json!({"tool_calls": [{"index": index, "function": function}]}), None));
+            events.push(chunk(
+                json!({"tool_calls": [{"index": index, "function": function}]}),
+                None,
+            ));
         }
     }
     events.push(chunk(json!({}), Some("stop")));
@@ -124,28 +138,50 @@ fn chat_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<Stri
 }
 
 fn messages_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<String> {
-    let mut events = vec![json!({"type": "message_start", "message": {"id": "i", "model": "m",
-        "usage": {"input_tokens": 40, "cache_read_input_tokens": 60, "output_tokens": 1}}}), json!({"type": "ping"})];
+    let mut events = vec![
+        json!({"type": "message_start", "message": {"id": "i", "model": "m",
+        "usage": {"input_tokens": 40, "cache_read_input_tokens": 60, "output_tokens": 1}}}),
+        json!({"type": "ping"}),
+    ];
     let mut index = 0;
     let mut block = |start: Value, deltas: Vec<Value>| {
-        let mut block = vec![json!({"type": "content_block_start", "index": index, "content_block": start})];
-        block.extend(deltas.into_iter().map(|delta| json!({"type": "content_block_delta", "index": index, "delta": delta})));
+        let mut block =
+            vec![json!({"type": "content_block_start", "index": index, "content_block": start})];
+        block.extend(
+            deltas.into_iter().map(
+                |delta| json!({"type": "content_block_delta", "index": index, "delta": delta}),
+            ),
+        );
         block.push(json!({"type": "content_block_stop", "index": index}));
         index += 1;
         block
     };
     if !reasoning.is_empty() {
-        let mut deltas = halves(reasoning).map(|half| json!({"type": "thinking_delta", "thinking": half})).to_vec();
+        let mut deltas = halves(reasoning)
+            .map(|half| json!({"type": "thinking_delta", "thinking": half}))
+            .to_vec();
         deltas.push(json!({"type": "signature_delta", "signature": "s=="}));
-        events.extend(block(json!({"type": "thinking", "thinking": "", "signature": ""}), deltas));
+        events.extend(block(
+            json!({"type": "thinking", "thinking": "", "signature": ""}),
+            deltas,
+        ));
     }
-    let deltas = halves(text).map(|half| json!({"type": "text_delta", "text": half})).to_vec();
+    let deltas = halves(text)
+        .map(|half| json!({"type": "text_delta", "text": half}))
+        .to_vec();
     events.extend(block(json!({"type": "text", "text": ""}), deltas));
     for (number, (name, input)) in calls.iter().enumerate() {
-        let json = if *input == json!({}) { String::new() } else { input.to_string() };
+        let json = if *input == json!({}) {
+            String::new()
+        } else {
+            input.to_string()
+        };
         let mut deltas = vec![json!({"type": "input_json_delta", "partial_json": ""})];
-        deltas.extend(halves(&json).map(|half| json!({"type": "input_json_delta", "partial_json": half})));
-        let start = json!({"type": "tool_use", "id": format!("c{number}"), "name": name, "input": {}});
+        deltas.extend(
+            halves(&json).map(|half| json!({"type": "input_json_delta", "partial_json": half})),
+        );
+        let start =
+            json!({"type": "tool_use", "id": format!("c{number}"), "name": name, "input": {}});
         events.extend(block(start, deltas));
     }
     events.push(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": {"output_tokens": 9}}));
@@ -178,23 +214,43 @@ fn a_stream_with_and_without_usage() {
         options.caller.include_usage = false;
         let mut stream = Stream::new(from, to, &options);
         let mut out = Vec::new();
-        events.iter().for_each(|event| stream.push(event.as_bytes(), &mut out));
+        events
+            .iter()
+            .for_each(|event| stream.push(event.as_bytes(), &mut out));
         let said = read_stream(to, &out);
         check(to, &said, TEXT, "", &[]);
         // In chat completions usage comes only if the client has asked for it, but the gateway knows it.
         assert_eq!(used(&said), if to == Chat { [0; 3] } else { [100, 60, 9] });
-        assert_eq!((stream.usage().total(), stream.state()), (109, State::Ended));
+        assert_eq!(
+            (stream.usage().total(), stream.state()),
+            (109, State::Ended)
+        );
     }
 }
 
 #[test]
 fn one_tool_and_two_in_parallel() {
-    let two = [("f", json!({"city": "Zürich \"\\", "n": [1, {}]})), ("g", json!({}))];
+    let two = [
+        ("f", json!({"city": "Zürich \"\\", "n": [1, {}]})),
+        ("g", json!({})),
+    ];
     for (from, to) in pairs() {
         for calls in [&two[..1], &two[1..], &two] {
             for text in ["", TEXT] {
-                check(to, &whole(from, to, &body(from, text, "", calls)), text, "", calls);
-                check(to, &streamed(from, to, &stream(from, text, "", calls), true), text, "", calls);
+                check(
+                    to,
+                    &whole(from, to, &body(from, text, "", calls)),
+                    text,
+                    "",
+                    calls,
+                );
+                check(
+                    to,
+                    &streamed(from, to, &stream(from, text, "", calls), true),
+                    text,
+                    "",
+                    calls,
+                );
             }
         }
     }
@@ -208,7 +264,10 @@ fn calls_without_ids_of_their_own_get_some() {
             let told = |text: String| text.replace("call-0", id).replace("call-1", id);
             let whole_body = told(String::from_utf8(body(from, "", "", &calls)).unwrap());
             check(to, &whole(from, to, whole_body.as_bytes()), "", "", &calls);
-            let told = |text: &String| text.replace("\"c0\"", &format!("\"{id}\"")).replace("\"c1\"", &format!("\"{id}\""));
+            let told = |text: &String| {
+                text.replace("\"c0\"", &format!("\"{id}\""))
+                    .replace("\"c1\"", &format!("\"{id}\""))
+            };
             let events: Vec<_> = stream(from, "", "", &calls).iter().map(told).collect();
             check(to, &streamed(from, to, &events, true), "", "", &calls);
         }
@@ -222,7 +281,9 @@ fn a_schema() {
     let asked = |dialect| match dialect {
         Chat => json!({"messages": question, "response_format": {"type": "json_schema",
             "json_schema": {"name": "n", "schema": schema, "strict": true}}}),
-        _ => json!({"messages": question, "output_config": {"format": {"type": "json_schema", "schema": schema}}}),
+        _ => {
+            json!({"messages": question, "output_config": {"format": {"type": "json_schema", "schema": schema}}})
+        }
     };
     for (from, to) in pairs() {
         let sent = ask(from, to, asked(from).to_string().as_bytes(), &options()).unwrap();
@@ -253,8 +314,10 @@ fn reasoning_with_a_round_of_tools() {
         let turns = match to {
             Chat => json!([{"role": "user", "content": "q"}, answer["choices"][0]["message"],
                 {"role": "tool", "tool_call_id": "call-0", "content": "r"}]),
-            _ => json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": answer["content"]},
-                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call-0", "content": "r"}]}]),
+            _ => {
+                json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": answer["content"]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call-0", "content": "r"}]}])
+            }
         };
         let back = json!({"messages": turns}).to_string();
         let sent = ask(to, from, back.as_bytes(), &options()).unwrap();
@@ -264,10 +327,25 @@ fn reasoning_with_a_round_of_tools() {
             _ => &sent["messages"][1]["content"],
         };
         match from {
-            Chat => assert_eq!((&said["reasoning_content"], &sent["messages"][2]["tool_call_id"]), (&json!(THOUGHT), &json!("call-0"))),
+            Chat => assert_eq!(
+                (
+                    &said["reasoning_content"],
+                    &sent["messages"][2]["tool_call_id"]
+                ),
+                (&json!(THOUGHT), &json!("call-0"))
+            ),
             _ => {
-                assert_eq!(said[0], json!({"type": "thinking", "thinking": THOUGHT, "signature": "s=="}));
-                assert_eq!((&said[1]["id"], &sent["messages"][2]["content"][0]["tool_use_id"]), (&json!("call-0"), &json!("call-0")));
+                assert_eq!(
+                    said[0],
+                    json!({"type": "thinking", "thinking": THOUGHT, "signature": "s=="})
+                );
+                assert_eq!(
+                    (
+                        &said[1]["id"],
+                        &sent["messages"][2]["content"][0]["tool_use_id"]
+                    ),
+                    (&json!("call-0"), &json!("call-0"))
+                );
             }
         }
     }
@@ -275,8 +353,11 @@ fn reasoning_with_a_round_of_tools() {
 
 fn error(dialect: Dialect, class: &str) -> String {
     match dialect {
-        Chat => json!({"error": {"message": "too \"much\"", "type": class, "code": 429}}).to_string(),
-        _ => json!({"type": "error", "error": {"type": class, "message": "too \"much\""}}).to_string(),
+        Chat => {
+            json!({"error": {"message": "too \"much\"", "type": class, "code": 429}}).to_string()
+        }
+        _ => json!({"type": "error", "error": {"type": class, "message": "too \"much\""}})
+            .to_string(),
     }
 }
 
@@ -299,17 +380,27 @@ fn too_many_requests() {
 fn an_error_within_a_stream() {
     for (from, to) in pairs() {
         let mut events = stream(from, TEXT, "", &[]);
-        let at = events.iter().position(|event| event.contains("Welt")).unwrap();
+        let at = events
+            .iter()
+            .position(|event| event.contains("Welt"))
+            .unwrap();
         events.truncate(at + 1);
         events.push(error(from, "overloaded_error"));
         events.push(stream(from, "never", "", &[]).concat());
         let mut stream = Stream::new(from, to, &options());
         let mut out = Vec::new();
-        events.iter().for_each(|event| stream.push(event.as_bytes(), &mut out));
+        events
+            .iter()
+            .for_each(|event| stream.push(event.as_bytes(), &mut out));
         stream.finish(&mut out);
         let said = read_stream(to, &out);
-        assert_eq!((said.text.as_str(), said.errors), (halves(TEXT)[0], vec!["too \"much\"".to_owned()]));
-        assert!(matches!(stream.state(), State::Failed(_)) && !said.ended && said.finish.is_empty());
+        assert_eq!(
+            (said.text.as_str(), said.errors),
+            (halves(TEXT)[0], vec!["too \"much\"".to_owned()])
+        );
+        assert!(
+            matches!(stream.state(), State::Failed(_)) && !said.ended && said.finish.is_empty()
+        );
     }
 }
 
@@ -319,11 +410,17 @@ fn a_stream_that_breaks_off_or_makes_no_sense_ends_in_an_error() {
         let events = stream(from, TEXT, "", &[]);
         for cut in 0..4 {
             let said = streamed(from, to, &events[..cut], true);
-            assert!(said.errors.len() == 1 && said.finish.is_empty() && !said.ended, "{from} to {to} at {cut}");
+            assert!(
+                said.errors.len() == 1 && said.finish.is_empty() && !said.ended,
+                "{from} to {to} at {cut}"
+            );
         }
         for nonsense in ["{", "[]", "\"a\"", "{\"type\":1}", "{\"choices\":1}"] {
             let said = streamed(from, to, &[events[0].clone(), nonsense.to_owned()], true);
-            assert!(said.errors.len() == 1 && !said.ended, "{from} to {to}: {nonsense}");
+            assert!(
+                said.errors.len() == 1 && !said.ended,
+                "{from} to {to}: {nonsense}"
+            );
         }
     }
 }
@@ -337,7 +434,9 @@ fn an_abort_by_the_gateway() {
         let mut out = Vec::new();
         stream.push(events[0].as_bytes(), &mut out);
         stream.fail(&Failure::new(FailureKind::Permission, "cut"), &mut out);
-        events[1..].iter().for_each(|event| stream.push(event.as_bytes(), &mut out));
+        events[1..]
+            .iter()
+            .for_each(|event| stream.push(event.as_bytes(), &mut out));
         stream.finish(&mut out);
         stream.fail(&Failure::new(FailureKind::Server, "again"), &mut out);
         assert_eq!(read_stream(to, &out).errors, ["cut"]);
@@ -348,18 +447,56 @@ fn an_abort_by_the_gateway() {
 #[test]
 fn streams_of_chat_completions_have_their_ways() {
     let chunk = |choice: &str| format!(r#"{{"id":"i","model":"m","choices":[{choice}]}}"#);
-    let text = |text: &str| chunk(&format!(r#"{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":null}}"#));
+    let text = |text: &str| {
+        chunk(&format!(
+            r#"{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":null}}"#
+        ))
+    };
     let filter = r#"{"id":"","model":"","choices":[],"prompt_filter_results":[]}"#.to_owned();
     let done = || "[DONE]".to_owned();
     let end = || chunk(r#"{"index":0,"delta":{},"finish_reason":"stop"}"#);
     for (name, events, want) in [
-        ("a first chunk without choices", vec![filter, text("a"), end(), done()], "a"),
-        ("a chunk without choices at all", vec![text("a"), r#"{"usage":null}"#.to_owned(), end(), done()], "a"),
-        ("a choice without a delta", vec![text("a"), chunk(r#"{"index":0,"content_filter_results":{}}"#), end(), done()], "a"),
+        (
+            "a first chunk without choices",
+            vec![filter, text("a"), end(), done()],
+            "a",
+        ),
+        (
+            "a chunk without choices at all",
+            vec![text("a"), r#"{"usage":null}"#.to_owned(), end(), done()],
+            "a",
+        ),
+        (
+            "a choice without a delta",
+            vec![
+                text("a"),
+                chunk(r#"{"index":0,"content_filter_results":{}}"#),
+                end(),
+                done(),
+            ],
+            "a",
+        ),
         ("no end but the reason", vec![text("a"), end()], "a"),
         ("no reason but the end", vec![text("a"), done()], "a"),
-        ("a reason with every chunk", vec![chunk(r#"{"delta":{"content":"a"},"finish_reason":"stop"}"#), chunk(r#"{"delta":{"content":"b"},"finish_reason":"stop"}"#), done()], "ab"),
-        ("a second answer", vec![text("a"), chunk(r#"{"index":1,"delta":{"content":"z"}}"#), end(), done()], "a"),
+        (
+            "a reason with every chunk",
+            vec![
+                chunk(r#"{"delta":{"content":"a"},"finish_reason":"stop"}"#),
+                chunk(r#"{"delta":{"content":"b"},"finish_reason":"stop"}"#),
+                done(),
+            ],
+            "ab",
+        ),
+        (
+            "a second answer",
+            vec![
+                text("a"),
+                chunk(r#"{"index":1,"delta":{"content":"z"}}"#),
+                end(),
+                done(),
+            ],
+            "a",
+        ),
     ] {
         for to in DIALECTS {
             let said = streamed(Chat, to, &events, true);
@@ -369,8 +506,14 @@ fn streams_of_chat_completions_have_their_ways() {
     }
     let out = translated(Chat, Messages, &[text("a"), text("b"), end(), done()], true);
     let out = String::from_utf8(out).unwrap();
-    assert!(out.starts_with("event: message_start\ndata: {\"type\":\"message_start\""), "{out}");
-    assert!(out.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"), "{out}");
+    assert!(
+        out.starts_with("event: message_start\ndata: {\"type\":\"message_start\""),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -390,7 +533,8 @@ fn addresses_that_a_text_rests_on_come_over() {
         {"type": "text", "text": "é is so", "citations": [{"type": "web_search_result_location", "url": "u", "title": "t", "cited_text": "c"}]},
         {"type": "text", "text": ".", "citations": [{"type": "char_location", "document_index": 0}]},
     ]);
-    let body = json!({"type": "message", "content": content, "stop_reason": "end_turn"}).to_string();
+    let body =
+        json!({"type": "message", "content": content, "stop_reason": "end_turn"}).to_string();
     let answered = answer(Messages, Chat, body.as_bytes(), &options()).unwrap();
     let message: Value = serde_json::from_slice(&answered.body).unwrap();
     let want = json!([{"type": "url_citation", "url_citation": {"start_index": 4, "end_index": 11, "title": "t", "url": "u"}}]);
@@ -407,11 +551,24 @@ fn what_only_the_service_knows_is_named() {
     let answered = answer(Chat, Messages, body.to_string().as_bytes(), &options()).unwrap();
     assert_eq!(
         names(&answered.losses),
-        ["choices", "unknown-part:audio", "logprobs", "finish-reason:odd", "unknown-member:system_fingerprint"]
+        [
+            "choices",
+            "unknown-part:audio",
+            "logprobs",
+            "finish-reason:odd",
+            "unknown-member:system_fingerprint"
+        ]
     );
     let body = json!({"type": "message", "content": [{"type": "server_tool_use", "id": "s"}], "stop_reason": "pause_turn", "container": {}});
     let answered = answer(Messages, Chat, body.to_string().as_bytes(), &options()).unwrap();
-    assert_eq!(names(&answered.losses), ["unknown-part:server_tool_use", "finish-reason:pause", "unknown-member:container"]);
+    assert_eq!(
+        names(&answered.losses),
+        [
+            "unknown-part:server_tool_use",
+            "finish-reason:pause",
+            "unknown-member:container"
+        ]
+    );
 }
 
 fn names(losses: &Losses) -> Vec<String> {

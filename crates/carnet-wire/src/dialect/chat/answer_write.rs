@@ -6,7 +6,7 @@ use crate::form::{Answer, Citation, Content, Finish, LossCode, Losses, Part};
 use crate::json::{Object, Text};
 
 use super::parts_write::{
-    Reader, unsupported, write_reasoning, write_refusal, write_texts, write_tool_call,
+    Reader, lose_order, unsupported, write_reasoning, write_refusal, write_texts, write_tool_call,
 };
 use super::usage::write_usage;
 
@@ -60,6 +60,7 @@ fn write_message(
         reasoning: caller.reasoning,
         details: true,
     };
+    lose_order(&answer.parts, losses);
     write_reasoning(&answer.parts, &reader, message, losses);
     write_texts(&answer.parts, message);
     let refuses = answer

@@ -9,7 +9,8 @@ use crate::form::{
 use crate::json::{Array, Object, Text};
 
 use super::parts_write::{
-    Reader, unsupported, write_media, write_reasoning, write_refusal, write_texts, write_tool_call,
+    Reader, lose_order, unsupported, write_media, write_reasoning, write_refusal, write_texts,
+    write_tool_call,
 };
 
 /// Tokens to reason with that the efforts by name stand for, up to and including.
@@ -212,6 +213,7 @@ impl Writing<'_, '_> {
             reasoning: self.target.reasoning,
             details: self.target.reasoning_details,
         };
+        lose_order(&turn.parts, self.losses);
         write_reasoning(&turn.parts, &reader, &mut message, self.losses);
         write_texts(&turn.parts, &mut message);
         write_refusal(&turn.parts, &mut message);

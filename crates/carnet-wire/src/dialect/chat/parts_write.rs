@@ -29,6 +29,19 @@ pub(super) fn write_texts(parts: &[Part<'_>], message: &mut Object<'_>) {
     out.push(b'"');
 }
 
+/// Names the loss when parts do not stand in the one order that a message has: reasoning, texts, calls.
+pub(super) fn lose_order(parts: &[Part<'_>], losses: &mut Losses) {
+    let ranks = parts.iter().filter_map(|part| match &part.content {
+        Content::Reasoning(_) => Some(0),
+        Content::Refusal(_) | Content::Text { .. } => Some(1),
+        Content::ToolUse(_) => Some(2),
+        _ => None,
+    });
+    if !ranks.is_sorted() {
+        losses.add(LossCode::PartOrder);
+    }
+}
+
 pub(super) fn write_refusal(parts: &[Part<'_>], message: &mut Object<'_>) {
     let refusal = parts.iter().find_map(|part| match &part.content {
         Content::Refusal(text) => Some(text),
