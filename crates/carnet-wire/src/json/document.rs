@@ -262,10 +262,27 @@ impl<'b> Value<'b> {
 
     /// The member with this name; of several the last, as most parsers have it.
     pub fn get(self, key: &str) -> Option<Value<'b>> {
-        self.members()
-            .filter(|(name, _)| name == key)
-            .last()
-            .map(|(_, value)| value)
+        let mut row = self.inside(Kind::Object);
+        let mut found = None;
+        while let Some(name) = row.take() {
+            let value = row.take();
+            if name.is_key(key) {
+                found = value;
+            }
+        }
+        found
+    }
+
+    /// Whether this is the key `key`. Most keys differ in their length already.
+    fn is_key(self, key: &str) -> bool {
+        let Some(node) = self.nodes.first() else {
+            return false;
+        };
+        if node.escaped {
+            return plain(self.text, node).is_some_and(|name| name == key);
+        }
+        node.end - node.start == key.len() + 2
+            && self.text.as_bytes().get(node.start + 1..node.end - 1) == Some(key.as_bytes())
     }
 
     fn inside(self, kind: Kind) -> Value<'b> {
