@@ -14,8 +14,8 @@
 //! # Ok::<(), carnet_wire::dialect::TranslateError>(())
 //! ```
 
-use crate::dialect::{Dialect, Options, TranslateError, chat, messages};
-use crate::form::{Ask, Event, Failure, FailureKind, Losses, Reply, Usage};
+use crate::dialect::{Dialect, Options, StreamReader, StreamWriter, TranslateError};
+use crate::form::{Event, Failure, FailureKind, Losses, Reply, Usage};
 use crate::json::Document;
 use crate::limits::MAX_DEPTH;
 
@@ -46,19 +46,13 @@ pub fn ask(
     options: &Options,
 ) -> Result<TranslatedAsk, TranslateError> {
     let document = Document::read(body, MAX_DEPTH)?;
-    let mut ask: Ask<'_> = match from {
-        Dialect::Chat => chat::read_ask(&document)?,
-        Dialect::Messages => messages::read_ask(&document)?,
-    };
+    let mut ask = from.read_ask(&document)?;
     let include_usage = ask.include_usage;
     // Whatever the client wants to see: who pays wants to know what a stream has used.
     ask.include_usage = true;
     let mut losses = Losses::default();
     let mut out = Vec::with_capacity(body.len() + GROWTH);
-    match to {
-        Dialect::Chat => chat::write_ask(&ask, &options.target, &mut out, &mut losses)?,
-        Dialect::Messages => messages::write_ask(&ask, &options.target, &mut out, &mut losses)?,
-    }
+    to.write_ask(&ask, &options.target, &mut out, &mut losses)?;
     Ok(TranslatedAsk {
         body: out,
         losses,
@@ -92,25 +86,14 @@ pub fn answer(
 ) -> Result<TranslatedAnswer, TranslateError> {
     let document = Document::read(body, MAX_DEPTH)?;
     let mut losses = Losses::default();
-    let reply = match from {
-        Dialect::Chat => chat::read_answer(&document, &mut losses)?,
-        Dialect::Messages => messages::read_answer(&document)?,
-    };
     let mut out = Vec::with_capacity(body.len() + GROWTH);
-    let (usage, failed) = match &reply {
+    let (usage, failed) = match from.read_answer(&document, &mut losses)? {
         Reply::Answer(answer) => {
-            match to {
-                Dialect::Chat => {
-                    chat::write_answer(answer, &options.caller, &mut out, &mut losses)?
-                }
-                Dialect::Messages => {
-                    messages::write_answer(answer, &options.caller, &mut out, &mut losses)?
-                }
-            }
+            to.write_answer(&answer, &options.caller, &mut out, &mut losses)?;
             (answer.usage, None)
         }
         Reply::Failure(failure) => {
-            write_failure(to, failure, &mut out);
+            to.write_failure(&failure, &mut out);
             (None, Some(failure.kind))
         }
     };
@@ -125,51 +108,29 @@ pub fn answer(
 /// Translates the body of an error with a status of failure. A body that nobody understands, such as a page for
 /// people, becomes an error of the same sort that says no more.
 pub fn failure(from: Dialect, to: Dialect, status: u16, body: &[u8]) -> (FailureKind, Vec<u8>) {
-    let mut out = Vec::new();
     let document = Document::read(body, MAX_DEPTH);
-    let read = document.as_ref().map(|document| match from {
-        Dialect::Chat => chat::read_failure(status, document.root()),
-        Dialect::Messages => messages::read_failure(status, document.root()),
-    });
-    let failure = read.unwrap_or_else(|_| {
-        Failure::new(
+    let failure = match &document {
+        Ok(document) => from.read_failure(status, document.root()),
+        Err(_) => Failure::new(
             FailureKind::of_status(status),
             "the upstream gives no reason",
-        )
-    });
-    write_failure(to, &failure, &mut out);
+        ),
+    };
+    let mut out = Vec::new();
+    to.write_failure(&failure, &mut out);
     (failure.kind, out)
-}
-
-fn write_failure(to: Dialect, failure: &Failure<'_>, out: &mut Vec<u8>) {
-    match to {
-        Dialect::Chat => chat::write_failure(failure, out),
-        Dialect::Messages => messages::write_failure(failure, out),
-    }
 }
 
 /// A streamed answer, translated event by event.
 #[derive(Debug)]
 pub struct Stream {
-    reader: Reader,
+    reader: Box<dyn StreamReader>,
     writing: Writing,
 }
 
 #[derive(Debug)]
-enum Reader {
-    Chat(chat::Reader),
-    Messages(messages::Reader),
-}
-
-#[derive(Debug)]
-enum Writer {
-    Chat(Box<chat::Writer>),
-    Messages(Box<messages::Writer>),
-}
-
-#[derive(Debug)]
 struct Writing {
-    writer: Writer,
+    writer: Box<dyn StreamWriter>,
     losses: Losses,
     usage: Usage,
     state: State,
@@ -189,18 +150,10 @@ pub enum State {
 impl Stream {
     /// Begins a stream from the dialect of the service to that of the client.
     pub fn new(from: Dialect, to: Dialect, options: &Options) -> Self {
-        let reader = match from {
-            Dialect::Chat => Reader::Chat(chat::Reader::default()),
-            Dialect::Messages => Reader::Messages(messages::Reader::default()),
-        };
-        let writer = match to {
-            Dialect::Chat => Writer::Chat(Box::new(chat::Writer::new(&options.caller))),
-            Dialect::Messages => Writer::Messages(Box::new(messages::Writer::new(&options.caller))),
-        };
         Self {
-            reader,
+            reader: from.reader(),
             writing: Writing {
-                writer,
+                writer: to.writer(&options.caller),
                 losses: Losses::default(),
                 usage: Usage::default(),
                 state: State::Open,
@@ -216,11 +169,9 @@ impl Stream {
             return;
         }
         let writing = &mut self.writing;
-        let mut emit = |event: Event<'_>| writing.write(event, out);
-        let read = match &mut self.reader {
-            Reader::Chat(reader) => reader.push(data, &mut emit),
-            Reader::Messages(reader) => reader.push(data, &mut emit),
-        };
+        let read = self
+            .reader
+            .push(data, &mut |event| writing.write(event, out));
         if read.is_err() {
             let message = "the upstream sent an event that cannot be read";
             self.fail(&Failure::new(FailureKind::Server, message), out);
@@ -230,11 +181,7 @@ impl Stream {
     /// The upstream has closed the stream: ends it for the client, or says that it was cut off.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         let writing = &mut self.writing;
-        let mut emit = |event: Event<'_>| writing.write(event, out);
-        match &mut self.reader {
-            Reader::Chat(reader) => reader.close(&mut emit),
-            Reader::Messages(reader) => reader.close(&mut emit),
-        }
+        self.reader.close(&mut |event| writing.write(event, out));
     }
 
     /// Ends the stream with an error of our own.
@@ -269,9 +216,13 @@ impl Writing {
             Event::End => self.state = State::Ended,
             _ => {}
         }
-        match &mut self.writer {
-            Writer::Chat(writer) => writer.write(event, out, &mut self.losses),
-            Writer::Messages(writer) => writer.write(event, out, &mut self.losses),
+        self.writer.write(event, out, &mut self.losses);
+        if self.state == State::Open && self.writer.is_full() {
+            let message = "the answer is longer than what can be repeated at its end";
+            self.write(
+                Event::Failure(Failure::new(FailureKind::Server, message)),
+                out,
+            );
         }
     }
 }

@@ -6,7 +6,6 @@ mod ask_read;
 mod ask_write;
 mod calls;
 mod failure;
-mod order;
 mod parts;
 mod parts_write;
 mod stream_read;

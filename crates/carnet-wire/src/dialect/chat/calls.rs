@@ -8,16 +8,6 @@ use crate::form::{Progress, TakenIds};
 use crate::json::Text;
 use crate::limits::MAX_TOOL_CALLS;
 
-/// What a piece of a stream belongs to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Slot {
-    /// A call by its number.
-    Call(usize),
-    Reasoning,
-    Refusal,
-    Text,
-}
-
 /// The calls of a stream so far.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
@@ -35,7 +25,7 @@ struct Known {
 
 /// The call that a piece belongs to.
 pub(super) struct Call<'e> {
-    pub(super) number: usize,
+    pub(super) number: u64,
     /// Of a call that begins with this piece: its id, unique in the answer, and its name.
     pub(super) opened: Option<(Text<'e>, Text<'e>)>,
 }
@@ -63,7 +53,7 @@ impl Calls {
                 }
             }
             return Ok(Call {
-                number,
+                number: as_number(number),
                 opened: None,
             });
         }
@@ -78,7 +68,7 @@ impl Calls {
         at_most(self.known.len(), MAX_TOOL_CALLS, "tool calls")?;
         let id = self.ids.unique(id);
         Ok(Call {
-            number,
+            number: as_number(number),
             opened: Some((id, name)),
         })
     }
@@ -104,12 +94,17 @@ impl Calls {
     }
 }
 
+/// A place among at most [`MAX_TOOL_CALLS`].
+fn as_number(place: usize) -> u64 {
+    u64::try_from(place).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// The numbers of the calls that pieces `(index, id, name, arguments)` belong to.
-    fn numbers(pieces: &[(Option<u64>, &str, &str, &str)]) -> Vec<usize> {
+    fn numbers(pieces: &[(Option<u64>, &str, &str, &str)]) -> Vec<u64> {
         let mut calls = Calls::default();
         let mut number = |(index, id, name, arguments): &(Option<u64>, &str, &str, &str)| {
             let text = |plain: &str| Text::new(plain).into_owned();

@@ -1,5 +1,6 @@
 //! Parts of messages, which requests and answers have in common.
 
+use crate::dialect::media::source_of_url;
 use crate::dialect::shape::{Read, array, member, object, optional, shape, text};
 use crate::form::{
     Arguments, Citation, Content, Media, MediaKind, MediaSource, Part, Reasoning, ToolUse,
@@ -91,14 +92,6 @@ fn image(value: Value<'_>) -> Read<Media<'_>> {
         name: None,
         detail: optional(image, "detail"),
     })
-}
-
-/// What an address says: the bytes themselves, or where they are.
-pub(in crate::dialect) fn source_of_url(url: Text<'_>) -> MediaSource<'_> {
-    match url.split_behind("data:", ";base64,") {
-        Some((media_type, data)) => MediaSource::Base64 { media_type, data },
-        None => MediaSource::Url(url),
-    }
 }
 
 fn audio(value: Value<'_>) -> Read<Media<'_>> {

@@ -1,5 +1,6 @@
 //! Writing parts of messages, which requests and answers have in common.
 
+use crate::dialect::media::write_data_url;
 use crate::dialect::{Dialect, shape::Read};
 use crate::dialect::{ReasoningName, TranslateError};
 use crate::form::{Content, LossCode, Losses, Media, MediaKind, MediaSource, Part, Reasoning};
@@ -169,15 +170,6 @@ pub(super) fn write_media(media: &Media<'_>, origin: Dialect, part: &mut Object<
         }
     }
     Ok(())
-}
-
-fn write_data_url(key: &str, media_type: &Text<'_>, data: &Text<'_>, object: &mut Object<'_>) {
-    let out = object.key(key);
-    out.extend_from_slice(b"\"data:");
-    out.extend_from_slice(media_type.token().as_bytes());
-    out.extend_from_slice(b";base64,");
-    out.extend_from_slice(data.token().as_bytes());
-    out.push(b'"');
 }
 
 pub(super) fn unsupported<T>(what: &'static str) -> Read<T> {

@@ -1,19 +1,17 @@
 //! Reading a stream. The dialect has no beginnings and ends of parts; they are found here.
 
+use crate::dialect::order::{Order, Slot};
 use crate::dialect::shape::{Read, object, optional};
-use crate::form::{Event, Failure, FailureKind, Finish, LossCode, Piece, Start};
+use crate::dialect::{Emit, StreamReader, cut_off};
+use crate::form::{Event, Finish, LossCode, Piece, Start};
 use crate::json::{Document, Kind, Text, Value};
 use crate::limits::MAX_DEPTH;
 
 use super::answer_read::read_finish;
-use super::calls::{Call, Calls, Slot};
+use super::calls::{Call, Calls};
 use super::failure::read_failure;
-use super::order::Order;
 use super::parts::{annotation, reasoning_detail};
 use super::usage::read_usage;
-
-/// What takes the events of a stream.
-pub(crate) type Emit<'e> = dyn FnMut(Event<'_>) + 'e;
 
 /// Members of a chunk that are read, or say nothing.
 const CHUNK: &[&str] = &[
@@ -39,9 +37,8 @@ pub(crate) struct Reader {
     order: Order,
 }
 
-impl Reader {
-    /// Reads the data of one event.
-    pub(crate) fn push(&mut self, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
+impl StreamReader for Reader {
+    fn push(&mut self, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
         if data.trim_ascii().starts_with(b"[DONE]") {
             self.end(emit);
             return Ok(());
@@ -50,17 +47,18 @@ impl Reader {
         self.chunk(object(document.root(), "the event")?, emit)
     }
 
-    /// The upstream has closed the stream. Not all services say before that it has ended.
-    pub(crate) fn close(&mut self, emit: &mut Emit<'_>) {
+    /// Not all services say that a stream has ended before they close it.
+    fn close(&mut self, emit: &mut Emit<'_>) {
         if self.finish.is_some() {
             self.end(emit);
         } else if !self.ended {
             self.ended = true;
-            let message = "the upstream closed the stream before its end";
-            emit(Event::Failure(Failure::new(FailureKind::Server, message)));
+            emit(cut_off());
         }
     }
+}
 
+impl Reader {
     fn chunk<'e>(&mut self, chunk: Value<'e>, emit: &mut Emit<'_>) -> Read<()> {
         if chunk.get("error").is_some_and(|error| !error.is_null()) {
             self.ended = true;

@@ -1,7 +1,7 @@
 //! Writing a stream: chunks, then the usage if the client wants it, then the end.
 
 use crate::dialect::sse::event;
-use crate::dialect::{Caller, ReasoningName};
+use crate::dialect::{Caller, ReasoningName, StreamWriter};
 use crate::form::{Citation, Event, Failure, LossCode, Losses, Piece, Reasoning, Start, Usage};
 use crate::json::{Object, Text};
 use crate::limits::MAX_HELD_BACK;
@@ -27,6 +27,8 @@ pub(crate) struct Writer {
     details: u64,
     /// The open reasoning as it will stand in the details, once there is a proof of it.
     reasoning: Reasoning<'static>,
+    /// The open reasoning is too long to be repeated there.
+    too_long: bool,
     /// Characters of text before the open part, and up to now.
     text_start: u64,
     text_end: u64,
@@ -45,21 +47,23 @@ impl Writer {
             calls: 0,
             details: 0,
             reasoning: Reasoning::default(),
+            too_long: false,
             text_start: 0,
             text_end: 0,
             usage: Usage::default(),
         }
     }
+}
 
-    /// Writes what the client is to see of one event.
-    pub(crate) fn write(&mut self, next: Event<'_>, out: &mut Vec<u8>, losses: &mut Losses) {
+impl StreamWriter for Writer {
+    fn write(&mut self, next: Event<'_>, out: &mut Vec<u8>, losses: &mut Losses) {
         match next {
             Event::Start(start) => self.start(start, out),
             Event::PartStart(piece) => self.part_start(piece, out),
             Event::Delta(text) => self.delta(text, out, losses),
             Event::Signature(text) => self.sign(&text),
             Event::Citation(citation) => self.citation(&citation, out, losses),
-            Event::PartEnd => self.part_end(out),
+            Event::PartEnd => self.part_end(out, losses),
             Event::Usage(usage) => self.usage.update(&usage),
             Event::Finish {
                 finish,
@@ -78,7 +82,9 @@ impl Writer {
             Event::Ping => {}
         }
     }
+}
 
+impl Writer {
     fn start(&mut self, start: Start<'_>, out: &mut Vec<u8>) {
         self.id = match start.id {
             Some(id) => id.into_owned(),
@@ -147,9 +153,7 @@ impl Writer {
             }
             Some(Piece::Refusal) => self.chunk(out, None, |delta| delta.text("refusal", &text)),
             Some(Piece::Reasoning) => {
-                if self.reasoning.text.token().len() + text.token().len() <= MAX_HELD_BACK {
-                    self.reasoning.text.push(&text);
-                }
+                self.keep_reasoning(&text);
                 match self.caller.reasoning {
                     ReasoningName::Absent => losses.add(LossCode::Reasoning),
                     ReasoningName::Reasoning => {
@@ -165,6 +169,14 @@ impl Writer {
                 self.arguments(&text, out);
             }
             Some(Piece::Encrypted { .. }) | None => {}
+        }
+    }
+
+    /// Keeps reasoning until its proof comes, unless it is too long for that.
+    fn keep_reasoning(&mut self, text: &Text<'_>) {
+        self.too_long |= self.reasoning.text.token().len() + text.token().len() > MAX_HELD_BACK;
+        if !self.too_long {
+            self.reasoning.text.push(text);
         }
     }
 
@@ -184,13 +196,16 @@ impl Writer {
         }
     }
 
-    fn part_end(&mut self, out: &mut Vec<u8>) {
+    fn part_end(&mut self, out: &mut Vec<u8>, losses: &mut Losses) {
         match self.open.take() {
             // A call without arguments is one with an empty object.
             Some(Piece::ToolUse { .. }) if !self.argued => self.arguments(&Text::new("{}"), out),
             Some(Piece::Reasoning) => {
                 let reasoning = std::mem::take(&mut self.reasoning);
-                if reasoning.signature.is_some() {
+                let too_long = std::mem::take(&mut self.too_long);
+                if reasoning.signature.is_some() && too_long {
+                    losses.add(LossCode::ReasoningSignature);
+                } else if reasoning.signature.is_some() {
                     self.detail(&reasoning, out);
                 }
             }

@@ -1,7 +1,8 @@
 //! Reading a stream, which has the beginnings and ends of its blocks.
 
-use crate::dialect::shape::{Read, member, object, optional};
-use crate::form::{Event, Failure, FailureKind, Finish, LossCode, Piece, Start, TakenIds};
+use crate::dialect::shape::{Read, at_most, member, object, optional};
+use crate::dialect::{Emit, StreamReader, cut_off};
+use crate::form::{Event, Finish, LossCode, Piece, Start, TakenIds};
 use crate::json::{Document, Text, Value};
 use crate::limits::{MAX_DEPTH, MAX_TOOL_CALLS};
 
@@ -9,10 +10,6 @@ use super::answer_read::read_finish;
 use super::blocks::citation;
 use super::failure::read_failure;
 use super::usage::read_usage;
-use crate::dialect::shape::at_most;
-
-/// What takes the events of a stream.
-type Emit<'e> = dyn FnMut(Event<'_>) + 'e;
 
 /// A reader of one stream.
 #[derive(Debug, Default)]
@@ -27,9 +24,8 @@ pub(crate) struct Reader {
     stop_sequence: Option<Text<'static>>,
 }
 
-impl Reader {
-    /// Reads the data of one event.
-    pub(crate) fn push(&mut self, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
+impl StreamReader for Reader {
+    fn push(&mut self, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
         let document = Document::read(data, MAX_DEPTH)?;
         let root = object(document.root(), "the event")?;
         let kind = member(root, "type", "type")?;
@@ -53,17 +49,17 @@ impl Reader {
         Ok(())
     }
 
-    /// The upstream has closed the stream.
-    pub(crate) fn close(&mut self, emit: &mut Emit<'_>) {
+    fn close(&mut self, emit: &mut Emit<'_>) {
         if self.finish.is_some() {
             self.end(emit);
         } else if !self.ended {
             self.ended = true;
-            let message = "the upstream closed the stream before its end";
-            emit(Event::Failure(Failure::new(FailureKind::Server, message)));
+            emit(cut_off());
         }
     }
+}
 
+impl Reader {
     fn message_start(&mut self, root: Value<'_>, emit: &mut Emit<'_>) {
         let message = root.get("message").unwrap_or(root);
         self.start(

@@ -1,7 +1,7 @@
 //! Writing a stream: a message that opens, blocks that open, grow and close, and the message's end.
 
-use crate::dialect::Caller;
 use crate::dialect::sse::event;
+use crate::dialect::{Caller, StreamWriter};
 use crate::form::{Event, Failure, Finish, LossCode, Losses, Piece, Start, Usage};
 use crate::json::{Object, Text};
 
@@ -41,9 +41,10 @@ impl Writer {
             stop_sequence: None,
         }
     }
+}
 
-    /// Writes what the client is to see of one event.
-    pub(crate) fn write(&mut self, next: Event<'_>, out: &mut Vec<u8>, losses: &mut Losses) {
+impl StreamWriter for Writer {
+    fn write(&mut self, next: Event<'_>, out: &mut Vec<u8>, losses: &mut Losses) {
         match next {
             Event::Start(start) => self.start(&start, out),
             Event::PartStart(piece) => self.part_start(&piece, out, losses),
@@ -67,7 +68,9 @@ impl Writer {
             Event::Ping => named(out, "ping", |_| {}),
         }
     }
+}
 
+impl Writer {
     fn start(&self, start: &Start<'_>, out: &mut Vec<u8>) {
         named(out, "message_start", |body| {
             let mut message = body.object("message");

@@ -6,12 +6,21 @@ use crate::form::{Event, LossCode, Piece, Progress};
 use crate::json::Text;
 use crate::limits::MAX_HELD_BACK;
 
-use super::calls::Slot;
-use super::stream_read::Emit;
+use super::Emit;
+
+/// What a piece of a stream belongs to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Slot {
+    /// A call by its number.
+    Call(u64),
+    Reasoning,
+    Refusal,
+    Text,
+}
 
 /// The open part, and those that wait for it to end.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(crate) struct Order {
     open: Option<Open>,
     waiting: VecDeque<Waiting>,
     held_back: usize,
@@ -36,14 +45,14 @@ enum Waiting {
 }
 
 impl Order {
-    pub(super) fn is_open(&self, slot: &Slot) -> bool {
+    pub(crate) fn is_open(&self, slot: &Slot) -> bool {
         self.open.as_ref().is_some_and(|open| open.slot == *slot)
     }
 
     /// A call begins.
-    pub(super) fn open_call(
+    pub(crate) fn open_call(
         &mut self,
-        number: usize,
+        number: u64,
         id: Text<'_>,
         name: Text<'_>,
         emit: &mut Emit<'_>,
@@ -52,7 +61,7 @@ impl Order {
     }
 
     /// A part grows, and begins if it is a new one. A call has begun before.
-    pub(super) fn grow(&mut self, slot: &Slot, text: Text<'_>, emit: &mut Emit<'_>) {
+    pub(crate) fn grow(&mut self, slot: &Slot, text: Text<'_>, emit: &mut Emit<'_>) {
         if text.is_empty() {
             return;
         }
@@ -84,7 +93,7 @@ impl Order {
     }
 
     /// The proof of the reasoning that has just come.
-    pub(super) fn sign(&mut self, signature: Text<'_>, emit: &mut Emit<'_>) {
+    pub(crate) fn sign(&mut self, signature: Text<'_>, emit: &mut Emit<'_>) {
         if !self.is_open(&Slot::Reasoning) {
             self.begin(Slot::Reasoning, Piece::Reasoning, emit);
         }
@@ -99,7 +108,7 @@ impl Order {
     }
 
     /// A part that is there at once.
-    pub(super) fn whole(&mut self, piece: Piece<'_>, emit: &mut Emit<'_>) {
+    pub(crate) fn whole(&mut self, piece: Piece<'_>, emit: &mut Emit<'_>) {
         if self.must_wait() {
             self.waiting.push_back(Waiting::Whole(owned(piece)));
             return;
@@ -110,7 +119,7 @@ impl Order {
     }
 
     /// Nothing comes any more.
-    pub(super) fn end(&mut self, emit: &mut Emit<'_>) {
+    pub(crate) fn end(&mut self, emit: &mut Emit<'_>) {
         self.flush(true, emit);
         self.close(emit);
     }
