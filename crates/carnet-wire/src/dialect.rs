@@ -5,6 +5,7 @@ mod media;
 mod messages;
 mod options;
 mod order;
+mod responses;
 mod shape;
 mod sse;
 
@@ -25,6 +26,8 @@ pub enum Dialect {
     Chat,
     /// Messages.
     Messages,
+    /// Responses.
+    Responses,
 }
 
 impl fmt::Display for Dialect {
@@ -32,6 +35,7 @@ impl fmt::Display for Dialect {
         f.write_str(match self {
             Self::Chat => "chat completions",
             Self::Messages => "messages",
+            Self::Responses => "responses",
         })
     }
 }
@@ -98,6 +102,7 @@ impl Dialect {
         match self {
             Self::Chat => chat::read_ask(document),
             Self::Messages => messages::read_ask(document),
+            Self::Responses => responses::read_ask(document),
         }
     }
 
@@ -111,6 +116,7 @@ impl Dialect {
         match self {
             Self::Chat => chat::write_ask(ask, target, out, losses),
             Self::Messages => messages::write_ask(ask, target, out, losses),
+            Self::Responses => responses::write_ask(ask, target, out, losses),
         }
     }
 
@@ -122,6 +128,7 @@ impl Dialect {
         match self {
             Self::Chat => chat::read_answer(document, losses),
             Self::Messages => messages::read_answer(document),
+            Self::Responses => responses::read_answer(document),
         }
     }
 
@@ -135,6 +142,7 @@ impl Dialect {
         match self {
             Self::Chat => chat::write_answer(answer, caller, out, losses),
             Self::Messages => messages::write_answer(answer, caller, out, losses),
+            Self::Responses => responses::write_answer(answer, caller, out, losses),
         }
     }
 
@@ -142,6 +150,7 @@ impl Dialect {
         match self {
             Self::Chat => chat::read_failure(status, root),
             Self::Messages => messages::read_failure(status, root),
+            Self::Responses => responses::read_failure(status, root),
         }
     }
 
@@ -149,6 +158,7 @@ impl Dialect {
         match self {
             Self::Chat => chat::write_failure(failure, out),
             Self::Messages => messages::write_failure(failure, out),
+            Self::Responses => responses::write_failure(failure, out),
         }
     }
 
@@ -156,6 +166,7 @@ impl Dialect {
         match self {
             Self::Chat => Box::new(chat::Reader::default()),
             Self::Messages => Box::new(messages::Reader::default()),
+            Self::Responses => Box::new(responses::Reader::default()),
         }
     }
 
@@ -163,6 +174,7 @@ impl Dialect {
         match self {
             Self::Chat => Box::new(chat::Writer::new(caller)),
             Self::Messages => Box::new(messages::Writer::new(caller)),
+            Self::Responses => Box::new(responses::Writer::new(caller)),
         }
     }
 }
@@ -179,6 +191,7 @@ fn lose_unknown(ask: &Ask<'_>, target: Dialect, losses: &mut Losses) -> Result<(
         let unsupported = match ask.origin {
             Dialect::Chat => chat::lose(unknown, losses),
             Dialect::Messages => messages::lose(unknown, losses),
+            Dialect::Responses => responses::lose(unknown, losses),
         };
         if let Some(what) = unsupported {
             return Err(TranslateError::Unsupported { what, target });

@@ -47,3 +47,7 @@ pub const MAX_TOOL_CALLS: usize = 4_096;
 /// Bytes of calls of tools that are held back in a stream until the call before them is complete. Services send one
 /// call after the other; what comes interleaved has to wait, because not every dialect can say it that way.
 pub const MAX_HELD_BACK: usize = 1024 * 1024;
+
+/// Bytes of a streamed answer that are kept because its dialect repeats the answer at the end. Far above what a model
+/// writes in one answer.
+pub const MAX_ANSWER_KEPT: usize = 16 * 1024 * 1024;

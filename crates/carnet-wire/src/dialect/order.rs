@@ -118,6 +118,13 @@ impl Order {
         emit(Event::PartEnd);
     }
 
+    /// A part has ended, so that what comes next is another one, even of the same sort.
+    pub(crate) fn finish(&mut self, slot: &Slot, emit: &mut Emit<'_>) {
+        if self.is_open(slot) && self.waiting.is_empty() {
+            self.close(emit);
+        }
+    }
+
     /// Nothing comes any more.
     pub(crate) fn end(&mut self, emit: &mut Emit<'_>) {
         self.flush(true, emit);

@@ -1,5 +1,7 @@
 //! What answers and streams say, read by serde_json as a client would.
 
+use std::collections::BTreeMap;
+
 use carnet_wire::dialect::{Caller, Dialect, Options};
 use carnet_wire::translate::{Stream, answer};
 use serde_json::{Value, json};
@@ -19,7 +21,11 @@ pub(crate) struct Said {
     pub(crate) errors: Vec<String>,
     /// The event that ends a stream has come, and nothing after it.
     pub(crate) ended: bool,
+    /// The end of a stream has said everything once more, where the dialect wants that.
+    pub(crate) repeated: bool,
     plain_reasoning: bool,
+    /// What the open items of a stream have grown to.
+    growing: BTreeMap<u64, String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,6 +104,10 @@ pub(crate) fn read_whole(dialect: Dialect, body: &[u8]) -> Said {
         said.chat_usage(&body["usage"]);
         return said;
     }
+    if dialect == Dialect::Responses {
+        said.response(&body);
+        return said;
+    }
     for block in body["content"].as_array().unwrap() {
         match block["type"].as_str().unwrap() {
             "text" => said.text += &text(&block["text"]),
@@ -124,6 +134,10 @@ pub(crate) fn read_stream(dialect: Dialect, stream: &[u8]) -> Said {
     let mut open = None;
     let mut blocks = 0;
     for event in data(std::str::from_utf8(stream).unwrap()) {
+        // Some services end a stream of this dialect as one of the other.
+        if dialect == Dialect::Responses && event == "[DONE]" {
+            continue;
+        }
         assert!(
             !said.ended && said.errors.is_empty(),
             "something after the end: {event}"
@@ -137,6 +151,8 @@ pub(crate) fn read_stream(dialect: Dialect, stream: &[u8]) -> Said {
             said.errors.push(text(&error["message"]));
         } else if dialect == Dialect::Chat {
             said.chunk(&event);
+        } else if dialect == Dialect::Responses {
+            said.response_event(&event, &mut blocks);
         } else {
             said.event(&event, &mut open, &mut blocks);
         }
@@ -265,6 +281,116 @@ impl Said {
             });
         }
         self.calls[at].arguments += &text(&call["function"]["arguments"]);
+    }
+
+    /// Reads the items of a whole answer, and why it ends.
+    fn response(&mut self, body: &Value) {
+        for item in body["output"].as_array().unwrap() {
+            self.item(item);
+        }
+        let reason = &body["incomplete_details"]["reason"];
+        let calls = if self.calls.is_empty() {
+            "completed"
+        } else {
+            "completed with calls"
+        };
+        self.finish.push(if reason.is_string() {
+            text(reason)
+        } else {
+            calls.to_owned()
+        });
+        let usage = &body["usage"];
+        self.prompt = count(&usage["input_tokens"]);
+        self.cached = count(&usage["input_tokens_details"]["cached_tokens"]);
+        self.output = count(&usage["output_tokens"]);
+    }
+
+    fn item(&mut self, item: &Value) {
+        match item["type"].as_str().unwrap() {
+            "message" => {
+                for part in item["content"].as_array().into_iter().flatten() {
+                    self.text += &text(&part["text"]);
+                    self.text += &text(&part["refusal"]);
+                }
+            }
+            "reasoning" => {
+                let parts = |key: &str| item[key].as_array().cloned().unwrap_or_default();
+                let content = parts("content");
+                let shown = if content.is_empty() {
+                    parts("summary")
+                } else {
+                    content
+                };
+                let shown: Vec<_> = shown.iter().map(|part| text(&part["text"])).collect();
+                self.reasoning += &shown.join("\n\n");
+                self.sign(&item["encrypted_content"]);
+            }
+            "function_call" => {
+                self.calls.push(Call {
+                    id: text(&item["call_id"]),
+                    name: text(&item["name"]),
+                    arguments: text(&item["arguments"]),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads an event, and checks that the deltas of an item are what its end says, and the items those of the answer.
+    fn response_event(&mut self, event: &Value, events: &mut u64) {
+        let index = count(&event["output_index"]);
+        let kind = event["type"].as_str().unwrap();
+        if let Some(number) = event["sequence_number"].as_u64() {
+            assert_eq!(number, *events, "{event}");
+        }
+        *events += 1;
+        match kind {
+            "response.output_item.added" => drop(self.growing.insert(index, String::new())),
+            "response.output_item.done" => {
+                let grown = self.growing.remove(&index).unwrap();
+                let (text, calls) = (self.text.len(), self.calls.len());
+                self.item(&event["item"]);
+                if let Some(call) = self.calls.get(calls) {
+                    assert_eq!(call.arguments, grown, "{event}");
+                } else if event["item"]["type"] == "message" {
+                    assert_eq!(self.text[text..], grown, "{event}");
+                }
+            }
+            "response.completed" | "response.incomplete" => {
+                let mut whole = Said::default();
+                whole.response(&event["response"]);
+                // One recorded service repeats nothing at the end.
+                let repeated = !event["response"]["output"].as_array().unwrap().is_empty();
+                let said = (&self.text, &self.reasoning, &self.calls);
+                assert!(
+                    !repeated || (&whole.text, &whole.reasoning, &whole.calls) == said,
+                    "{event}"
+                );
+                whole.repeated = repeated;
+                whole.text = std::mem::take(&mut self.text);
+                whole.reasoning = std::mem::take(&mut self.reasoning);
+                whole.signatures = std::mem::take(&mut self.signatures);
+                whole.calls = std::mem::take(&mut self.calls);
+                *self = Said {
+                    ended: true,
+                    ..whole
+                };
+            }
+            "response.failed" => {
+                self.text
+                    .extend(std::mem::take(&mut self.growing).into_values());
+                self.errors
+                    .push(text(&event["response"]["error"]["message"]));
+            }
+            "error" => self.errors.push(text(&event["message"])),
+            _ => {
+                if let (Some(grown), Some(delta)) =
+                    (self.growing.get_mut(&index), event["delta"].as_str())
+                {
+                    *grown += delta;
+                }
+            }
+        }
     }
 
     /// Reads an event and checks that blocks come one after the other, counted from 0.

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::reading::{Said, options, read_stream, read_whole, streamed, translated, whole};
 
-use Dialect::{Chat, Messages};
+use Dialect::{Chat, Messages, Responses};
 
-const DIALECTS: [Dialect; 2] = [Chat, Messages];
+const DIALECTS: [Dialect; 3] = [Chat, Messages, Responses];
 
 fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
     DIALECTS
@@ -36,6 +36,8 @@ fn check(to: Dialect, said: &Said, text: &str, reasoning: &str, calls: &[(&str, 
     let reason = match (to, calls.is_empty()) {
         (Chat, true) => "stop",
         (Chat, false) => "tool_calls",
+        (Responses, true) => "completed",
+        (Responses, false) => "completed with calls",
         (_, true) => "end_turn",
         (_, false) => "tool_use",
     };
@@ -52,6 +54,8 @@ fn usage(dialect: Dialect) -> Value {
     match dialect {
         Chat => json!({"prompt_tokens": 100, "completion_tokens": 9, "total_tokens": 109,
             "prompt_tokens_details": {"cached_tokens": 60}}),
+        Responses => json!({"input_tokens": 100, "output_tokens": 9, "total_tokens": 109,
+            "input_tokens_details": {"cached_tokens": 60}}),
         _ => json!({"input_tokens": 40, "cache_read_input_tokens": 60, "output_tokens": 9}),
     }
 }
@@ -77,6 +81,18 @@ fn body(dialect: Dialect, text: &str, reasoning: &str, calls: &[(&str, Value)]) 
             json!({"id": "i", "model": "m", "created": 1, "object": "chat.completion", "usage": usage(Chat),
                 "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
         }
+        Responses => {
+            let mut output = Vec::new();
+            if !reasoning.is_empty() {
+                output.push(json!({"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": reasoning}], "encrypted_content": "s=="}));
+            }
+            output.push(json!({"type": "message", "id": "msg", "role": "assistant", "content": [{"type": "output_text", "text": text, "annotations": []}]}));
+            output.extend(calls.map(|(id, (name, arguments))| {
+                json!({"type": "function_call", "id": "fc", "call_id": id, "name": name, "arguments": arguments.to_string()})
+            }));
+            json!({"id": "i", "object": "response", "model": "m", "status": "completed", "error": null, "incomplete_details": null,
+                "output": output, "usage": usage(Responses)})
+        }
         _ => {
             let mut content = Vec::new();
             if !reasoning.is_empty() {
@@ -96,6 +112,7 @@ fn body(dialect: Dialect, text: &str, reasoning: &str, calls: &[(&str, Value)]) 
 fn stream(dialect: Dialect, text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<String> {
     match dialect {
         Chat => chat_stream(text, reasoning, calls),
+        Responses => responses_stream(text, reasoning, calls),
         _ => messages_stream(text, reasoning, calls),
     }
 }
@@ -187,6 +204,57 @@ fn messages_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<
     events.push(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": {"output_tokens": 9}}));
     events.push(json!({"type": "message_stop"}));
     events.iter().map(Value::to_string).collect()
+}
+
+fn responses_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<String> {
+    let body: Value = serde_json::from_slice(&body(Responses, text, reasoning, calls)).unwrap();
+    let mut events = vec![
+        json!({"type": "response.created", "response": {"id": "i", "model": "m", "status": "in_progress", "output": []}}),
+    ];
+    for (index, item) in body["output"].as_array().unwrap().iter().enumerate() {
+        let id = text_of(&item["call_id"]).replace("call-", "c");
+        let mut begun = item.clone();
+        let (grown, kind) = match text_of(&item["type"]).as_str() {
+            "message" => (
+                text_of(&item["content"][0]["text"]),
+                "response.output_text.delta",
+            ),
+            "reasoning" => (
+                text_of(&item["summary"][0]["text"]),
+                "response.reasoning_summary_text.delta",
+            ),
+            _ => (
+                text_of(&item["arguments"]),
+                "response.function_call_arguments.delta",
+            ),
+        };
+        for key in ["content", "summary", "encrypted_content"] {
+            begun.as_object_mut().unwrap().remove(key);
+        }
+        if item["type"] == "function_call" {
+            begun["arguments"] = json!("");
+            begun["call_id"] = json!(id);
+        }
+        events.push(
+            json!({"type": "response.output_item.added", "output_index": index, "item": begun}),
+        );
+        events.extend(
+            halves(&grown).map(|half| json!({"type": kind, "output_index": index, "delta": half})),
+        );
+        let mut done = item.clone();
+        if item["type"] == "function_call" {
+            done["call_id"] = json!(id);
+        }
+        events.push(
+            json!({"type": "response.output_item.done", "output_index": index, "item": done}),
+        );
+    }
+    events.push(json!({"type": "response.completed", "response": body}));
+    events.iter().map(Value::to_string).collect()
+}
+
+fn text_of(value: &Value) -> String {
+    super::reading::text(value)
 }
 
 const TEXT: &str = "Grüße, \"Welt\" \\ 😀\nzweite Zeile";
@@ -281,6 +349,9 @@ fn a_schema() {
     let asked = |dialect| match dialect {
         Chat => json!({"messages": question, "response_format": {"type": "json_schema",
             "json_schema": {"name": "n", "schema": schema, "strict": true}}}),
+        Responses => {
+            json!({"input": question, "text": {"format": {"type": "json_schema", "name": "n", "schema": schema}}})
+        }
         _ => {
             json!({"messages": question, "output_config": {"format": {"type": "json_schema", "schema": schema}}})
         }
@@ -290,6 +361,7 @@ fn a_schema() {
         let sent: Value = serde_json::from_slice(&sent.body).unwrap();
         let there = match to {
             Chat => &sent["response_format"]["json_schema"]["schema"],
+            Responses => &sent["text"]["format"]["schema"],
             _ => &sent["output_config"]["format"]["schema"],
         };
         assert_eq!(*there, schema);
@@ -307,34 +379,36 @@ fn reasoning_with_a_round_of_tools() {
         check(to, &read_whole(to, &answered.body), "", THOUGHT, &calls);
         let streamed = streamed(from, to, &stream(from, "", THOUGHT, &calls), true);
         check(to, &streamed, "", THOUGHT, &calls);
-        let signatures: &[&str] = if from == Messages { &["s=="] } else { &[] };
+        let signatures: &[&str] = if from == Chat { &[] } else { &["s=="] };
         assert_eq!(streamed.signatures, signatures, "{from} to {to}");
 
-        let answer: Value = serde_json::from_slice(&answered.body).unwrap();
-        let turns = match to {
-            Chat => json!([{"role": "user", "content": "q"}, answer["choices"][0]["message"],
-                {"role": "tool", "tool_call_id": "call-0", "content": "r"}]),
-            _ => {
-                json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": answer["content"]},
-                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call-0", "content": "r"}]}])
-            }
-        };
-        let back = json!({"messages": turns}).to_string();
-        let sent = ask(to, from, back.as_bytes(), &options()).unwrap();
+        let mut options = options();
+        options.target.unsigned_reasoning = from == Chat;
+        let back = round(to, &serde_json::from_slice(&answered.body).unwrap());
+        let sent = ask(to, from, back.to_string().as_bytes(), &options).unwrap();
         let sent: Value = serde_json::from_slice(&sent.body).unwrap();
-        let said = match from {
-            Chat => &sent["messages"][1],
-            _ => &sent["messages"][1]["content"],
-        };
         match from {
-            Chat => assert_eq!(
-                (
-                    &said["reasoning_content"],
-                    &sent["messages"][2]["tool_call_id"]
-                ),
-                (&json!(THOUGHT), &json!("call-0"))
-            ),
+            Chat => {
+                assert_eq!(sent["messages"][1]["reasoning_content"], THOUGHT);
+                assert_eq!(sent["messages"][1]["tool_calls"][0]["id"], "call-0");
+                assert_eq!(sent["messages"][2]["tool_call_id"], "call-0");
+            }
+            Responses => {
+                let summary = json!([{"type": "summary_text", "text": THOUGHT}]);
+                assert_eq!(
+                    (
+                        &sent["input"][1]["summary"],
+                        &sent["input"][1]["encrypted_content"]
+                    ),
+                    (&summary, &json!("s=="))
+                );
+                assert_eq!(
+                    (&sent["input"][2]["call_id"], &sent["input"][3]["call_id"]),
+                    (&json!("call-0"), &json!("call-0"))
+                );
+            }
             _ => {
+                let said = &sent["messages"][1]["content"];
                 assert_eq!(
                     said[0],
                     json!({"type": "thinking", "thinking": THOUGHT, "signature": "s=="})
@@ -348,6 +422,23 @@ fn reasoning_with_a_round_of_tools() {
                 );
             }
         }
+    }
+}
+
+/// The request that follows an answer with one call.
+fn round(dialect: Dialect, answer: &Value) -> Value {
+    let question = json!({"role": "user", "content": "q"});
+    match dialect {
+        Chat => json!({"messages": [question, answer["choices"][0]["message"],
+            {"role": "tool", "tool_call_id": "call-0", "content": "r"}]}),
+        Responses => {
+            let mut input = vec![question];
+            input.extend(answer["output"].as_array().unwrap().iter().cloned());
+            input.push(json!({"type": "function_call_output", "call_id": "call-0", "output": "r"}));
+            json!({"input": input})
+        }
+        _ => json!({"messages": [question, {"role": "assistant", "content": answer["content"]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call-0", "content": "r"}]}]}),
     }
 }
 
@@ -385,7 +476,13 @@ fn an_error_within_a_stream() {
             .position(|event| event.contains("Welt"))
             .unwrap();
         events.truncate(at + 1);
-        events.push(error(from, "overloaded_error"));
+        events.push(match from {
+            Responses => {
+                json!({"type": "error", "code": "server_error", "message": "too \"much\""})
+                    .to_string()
+            }
+            _ => error(from, "overloaded_error"),
+        });
         events.push(stream(from, "never", "", &[]).concat());
         let mut stream = Stream::new(from, to, &options());
         let mut out = Vec::new();

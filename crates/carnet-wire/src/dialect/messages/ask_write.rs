@@ -118,7 +118,19 @@ impl<'a, 'b> Writing<'a, 'b> {
             if turn.name.is_some() {
                 self.blocks.losses.add(LossCode::MessageName);
             }
-            for part in turn.parts.iter().filter(|part| self.blocks.is_block(part)) {
+            for part in &turn.parts {
+                if !self.blocks.is_block(part) {
+                    continue;
+                }
+                // What a service has done on its own while it answered; the answer stands without it.
+                if let (Role::Assistant, Content::Unknown { kind, .. }) = (turn.role, &part.content)
+                    && self.ask.origin != Dialect::Messages
+                {
+                    self.blocks
+                        .losses
+                        .add_at(LossCode::UnknownPart, &kind.plain());
+                    continue;
+                }
                 match said.last_mut() {
                     Some((role, parts)) if *role == turn.role => parts.push(part),
                     _ => said.push((turn.role, vec![part])),

@@ -34,14 +34,9 @@ impl Blocks<'_> {
     }
 
     pub(super) fn write(&mut self, part: &Part<'_>, blocks: &mut Array<'_>) -> Read<()> {
-        if let Content::Unknown { kind, json } = &part.content {
+        if let Content::Unknown { json, .. } = &part.content {
             if self.origin == Dialect::Messages {
                 blocks.raw(json);
-                return Ok(());
-            }
-            if kind.token() == "audio" {
-                // What the model said as sound earlier; its words are not here.
-                self.losses.add_at(LossCode::UnknownPart, "audio");
                 return Ok(());
             }
             return unsupported("a part of this kind");
