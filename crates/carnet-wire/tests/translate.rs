@@ -15,3 +15,5 @@ mod reading;
 mod recordings;
 #[path = "translate/scenarios.rs"]
 mod scenarios;
+#[path = "translate/schema.rs"]
+mod schema;

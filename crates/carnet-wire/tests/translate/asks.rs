@@ -7,7 +7,7 @@ use carnet_wire::form::IdRule;
 use carnet_wire::translate::ask;
 use serde_json::{Value, json};
 
-use Dialect::{Chat, Messages};
+use Dialect::{Chat, Messages, Responses};
 
 fn options() -> Options {
     let mut options = Options::default();
@@ -628,4 +628,195 @@ fn a_member_of_another_shape_is_named() {
         ask(Chat, Messages, b"{", &options()),
         Err(TranslateError::Json(_))
     ));
+}
+
+/// The request in another dialect, and the names of what was lost.
+fn into(from: Dialect, to: Dialect, body: &Value, options: &Options) -> (Value, Vec<String>) {
+    let asked = ask(from, to, body.to_string().as_bytes(), options).unwrap();
+    let losses = asked.losses.iter().map(ToString::to_string).collect();
+    (serde_json::from_slice(&asked.body).unwrap(), losses)
+}
+
+#[test]
+fn items_become_turns() {
+    let responses = json!({"instructions": "s", "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "q"}, {"type": "input_image", "image_url": "data:image/png;base64,aGk=", "detail": "low"}]},
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "a"}, {"type": "summary_text", "text": "b"}], "encrypted_content": "e=="},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "t", "annotations": []}]},
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{\"x\":1}"},
+        {"type": "function_call", "call_id": "c2", "name": "g", "arguments": ""},
+        {"type": "function_call_output", "call_id": "c1", "output": "r1"},
+        {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "r2"}]},
+        {"type": "message", "role": "developer", "content": "d"},
+        {"type": "message", "role": "user", "content": "next"},
+    ]});
+    let (chat, losses) = into(Responses, Chat, &responses, &options());
+    let want = json!({"messages": [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": [{"type": "text", "text": "q"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk=", "detail": "low"}}]},
+        {"role": "assistant", "reasoning_content": "a\n\nb", "content": "t", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}},
+            {"id": "c2", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+        ]},
+        {"role": "tool", "tool_call_id": "c1", "content": "r1"},
+        {"role": "tool", "tool_call_id": "c2", "content": "r2"},
+        {"role": "system", "content": "d"},
+        {"role": "user", "content": "next"},
+    ]});
+    assert_eq!(
+        (chat, losses),
+        (want, vec!["reasoning-signature".to_owned()])
+    );
+    let (messages, losses) = into(Responses, Messages, &responses, &options());
+    assert_eq!(
+        messages["system"],
+        json!([{"type": "text", "text": "s"}, {"type": "text", "text": "d"}])
+    );
+    let turns = messages["messages"].as_array().unwrap();
+    assert_eq!(
+        turns
+            .iter()
+            .map(|turn| turn["role"].as_str().unwrap())
+            .collect::<Vec<_>>(),
+        ["user", "assistant", "user"]
+    );
+    assert_eq!(
+        turns[1]["content"][0],
+        json!({"type": "thinking", "thinking": "a\n\nb", "signature": "e=="})
+    );
+    assert_eq!(losses, ["system-position", "image-detail"]);
+}
+
+#[test]
+fn members_of_responses_become_those_of_the_others() {
+    let tool =
+        json!({"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": true});
+    for (body, want, lost) in [
+        (
+            json!({"model": "m", "max_output_tokens": 9, "temperature": 0.5, "user": "u", "stream": true}),
+            json!({"model": "m", "max_tokens": 9, "temperature": 0.5, "user": "u", "stream": true, "stream_options": {"include_usage": true}}),
+            &[][..],
+        ),
+        (
+            json!({"tools": [tool], "tool_choice": {"type": "function", "name": "f"}, "parallel_tool_calls": false}),
+            json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, "strict": true}}],
+            "tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": false}),
+            &[],
+        ),
+        (
+            json!({"text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": true}}}),
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": true}}}),
+            &[],
+        ),
+        (
+            json!({"text": {"verbosity": "low", "format": {"type": "text"}}}),
+            json!({}),
+            &["unknown-member:verbosity"],
+        ),
+        (
+            json!({"reasoning": {"effort": "low"}}),
+            json!({"reasoning_effort": "low"}),
+            &[],
+        ),
+        (
+            json!({"store": false, "include": ["reasoning.encrypted_content"], "background": false}),
+            json!({}),
+            &[],
+        ),
+        (
+            json!({"prompt_cache_key": "k", "metadata": {"a": "b"}, "store": true}),
+            json!({}),
+            &[
+                "unknown-member:prompt_cache_key",
+                "metadata",
+                "unknown-member:store",
+            ],
+        ),
+    ] {
+        let (mut got, losses) = into(
+            Responses,
+            Chat,
+            &merged(json!({"input": "q"}), &body),
+            &options(),
+        );
+        assert_eq!(
+            got.as_object_mut().unwrap().remove("messages"),
+            Some(json!([{"role": "user", "content": "q"}]))
+        );
+        assert_eq!(got, want, "{body}");
+        assert_eq!(
+            losses.iter().collect::<std::collections::BTreeSet<_>>(),
+            lost.iter()
+                .map(|code| (*code).to_owned())
+                .collect::<Vec<_>>()
+                .iter()
+                .collect()
+        );
+    }
+    for (more, want) in [
+        (
+            json!({"previous_response_id": "r"}),
+            "an earlier answer that the service keeps",
+        ),
+        (
+            json!({"conversation": "c"}),
+            "an earlier answer that the service keeps",
+        ),
+        (json!({"background": true}), "work in the background"),
+        (
+            json!({"tools": [{"type": "custom", "name": "patch"}]}),
+            "a tool that the service runs",
+        ),
+        (
+            json!({"tool_choice": {"type": "allowed_tools"}}),
+            "this choice among tools",
+        ),
+        (
+            json!({"input": [{"type": "item_reference", "id": "i"}]}),
+            "a part of this kind",
+        ),
+    ] {
+        for to in [Chat, Messages] {
+            let body = merged(json!({"input": "q"}), &more).to_string();
+            let error = ask(Responses, to, body.as_bytes(), &options()).unwrap_err();
+            assert_eq!(
+                error,
+                TranslateError::Unsupported {
+                    what: want,
+                    target: to
+                },
+                "{more}"
+            );
+        }
+    }
+}
+
+#[test]
+fn turns_become_items() {
+    let chat = json!({"model": "m", "stop": "x", "seed": 1, "reasoning_effort": "low", "messages": [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": [{"type": "file", "file": {"file_data": "data:application/pdf;base64,aGk=", "filename": "a.pdf"}}]},
+        {"role": "assistant", "reasoning_content": "hm", "content": "t", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}]},
+        {"role": "tool", "tool_call_id": "c", "content": ""},
+    ], "tools": [{"type": "function", "function": {"name": "f"}}]});
+    let (got, losses) = into(Chat, Responses, &chat, &options());
+    let want = json!({"model": "m", "input": [
+        {"type": "message", "role": "system", "content": "s"},
+        {"type": "message", "role": "user", "content": [{"type": "input_file", "file_data": "data:application/pdf;base64,aGk=", "filename": "a.pdf"}]},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "t"}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": ""},
+    ], "tools": [{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": false}],
+    "include": ["reasoning.encrypted_content"], "reasoning": {"effort": "low", "summary": "auto"}, "store": false});
+    assert_eq!(
+        (got, losses),
+        (
+            want,
+            vec![
+                "reasoning".to_owned(),
+                "sampling:seed".to_owned(),
+                "sampling:stop".to_owned()
+            ]
+        )
+    );
 }

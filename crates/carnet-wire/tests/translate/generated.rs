@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::reading::text;
+use super::scenarios::DIALECTS;
 
-use Dialect::{Chat, Messages};
+use Dialect::{Chat, Messages, Responses};
 
 /// What is said, as far as both dialects can.
 #[derive(Clone, Debug, PartialEq)]
@@ -533,10 +534,27 @@ proptest! {
     }
 
     #[test]
+    fn responses_carry_the_others_there_and_back(talk in talk()) {
+        let body = json!({"messages": to_chat(&talk), "temperature": 0.5, "max_tokens": 9});
+        let (there, losses) = sent(Chat, Responses, &body);
+        let (back, more) = sent(Responses, Chat, &there);
+        prop_assert!(losses.is_empty() && more.is_empty(), "{losses:?} {more:?}");
+        prop_assert_eq!(of_chat(&back["messages"]), of_chat(&body["messages"]));
+        prop_assert_eq!((&back["temperature"], &back["max_tokens"]), (&json!(0.5), &json!(9)));
+
+        let body = to_messages(&talk);
+        let (there, losses) = sent(Messages, Responses, &body);
+        let (back, more) = sent(Responses, Messages, &there);
+        prop_assert!(losses.is_empty() && more.is_empty(), "{losses:?} {more:?}");
+        // Items have an order of their own, so even that of the parts comes back.
+        prop_assert_eq!(of_messages(&back), of_messages(&body));
+    }
+
+    #[test]
     fn nothing_that_is_json_stops_a_translation_with_more_than_an_error(value in hostile(), stream in prop::collection::vec(hostile(), 0..8)) {
         let body = value.to_string();
-        for (from, to) in [(Chat, Messages), (Messages, Chat), (Chat, Chat), (Messages, Messages)] {
-            for body in [body.clone(), format!(r#"{{"messages":[{body}],"tools":[{body}]}}"#), format!(r#"{{"choices":[{{"message":{body}}}],"content":[{body}]}}"#)] {
+        for (from, to) in DIALECTS.into_iter().flat_map(|from| DIALECTS.map(|to| (from, to))) {
+            for body in [body.clone(), format!(r#"{{"messages":[{body}],"tools":[{body}],"input":[{body}]}}"#), format!(r#"{{"choices":[{{"message":{body}}}],"content":[{body}],"output":[{body}]}}"#)] {
                 let outs = [
                     ask(from, to, body.as_bytes(), &options()).map(|asked| asked.body),
                     answer(from, to, body.as_bytes(), &options()).map(|answered| answered.body),

@@ -11,7 +11,7 @@ use super::reading::{Said, options, read_stream, read_whole, streamed, translate
 
 use Dialect::{Chat, Messages, Responses};
 
-const DIALECTS: [Dialect; 3] = [Chat, Messages, Responses];
+pub(crate) const DIALECTS: [Dialect; 3] = [Chat, Messages, Responses];
 
 fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
     DIALECTS
@@ -61,7 +61,12 @@ fn usage(dialect: Dialect) -> Value {
 }
 
 /// A whole answer.
-fn body(dialect: Dialect, text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<u8> {
+pub(crate) fn body(
+    dialect: Dialect,
+    text: &str,
+    reasoning: &str,
+    calls: &[(&str, Value)],
+) -> Vec<u8> {
     let ids = (0..).map(|number| format!("call-{number}"));
     let calls = ids.zip(calls);
     let body = match dialect {
@@ -109,7 +114,12 @@ fn body(dialect: Dialect, text: &str, reasoning: &str, calls: &[(&str, Value)]) 
 }
 
 /// A stream with its texts in two pieces and arguments in three.
-fn stream(dialect: Dialect, text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<String> {
+pub(crate) fn stream(
+    dialect: Dialect,
+    text: &str,
+    reasoning: &str,
+    calls: &[(&str, Value)],
+) -> Vec<String> {
     match dialect {
         Chat => chat_stream(text, reasoning, calls),
         Responses => responses_stream(text, reasoning, calls),
