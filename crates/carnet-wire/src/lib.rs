@@ -23,6 +23,8 @@
 
 pub mod anthropic;
 pub mod bedrock;
+pub mod dialect;
+pub mod form;
 pub mod google;
 pub mod json;
 pub mod limits;
@@ -30,3 +32,4 @@ pub mod openai;
 pub mod responses;
 pub mod sniff;
 pub mod stream;
+pub mod translate;

@@ -49,3 +49,24 @@ pub const MAX_AWS_HEADERS_LENGTH: usize = 128 * 1024;
 /// Headers of one message of an AWS event stream. Real ones have three or four; the bound keeps it cheap to look for
 /// a name that occurs twice.
 pub const MAX_AWS_HEADERS: usize = 64;
+
+/// Losses that one translation lists by name; a body can be made of nothing but unknown members.
+pub const MAX_LOSSES: usize = 32;
+
+/// Bytes of a name that a loss repeats.
+pub const MAX_LOSS_PLACE: usize = 64;
+
+/// Turns of a conversation, and parts of one turn. A conversation that fills the largest context with one-word turns
+/// stays below it.
+pub const MAX_TURNS: usize = 100_000;
+
+/// Calls of tools in one answer, and in one conversation: matching results to calls looks at all that are open.
+pub const MAX_TOOL_CALLS: usize = 4_096;
+
+/// Bytes of calls of tools that are held back in a stream until the call before them is complete. Services send one
+/// call after the other; what comes interleaved has to wait, because not every dialect can say it that way.
+pub const MAX_HELD_BACK: usize = 1024 * 1024;
+
+/// Bytes of a streamed answer that are kept because its dialect repeats the answer at the end. Far above what a model
+/// writes in one answer.
+pub const MAX_ANSWER_KEPT: usize = 16 * 1024 * 1024;

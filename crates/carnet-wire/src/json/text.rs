@@ -37,13 +37,18 @@ impl<'a> Chars<'a> {
         if !(0xD800..0xDC00).contains(&first) {
             return char::from_u32(first).ok_or(LoneSurrogate);
         }
-        if self.rest.next() != Some('\\') || self.rest.next() != Some('u') {
+        // What follows half of a pair is a character of its own.
+        let behind = self.rest.clone();
+        let escape = self.rest.next() == Some('\\') && self.rest.next() == Some('u');
+        let second = if escape {
+            self.unit()
+        } else {
+            Err(LoneSurrogate)
+        };
+        let Some(second) = second.ok().filter(|unit| (0xDC00..0xE000).contains(unit)) else {
+            self.rest = behind;
             return Err(LoneSurrogate);
-        }
-        let second = self.unit()?;
-        if !(0xDC00..0xE000).contains(&second) {
-            return Err(LoneSurrogate);
-        }
+        };
         char::from_u32(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)).ok_or(LoneSurrogate)
     }
 }

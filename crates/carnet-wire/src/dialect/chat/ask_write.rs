@@ -1,0 +1,386 @@
+//! Writing a request.
+
+use crate::dialect::shape::Read;
+use crate::dialect::{Dialect, Target, TokenLimitName, lose_unknown};
+use crate::form::{
+    Ask, Content, Format, LossCode, Losses, MediaSource, Part, Role, Tool, ToolChoice, ToolKind,
+    ToolResult, Turn,
+};
+use crate::json::{Array, Object, Text};
+
+use super::parts_write::{
+    Reader, lose_order, unsupported, write_media, write_reasoning, write_refusal, write_texts,
+    write_tool_call,
+};
+
+/// Tokens to reason with that the efforts by name stand for, up to and including.
+const LOW_EFFORT_MAX: u64 = 2_048;
+const MEDIUM_EFFORT_MAX: u64 = 8_192;
+
+/// Writes a request for a service.
+pub(crate) fn write_ask(
+    ask: &Ask<'_>,
+    target: &Target,
+    out: &mut Vec<u8>,
+    losses: &mut Losses,
+) -> Read<()> {
+    let mut body = Object::open(out);
+    match &target.model {
+        Some(model) => body.str("model", model),
+        None => body.text_if("model", ask.model.as_ref()),
+    }
+    let mut writing = Writing {
+        ask,
+        target,
+        losses,
+    };
+    writing.messages(&mut body.array("messages"))?;
+    writing.tools(&mut body)?;
+    writing.format(&mut body);
+    if let Some(max) = ask.max_tokens {
+        let key = match target.token_limit {
+            TokenLimitName::MaxCompletionTokens => "max_completion_tokens",
+            TokenLimitName::MaxTokens => "max_tokens",
+        };
+        body.count(key, max);
+    }
+    writing.sampling(&mut body);
+    if !ask.stop.is_empty() {
+        let mut stop = body.array("stop");
+        ask.stop.iter().for_each(|text| stop.text(text));
+    }
+    writing.thinking(&mut body);
+    body.text_if("user", ask.user.as_ref());
+    if ask.stream {
+        body.bool("stream", true);
+        if ask.include_usage {
+            body.object("stream_options").bool("include_usage", true);
+        }
+    }
+    if ask.origin != Dialect::Chat {
+        return lose_unknown(ask, Dialect::Chat, losses);
+    }
+    for unknown in &ask.unknown {
+        body.raw(unknown.key.token(), unknown.json);
+    }
+    Ok(())
+}
+
+struct Writing<'a, 'b> {
+    ask: &'a Ask<'b>,
+    target: &'a Target,
+    losses: &'a mut Losses,
+}
+
+impl Writing<'_, '_> {
+    fn messages(&mut self, messages: &mut Array<'_>) -> Read<()> {
+        for turn in &self.ask.turns {
+            match turn.role {
+                Role::System => self.said("system", turn, &mut turn.parts.iter(), messages)?,
+                Role::Assistant => self.assistant(turn, messages)?,
+                Role::User => self.user(turn, messages)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Results of tools are messages of their own here, and stand behind the call before anything else is said.
+    fn user(&mut self, turn: &Turn<'_>, messages: &mut Array<'_>) -> Read<()> {
+        let mut media = Vec::new();
+        for part in &turn.parts {
+            if let Content::ToolResult(result) = &part.content {
+                self.tool_result(part, result, messages)?;
+                media.extend(
+                    result
+                        .parts
+                        .iter()
+                        .filter(|part| matches!(part.content, Content::Media(_))),
+                );
+            }
+        }
+        if !media.is_empty() {
+            self.losses.add(LossCode::ToolResultMedia);
+        }
+        let beside = turn
+            .parts
+            .iter()
+            .filter(|part| !matches!(part.content, Content::ToolResult(_)));
+        let mut said = media.into_iter().chain(beside).peekable();
+        let only_results = said.peek().is_none() && !turn.parts.is_empty();
+        if only_results {
+            return Ok(());
+        }
+        self.said("user", turn, &mut said, messages)
+    }
+
+    fn said<'p, 'q: 'p>(
+        &mut self,
+        role: &str,
+        turn: &Turn<'_>,
+        parts: &mut dyn Iterator<Item = &'p Part<'q>>,
+        messages: &mut Array<'_>,
+    ) -> Read<()> {
+        let parts: Vec<&Part<'_>> = parts.collect();
+        let mut message = messages.object();
+        message.str("role", role);
+        message.text_if("name", turn.name.as_ref());
+        self.content(&parts, &mut message)
+    }
+
+    /// Writes a text alone as a string, which every service takes, and anything else as a list of parts.
+    fn content(&mut self, parts: &[&Part<'_>], message: &mut Object<'_>) -> Read<()> {
+        match parts {
+            [] => message.str("content", ""),
+            [
+                Part {
+                    content: Content::Text { text, .. },
+                    cache,
+                },
+            ] if cache.is_none() || !self.marks() => {
+                self.lose_mark(*cache);
+                message.text("content", text);
+            }
+            parts => {
+                let mut content = message.array("content");
+                for part in parts {
+                    self.part(part, &mut content)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, part: &Part<'_>, content: &mut Array<'_>) -> Read<()> {
+        match &part.content {
+            Content::Unknown { json, .. } if self.ask.origin == Dialect::Chat => {
+                content.raw(json);
+                return Ok(());
+            }
+            Content::Unknown { .. } => return unsupported("a part of this kind"),
+            // These are no parts here; whoever calls has seen to them.
+            Content::Reasoning(_) | Content::ToolResult(_) | Content::ToolUse(_) => return Ok(()),
+            Content::Media(_) | Content::Refusal(_) | Content::Text { .. } => {}
+        }
+        let mut written = content.object();
+        match &part.content {
+            Content::Text { text, .. } | Content::Refusal(text) => {
+                written.str("type", "text");
+                written.text("text", text);
+            }
+            Content::Media(media) => match &media.source {
+                MediaSource::Plain(text) => {
+                    self.losses.add(LossCode::DocumentMark);
+                    written.str("type", "text");
+                    written.text("text", text);
+                }
+                _ => write_media(media, self.ask.origin, &mut written)?,
+            },
+            _ => {}
+        }
+        match part.cache {
+            Some(mark) if self.marks() => written.raw("cache_control", mark),
+            mark => self.lose_mark(mark),
+        }
+        Ok(())
+    }
+
+    fn tool_result(
+        &mut self,
+        part: &Part<'_>,
+        result: &ToolResult<'_>,
+        messages: &mut Array<'_>,
+    ) -> Read<()> {
+        self.lose_mark(part.cache);
+        if result.is_error == Some(true) {
+            self.losses.add(LossCode::ToolError);
+        }
+        let said: Vec<&Part<'_>> = result
+            .parts
+            .iter()
+            .filter(|part| !matches!(part.content, Content::Media(_)))
+            .collect();
+        let mut message = messages.object();
+        message.str("role", "tool");
+        message.text("tool_call_id", &self.target.tool_ids.apply_text(&result.id));
+        self.content(&said, &mut message)
+    }
+
+    fn assistant(&mut self, turn: &Turn<'_>, messages: &mut Array<'_>) -> Read<()> {
+        let mut message = messages.object();
+        message.str("role", "assistant");
+        message.text_if("name", turn.name.as_ref());
+        let reader = Reader {
+            reasoning: self.target.reasoning,
+            details: self.target.reasoning_details,
+        };
+        lose_order(&turn.parts, self.losses);
+        write_reasoning(&turn.parts, &reader, &mut message, self.losses);
+        write_texts(&turn.parts, &mut message);
+        write_refusal(&turn.parts, &mut message);
+        self.tool_calls(&turn.parts, &mut message);
+        for part in &turn.parts {
+            self.lose_mark(part.cache);
+            match &part.content {
+                Content::Unknown { kind, json }
+                    if self.ask.origin == Dialect::Chat && kind.token() == "audio" =>
+                {
+                    message.raw("audio", json);
+                }
+                Content::Unknown { kind, .. } => {
+                    self.losses.add_at(LossCode::UnknownPart, &kind.plain())
+                }
+                Content::Media(_) => return unsupported("an image, file or sound from the model"),
+                Content::Text { citations, .. } if !citations.is_empty() => {
+                    self.losses.add(LossCode::Citations)
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn tool_calls(&mut self, parts: &[Part<'_>], message: &mut Object<'_>) {
+        let mut calls = parts
+            .iter()
+            .filter_map(|part| match &part.content {
+                Content::ToolUse(call) => Some(call),
+                _ => None,
+            })
+            .peekable();
+        if calls.peek().is_none() {
+            return;
+        }
+        let mut written = message.array("tool_calls");
+        for call in calls {
+            write_tool_call(
+                &self.target.tool_ids.apply_text(&call.id),
+                call,
+                &mut written,
+            );
+        }
+    }
+
+    fn tools(&mut self, body: &mut Object<'_>) -> Read<()> {
+        if self.ask.tools.is_empty() {
+            return Ok(());
+        }
+        let mut tools = body.array("tools");
+        for tool in &self.ask.tools {
+            self.tool(tool, &mut tools)?;
+        }
+        drop(tools);
+        match &self.ask.choice {
+            Some(ToolChoice::Auto) => body.str("tool_choice", "auto"),
+            Some(ToolChoice::None) => body.str("tool_choice", "none"),
+            Some(ToolChoice::Required) => body.str("tool_choice", "required"),
+            Some(ToolChoice::One(name)) => {
+                let mut choice = body.object("tool_choice");
+                choice.str("type", "function");
+                choice.object("function").text("name", name);
+            }
+            None => {}
+        }
+        body.bool_if("parallel_tool_calls", self.ask.parallel_tools);
+        Ok(())
+    }
+
+    fn tool(&mut self, tool: &Tool<'_>, tools: &mut Array<'_>) -> Read<()> {
+        match &tool.kind {
+            ToolKind::Function {
+                name,
+                description,
+                parameters,
+                strict,
+            } => {
+                let mut written = tools.object();
+                written.str("type", "function");
+                let mut function = written.object("function");
+                function.text("name", name);
+                function.text_if("description", description.as_ref());
+                function.raw_if("parameters", *parameters);
+                function.bool_if("strict", *strict);
+                drop(function);
+                match tool.cache {
+                    Some(mark) if self.marks() => written.raw("cache_control", mark),
+                    mark => self.lose_mark(mark),
+                }
+            }
+            ToolKind::Other { json, .. } if self.ask.origin == Dialect::Chat => tools.raw(json),
+            ToolKind::Other { .. } => return unsupported("a tool that the service runs"),
+        }
+        Ok(())
+    }
+
+    fn format(&mut self, body: &mut Object<'_>) {
+        let Some(format) = &self.ask.format else {
+            return;
+        };
+        let mut written = body.object("response_format");
+        match format {
+            Format::Json => written.str("type", "json_object"),
+            Format::Schema {
+                name,
+                description,
+                schema,
+                strict,
+            } => {
+                written.str("type", "json_schema");
+                let mut inside = written.object("json_schema");
+                // The dialect demands a name; nothing depends on it.
+                inside.text("name", name.as_ref().unwrap_or(&Text::new("answer")));
+                inside.text_if("description", description.as_ref());
+                inside.raw("schema", schema);
+                inside.bool_if("strict", *strict);
+            }
+        }
+    }
+
+    fn sampling(&mut self, body: &mut Object<'_>) {
+        let sampling = &self.ask.sampling;
+        body.raw_if("temperature", sampling.temperature);
+        body.raw_if("top_p", sampling.top_p);
+        body.raw_if("seed", sampling.seed);
+        body.raw_if("frequency_penalty", sampling.frequency_penalty);
+        body.raw_if("presence_penalty", sampling.presence_penalty);
+        if self.ask.origin == Dialect::Chat {
+            // Not in the dialect, but many services take it; who asked in this dialect knows.
+            body.raw_if("top_k", sampling.top_k);
+        } else if sampling.top_k.is_some() {
+            self.losses.add_at(LossCode::Sampling, "top_k");
+        }
+    }
+
+    fn thinking(&mut self, body: &mut Object<'_>) {
+        let thinking = &self.ask.thinking;
+        if thinking.on == Some(false) {
+            body.str("reasoning_effort", "none");
+            return;
+        }
+        if let Some(effort) = &thinking.effort {
+            body.text("reasoning_effort", effort);
+        } else if let Some(budget) = thinking.budget {
+            self.losses.add_at(LossCode::ReasoningEffort, "budget");
+            let effort = match budget {
+                0..=LOW_EFFORT_MAX => "low",
+                _ if budget <= MEDIUM_EFFORT_MAX => "medium",
+                _ => "high",
+            };
+            body.str("reasoning_effort", effort);
+        }
+        if thinking.display.is_some() {
+            self.losses
+                .add_at(LossCode::UnknownMember, "thinking.display");
+        }
+    }
+
+    /// Whether the service takes marks of what to cache. Who asked in this dialect and marked something knows.
+    fn marks(&self) -> bool {
+        self.target.cache_control || self.ask.origin == Dialect::Chat
+    }
+
+    fn lose_mark(&mut self, mark: Option<&str>) {
+        if mark.is_some() {
+            self.losses.add(LossCode::CacheControl);
+        }
+    }
+}

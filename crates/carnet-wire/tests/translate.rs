@@ -1,0 +1,20 @@
+//! Translation between dialects, against readings that share nothing with it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of a test fail the test"
+)]
+
+#[path = "translate/asks.rs"]
+mod asks;
+#[path = "translate/generated.rs"]
+mod generated;
+#[path = "translate/reading.rs"]
+mod reading;
+#[path = "translate/recordings.rs"]
+mod recordings;
+#[path = "translate/scenarios.rs"]
+mod scenarios;
+#[path = "translate/schema.rs"]
+mod schema;

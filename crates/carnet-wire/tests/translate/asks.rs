@@ -1,0 +1,822 @@
+//! Requests: what each member becomes in the other dialect, and what is lost or refused on the way.
+
+use carnet_wire::dialect::{
+    Dialect, Options, ReasoningName, ThinkingForm, TokenLimitName, TranslateError,
+};
+use carnet_wire::form::IdRule;
+use carnet_wire::translate::ask;
+use serde_json::{Value, json};
+
+use Dialect::{Chat, Messages, Responses};
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.target.max_tokens = 100;
+    options
+}
+
+/// The request in the other dialect, and the names of what was lost.
+fn with(from: Dialect, body: &Value, options: &Options) -> (Value, Vec<String>) {
+    let to = if from == Chat { Messages } else { Chat };
+    let asked = ask(from, to, body.to_string().as_bytes(), options).unwrap();
+    let losses = asked.losses.iter().map(ToString::to_string).collect();
+    (serde_json::from_slice(&asked.body).unwrap(), losses)
+}
+
+/// The same without what every request has.
+fn other(from: Dialect, body: &Value) -> (Value, Vec<String>) {
+    let (mut body, losses) = with(from, body, &options());
+    let members = body.as_object_mut().unwrap();
+    if members.get("max_tokens") == Some(&json!(100)) {
+        members.remove("max_tokens");
+    }
+    if members.get("messages") == Some(&json!([{"role": "user", "content": "q"}])) {
+        members.remove("messages");
+    }
+    (body, losses)
+}
+
+fn merged(base: Value, more: &Value) -> Value {
+    let (Value::Object(mut base), Value::Object(more)) = (base, more.clone()) else {
+        unreachable!()
+    };
+    base.extend(more);
+    Value::Object(base)
+}
+
+fn check(from: Dialect, body: Value, want: &Value, lost: &[&str]) {
+    let question = json!({"messages": [{"role": "user", "content": "q"}]});
+    let body = merged(question, &body);
+    let (got, losses) = other(from, &body);
+    assert_eq!(got, *want, "{body}");
+    assert_eq!(losses, lost, "{body}");
+}
+
+#[test]
+fn members_of_chat_completions_become_those_of_messages() {
+    for (body, want, lost) in [
+        (
+            json!({"model": "m", "temperature": 0.5, "top_p": 1.0, "user": "u"}),
+            json!({"model": "m", "temperature": 0.5, "top_p": 1.0, "metadata": {"user_id": "u"}}),
+            &[][..],
+        ),
+        (
+            json!({"temperature": 1.5}),
+            json!({"temperature": 1}),
+            &["sampling:temperature"],
+        ),
+        (
+            json!({"seed": 1, "presence_penalty": 0.1, "frequency_penalty": 0, "logit_bias": {"1": 2}}),
+            json!({}),
+            &[
+                "sampling:seed",
+                "sampling:presence_penalty",
+                "sampling:logit_bias",
+            ],
+        ),
+        (json!({"max_tokens": 5}), json!({"max_tokens": 5}), &[]),
+        (
+            json!({"max_completion_tokens": 6, "max_tokens": 5}),
+            json!({"max_tokens": 6}),
+            &[],
+        ),
+        (
+            json!({"max_tokens": null, "stop": null, "tools": null}),
+            json!({}),
+            &[],
+        ),
+        (json!({"stop": "x"}), json!({"stop_sequences": ["x"]}), &[]),
+        (
+            json!({"stop": ["x", "\n"]}),
+            json!({"stop_sequences": ["x", "\n"]}),
+            &[],
+        ),
+        (
+            json!({"stream": true, "stream_options": {"include_usage": true}}),
+            json!({"stream": true}),
+            &[],
+        ),
+        (
+            json!({"logprobs": true, "top_logprobs": 2, "n": 1}),
+            json!({}),
+            &["logprobs"],
+        ),
+        (
+            json!({"logprobs": false, "top_logprobs": 0}),
+            json!({}),
+            &[],
+        ),
+        (
+            json!({"metadata": {"a": "b"}, "whatever": [1]}),
+            json!({}),
+            &["metadata", "unknown-member:whatever"],
+        ),
+        (
+            json!({"response_format": {"type": "json_object"}}),
+            json!({}),
+            &["json-mode"],
+        ),
+        (json!({"response_format": {"type": "text"}}), json!({}), &[]),
+        (
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "strict": true, "schema": {"type": "object"}}}}),
+            json!({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}),
+            &[],
+        ),
+    ] {
+        check(Chat, body, &want, lost);
+    }
+}
+
+#[test]
+fn members_of_messages_become_those_of_chat_completions() {
+    for (body, want, lost) in [
+        (
+            json!({"model": "m", "max_tokens": 5, "temperature": 0.5, "metadata": {"user_id": "u"}}),
+            json!({"model": "m", "max_tokens": 5, "temperature": 0.5, "user": "u"}),
+            &[][..],
+        ),
+        (json!({"top_k": 3}), json!({}), &["sampling:top_k"]),
+        (
+            json!({"stop_sequences": ["x"]}),
+            json!({"stop": ["x"]}),
+            &[],
+        ),
+        (
+            json!({"stream": true}),
+            json!({"stream": true, "stream_options": {"include_usage": true}}),
+            &[],
+        ),
+        (
+            json!({"output_format": {"type": "json_schema", "schema": {"type": "object"}}}),
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": true}}}),
+            &[],
+        ),
+        (
+            json!({"output_config": {"effort": "high"}}),
+            json!({"reasoning_effort": "high"}),
+            &[],
+        ),
+        (
+            json!({"thinking": {"type": "enabled", "budget_tokens": 2000}}),
+            json!({"reasoning_effort": "low"}),
+            &["reasoning-effort:budget"],
+        ),
+        (json!({"thinking": {"type": "adaptive"}}), json!({}), &[]),
+        (
+            json!({"thinking": {"type": "disabled"}}),
+            json!({"reasoning_effort": "none"}),
+            &[],
+        ),
+        (
+            json!({"context_management": {}}),
+            json!({}),
+            &["unknown-member:context_management"],
+        ),
+    ] {
+        check(Messages, body, &want, lost);
+    }
+}
+
+#[test]
+fn tools_and_the_choice_among_them_come_over() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let chat_tool = json!({"type": "function", "function": {"name": "f", "description": "d", "parameters": schema, "strict": true}});
+    let messages_tool =
+        json!({"name": "f", "description": "d", "input_schema": schema, "strict": true});
+    let one = json!({"type": "function", "function": {"name": "f"}});
+    for (chat, messages) in [
+        (json!({}), json!({})),
+        (
+            json!({"tool_choice": "auto"}),
+            json!({"tool_choice": {"type": "auto"}}),
+        ),
+        (
+            json!({"tool_choice": "none"}),
+            json!({"tool_choice": {"type": "none"}}),
+        ),
+        (
+            json!({"tool_choice": "required"}),
+            json!({"tool_choice": {"type": "any"}}),
+        ),
+        (
+            json!({"tool_choice": one}),
+            json!({"tool_choice": {"type": "tool", "name": "f"}}),
+        ),
+        (
+            json!({"tool_choice": "auto", "parallel_tool_calls": false}),
+            json!({"tool_choice": {"type": "auto", "disable_parallel_tool_use": true}}),
+        ),
+        (
+            json!({"tool_choice": one, "parallel_tool_calls": false}),
+            json!({"tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": true}}),
+        ),
+    ] {
+        let chat = merged(json!({"tools": [chat_tool]}), &chat);
+        let messages = merged(json!({"tools": [messages_tool]}), &messages);
+        check(Chat, chat.clone(), &messages, &[]);
+        check(Messages, messages, &chat, &[]);
+    }
+    let bare = json!({"tools": [{"type": "function", "function": {"name": "f"}}], "parallel_tool_calls": true});
+    let want = json!({
+        "tools": [{"name": "f", "input_schema": {"type": "object", "properties": {}}}],
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": false},
+    });
+    check(Chat, bare, &want, &[]);
+}
+
+#[test]
+fn a_conversation_alternates_between_roles_and_has_no_empty_blocks() {
+    let chat = json!({"messages": [
+        {"role": "system", "content": "s1"},
+        {"role": "developer", "content": [{"type": "text", "text": "s2"}]},
+        {"role": "user", "content": "a", "name": "ann"},
+        {"role": "user", "content": ""},
+        {"role": "user", "content": [{"type": "text", "text": "b"}, {"type": "text", "text": " \n"}]},
+        {"role": "assistant", "content": "", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}},
+            {"id": "c2", "type": "function", "function": {"name": "g", "arguments": ""}},
+        ]},
+        {"role": "tool", "tool_call_id": "c2", "content": "r2"},
+        {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "r1"}]},
+        {"role": "user", "content": "c"},
+        {"role": "system", "content": "s3"},
+        {"role": "assistant", "content": null, "refusal": "no"},
+    ]});
+    let (got, losses) = other(Chat, &chat);
+    let text = |text| json!({"type": "text", "text": text});
+    let want = json!({
+        "system": [text("s1"), text("s2"), text("s3")],
+        "messages": [
+            {"role": "user", "content": [text("a"), text("b")]},
+            {"role": "assistant", "content": [
+                {"type": "tool_use", "id": "c1", "name": "f", "input": {"x": 1}},
+                {"type": "tool_use", "id": "c2", "name": "g", "input": {}},
+            ]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "c2", "content": "r2"},
+                {"type": "tool_result", "tool_use_id": "c1", "content": "r1"},
+                text("c"),
+            ]},
+            {"role": "assistant", "content": [text("no")]},
+        ],
+    });
+    assert_eq!(got, want);
+    assert_eq!(losses, ["system-position", "message-name", "refusal-mark"]);
+}
+
+#[test]
+fn results_of_tools_become_messages_of_their_own() {
+    let image = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}});
+    let messages = json!({"system": "s", "messages": [
+        {"role": "assistant", "content": [
+            {"type": "text", "text": "one "},
+            {"type": "text", "text": "two"},
+            {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": "\n\""}},
+        ]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "c1", "is_error": true, "content": [{"type": "text", "text": "r"}, image]},
+            {"type": "text", "text": "next"},
+        ]},
+    ]});
+    let (got, losses) = other(Messages, &messages);
+    let want = json!({"messages": [
+        {"role": "system", "content": "s"},
+        {"role": "assistant", "content": "one two", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": r#"{"a":"\n\""}"#}},
+        ]},
+        {"role": "tool", "tool_call_id": "c1", "content": "r"},
+        {"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+            {"type": "text", "text": "next"},
+        ]},
+    ]});
+    assert_eq!(got, want);
+    assert_eq!(losses, ["tool-error", "tool-result-media"]);
+}
+
+#[test]
+fn images_and_files_come_over_as_they_are_named() {
+    for (chat, messages) in [
+        (
+            json!({"type": "image_url", "image_url": {"url": "https://example.org/i.png"}}),
+            json!({"type": "image", "source": {"type": "url", "url": "https://example.org/i.png"}}),
+        ),
+        (
+            json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}),
+            json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}),
+        ),
+        (
+            json!({"type": "file", "file": {"file_data": "data:application/pdf;base64,aGk=", "filename": "a.pdf"}}),
+            json!({"type": "document", "title": "a.pdf", "source": {"type": "base64", "media_type": "application/pdf", "data": "aGk="}}),
+        ),
+    ] {
+        let chat = json!({"messages": [{"role": "user", "content": [chat]}]});
+        let messages = json!({"messages": [{"role": "user", "content": [messages]}]});
+        assert_eq!(other(Chat, &chat), (messages.clone(), vec![]));
+        assert_eq!(other(Messages, &messages), (chat, vec![]));
+    }
+    // Some clients escape the slashes of an address.
+    let body = br#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image\/png;base64,aG\/k="}}]}]}"#;
+    let asked = ask(Chat, Messages, body, &options()).unwrap();
+    let got: Value = serde_json::from_slice(&asked.body).unwrap();
+    assert_eq!(
+        got["messages"][0]["content"][0]["source"],
+        json!({"type": "base64", "media_type": "image/png", "data": "aG/k="})
+    );
+}
+
+#[test]
+fn reasoning_goes_back_unchanged_or_is_named() {
+    let thinking = json!({"type": "thinking", "thinking": "hm", "signature": "s=="});
+    let redacted = json!({"type": "redacted_thinking", "data": "e=="});
+    let details = json!([
+        {"type": "reasoning.text", "text": "hm", "signature": "s==", "index": 0},
+        {"type": "reasoning.encrypted", "data": "e==", "index": 1},
+    ]);
+    let chat = json!({"messages": [{"role": "assistant", "reasoning_content": "hm", "reasoning_details": details, "content": "a"}]});
+    let answer = json!({"type": "text", "text": "a"});
+    let messages =
+        json!({"messages": [{"role": "assistant", "content": [thinking, redacted, answer]}]});
+    assert_eq!(other(Chat, &chat), (messages.clone(), vec![]));
+    let mut options = options();
+    options.target.reasoning_details = true;
+    let mut back = with(Messages, &messages, &options);
+    assert_eq!(back, (chat, vec![]));
+    options.target.reasoning_details = false;
+    options.target.reasoning = ReasoningName::Reasoning;
+    back = with(Messages, &messages, &options);
+    assert_eq!(
+        back.0,
+        json!({"messages": [{"role": "assistant", "reasoning": "hm", "content": "a"}]})
+    );
+    assert_eq!(back.1, ["reasoning-signature"]);
+
+    let unsigned =
+        json!({"messages": [{"role": "assistant", "reasoning_content": "hm", "content": "a"}]});
+    let (got, losses) = other(Chat, &unsigned);
+    assert_eq!(
+        (&got["messages"][0]["content"], losses),
+        (&json!("a"), vec!["reasoning".to_owned()])
+    );
+    options.target.unsigned_reasoning = true;
+    let (got, losses) = with(Chat, &unsigned, &options);
+    assert_eq!(
+        got["messages"][0]["content"][0],
+        json!({"type": "thinking", "thinking": "hm", "signature": ""})
+    );
+    assert!(losses.is_empty());
+}
+
+#[test]
+fn the_wish_to_reason_is_worded_as_the_service_takes_it() {
+    let form = |form| {
+        let mut options = options();
+        options.target.thinking = form;
+        options.target.max_tokens = 20_000;
+        options
+    };
+    let ask = |more: Value| {
+        merged(
+            json!({"messages": [{"role": "user", "content": "q"}]}),
+            &more,
+        )
+    };
+    let tool = json!({"type": "function", "function": {"name": "f"}});
+    for (thinking, more, want, effort, lost) in [
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning_effort": "high"}),
+            json!({"type": "enabled", "budget_tokens": 16_384}),
+            json!(null),
+            &[][..],
+        ),
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning": {"max_tokens": 3_000}}),
+            json!({"type": "enabled", "budget_tokens": 3_000}),
+            json!(null),
+            &[],
+        ),
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning_effort": "none"}),
+            json!({"type": "disabled"}),
+            json!(null),
+            &[],
+        ),
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning_effort": "low", "max_tokens": 1_024}),
+            json!(null),
+            json!(null),
+            &["reasoning-effort"],
+        ),
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning_effort": "low", "tools": [tool], "tool_choice": "required"}),
+            json!(null),
+            json!(null),
+            &["reasoning-effort"],
+        ),
+        (
+            ThinkingForm::Budget,
+            json!({"reasoning_effort": "low", "temperature": 0.1}),
+            json!({"type": "enabled", "budget_tokens": 1_024}),
+            json!(null),
+            &["sampling:temperature"],
+        ),
+        (
+            ThinkingForm::Adaptive,
+            json!({"reasoning_effort": "minimal"}),
+            json!({"type": "adaptive"}),
+            json!("low"),
+            &[],
+        ),
+        (
+            ThinkingForm::Adaptive,
+            json!({"reasoning_effort": "high"}),
+            json!({"type": "adaptive"}),
+            json!("high"),
+            &[],
+        ),
+        (
+            ThinkingForm::Adaptive,
+            json!({"reasoning": {"max_tokens": 3_000}}),
+            json!({"type": "adaptive"}),
+            json!(null),
+            &["reasoning-effort:budget"],
+        ),
+    ] {
+        let (got, losses) = with(Chat, &ask(more.clone()), &form(thinking));
+        assert_eq!(
+            (&got["thinking"], &got["output_config"]["effort"]),
+            (&want, &effort),
+            "{more}"
+        );
+        assert_eq!(losses, lost, "{more}");
+    }
+    // A round of calls that began without reasoning cannot go on with it.
+    let (got, losses) = with(
+        Chat,
+        &json!({"reasoning_effort": "low", "messages": [
+            {"role": "user", "content": "q"},
+            {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "c", "content": "r"},
+        ]}),
+        &form(ThinkingForm::Budget),
+    );
+    assert_eq!(
+        (&got["thinking"], losses),
+        (&json!(null), vec!["reasoning-effort".to_owned()])
+    );
+}
+
+#[test]
+fn services_differ_in_names_ids_and_marks() {
+    let mut options = options();
+    options.target.model = Some("deployed".to_owned());
+    options.target.token_limit = TokenLimitName::MaxCompletionTokens;
+    options.target.tool_ids = IdRule::Nine;
+    let mark = json!({"type": "ephemeral"});
+    let messages = json!({"model": "m", "max_tokens": 7, "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "q", "cache_control": mark}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "r"}]},
+    ]});
+    let (got, losses) = with(Messages, &messages, &options);
+    assert_eq!(
+        (&got["model"], &got["max_completion_tokens"]),
+        (&json!("deployed"), &json!(7))
+    );
+    let id = got["messages"][1]["tool_calls"][0]["id"].as_str().unwrap();
+    assert!(
+        id.len() == 9 && got["messages"][2]["tool_call_id"] == id,
+        "{got}"
+    );
+    assert_eq!(
+        (&got["messages"][0]["content"], losses),
+        (&json!("q"), vec!["cache-control".to_owned()])
+    );
+
+    options.target.cache_control = true;
+    let (got, losses) = with(Messages, &messages, &options);
+    assert_eq!(
+        (&got["messages"][0]["content"][0]["cache_control"], losses),
+        (&mark, vec![])
+    );
+}
+
+#[test]
+fn what_the_answer_depends_on_is_refused_where_it_cannot_be_said() {
+    let user = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
+    for (from, body, want) in [
+        (
+            Chat,
+            json!({"messages": [], "n": 2}),
+            "several answers at once",
+        ),
+        (
+            Chat,
+            json!({"messages": [], "modalities": ["text", "audio"]}),
+            "an answer as sound",
+        ),
+        (
+            Chat,
+            json!({"messages": [], "tools": [{"type": "web_search"}]}),
+            "a tool that the service runs",
+        ),
+        (
+            Chat,
+            user(json!({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}})),
+            "sound",
+        ),
+        (
+            Chat,
+            user(json!({"type": "video_url", "video_url": {"url": "u"}})),
+            "a part of this kind",
+        ),
+        (
+            Chat,
+            user(json!({"type": "file", "file": {"file_id": "f"}})),
+            "a file by its id",
+        ),
+        (
+            Messages,
+            json!({"messages": [], "mcp_servers": [{"url": "u"}]}),
+            "tools of a remote server",
+        ),
+        (
+            Messages,
+            json!({"messages": [], "tools": [{"type": "web_search_1", "name": "w"}]}),
+            "a tool that the service runs",
+        ),
+        (
+            Messages,
+            user(json!({"type": "document", "source": {"type": "url", "url": "u"}})),
+            "a file by its address",
+        ),
+        (
+            Messages,
+            user(json!({"type": "search_result"})),
+            "a part of this kind",
+        ),
+    ] {
+        let to = if from == Chat { Messages } else { Chat };
+        let error = ask(from, to, body.to_string().as_bytes(), &options()).unwrap_err();
+        assert_eq!(
+            error,
+            TranslateError::Unsupported {
+                what: want,
+                target: to
+            },
+            "{body}"
+        );
+        // Their own dialect says it.
+        let same = ask(from, from, body.to_string().as_bytes(), &options());
+        assert!(same.is_ok_and(|same| same.losses.is_empty()), "{body}");
+    }
+}
+
+#[test]
+fn a_member_of_another_shape_is_named() {
+    for (from, body, want) in [
+        (Chat, json!([]), "`the body` must be an object"),
+        (Chat, json!({}), "`messages` must be an array"),
+        (Chat, json!({"messages": {}}), "`messages` must be an array"),
+        (
+            Chat,
+            json!({"messages": [{"content": "a"}]}),
+            "`messages[].role` must be a string",
+        ),
+        (
+            Chat,
+            json!({"messages": [{"role": "user", "content": 1}]}),
+            "`messages[].content` must be an array",
+        ),
+        (
+            Chat,
+            json!({"messages": [], "temperature": "1"}),
+            "`temperature` must be a number",
+        ),
+        (
+            Chat,
+            json!({"messages": [], "max_tokens": 1.5}),
+            "`max_tokens` must be a whole number",
+        ),
+        (
+            Messages,
+            json!({"messages": [{"role": "user"}]}),
+            "`messages[].content` must be a string or an array",
+        ),
+        (
+            Messages,
+            json!({"messages": [], "stream": 1}),
+            "`stream` must be true or false",
+        ),
+        (
+            Messages,
+            json!({"messages": [], "tool_choice": "auto"}),
+            "`tool_choice` must be an object",
+        ),
+    ] {
+        for to in [Chat, Messages] {
+            let error = ask(from, to, body.to_string().as_bytes(), &options()).unwrap_err();
+            assert_eq!(error.to_string(), want, "{body}");
+        }
+    }
+    assert!(matches!(
+        ask(Chat, Messages, b"{", &options()),
+        Err(TranslateError::Json(_))
+    ));
+}
+
+/// The request in another dialect, and the names of what was lost.
+fn into(from: Dialect, to: Dialect, body: &Value, options: &Options) -> (Value, Vec<String>) {
+    let asked = ask(from, to, body.to_string().as_bytes(), options).unwrap();
+    let losses = asked.losses.iter().map(ToString::to_string).collect();
+    (serde_json::from_slice(&asked.body).unwrap(), losses)
+}
+
+#[test]
+fn items_become_turns() {
+    let responses = json!({"instructions": "s", "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "q"}, {"type": "input_image", "image_url": "data:image/png;base64,aGk=", "detail": "low"}]},
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "a"}, {"type": "summary_text", "text": "b"}], "encrypted_content": "e=="},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "t", "annotations": []}]},
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{\"x\":1}"},
+        {"type": "function_call", "call_id": "c2", "name": "g", "arguments": ""},
+        {"type": "function_call_output", "call_id": "c1", "output": "r1"},
+        {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "r2"}]},
+        {"type": "message", "role": "developer", "content": "d"},
+        {"type": "message", "role": "user", "content": "next"},
+    ]});
+    let (chat, losses) = into(Responses, Chat, &responses, &options());
+    let want = json!({"messages": [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": [{"type": "text", "text": "q"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk=", "detail": "low"}}]},
+        {"role": "assistant", "reasoning_content": "a\n\nb", "content": "t", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}},
+            {"id": "c2", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+        ]},
+        {"role": "tool", "tool_call_id": "c1", "content": "r1"},
+        {"role": "tool", "tool_call_id": "c2", "content": "r2"},
+        {"role": "system", "content": "d"},
+        {"role": "user", "content": "next"},
+    ]});
+    assert_eq!(
+        (chat, losses),
+        (want, vec!["reasoning-signature".to_owned()])
+    );
+    let (messages, losses) = into(Responses, Messages, &responses, &options());
+    assert_eq!(
+        messages["system"],
+        json!([{"type": "text", "text": "s"}, {"type": "text", "text": "d"}])
+    );
+    let turns = messages["messages"].as_array().unwrap();
+    assert_eq!(
+        turns
+            .iter()
+            .map(|turn| turn["role"].as_str().unwrap())
+            .collect::<Vec<_>>(),
+        ["user", "assistant", "user"]
+    );
+    assert_eq!(
+        turns[1]["content"][0],
+        json!({"type": "thinking", "thinking": "a\n\nb", "signature": "e=="})
+    );
+    assert_eq!(losses, ["system-position", "image-detail"]);
+}
+
+#[test]
+fn members_of_responses_become_those_of_the_others() {
+    let tool =
+        json!({"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": true});
+    for (body, want, lost) in [
+        (
+            json!({"model": "m", "max_output_tokens": 9, "temperature": 0.5, "user": "u", "stream": true}),
+            json!({"model": "m", "max_tokens": 9, "temperature": 0.5, "user": "u", "stream": true, "stream_options": {"include_usage": true}}),
+            &[][..],
+        ),
+        (
+            json!({"tools": [tool], "tool_choice": {"type": "function", "name": "f"}, "parallel_tool_calls": false}),
+            json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, "strict": true}}],
+            "tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": false}),
+            &[],
+        ),
+        (
+            json!({"text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": true}}}),
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": true}}}),
+            &[],
+        ),
+        (
+            json!({"text": {"verbosity": "low", "format": {"type": "text"}}}),
+            json!({}),
+            &["unknown-member:verbosity"],
+        ),
+        (
+            json!({"reasoning": {"effort": "low"}}),
+            json!({"reasoning_effort": "low"}),
+            &[],
+        ),
+        (
+            json!({"store": false, "include": ["reasoning.encrypted_content"], "background": false}),
+            json!({}),
+            &[],
+        ),
+        (
+            json!({"prompt_cache_key": "k", "metadata": {"a": "b"}, "store": true}),
+            json!({}),
+            &[
+                "unknown-member:prompt_cache_key",
+                "metadata",
+                "unknown-member:store",
+            ],
+        ),
+    ] {
+        let (mut got, losses) = into(
+            Responses,
+            Chat,
+            &merged(json!({"input": "q"}), &body),
+            &options(),
+        );
+        assert_eq!(
+            got.as_object_mut().unwrap().remove("messages"),
+            Some(json!([{"role": "user", "content": "q"}]))
+        );
+        assert_eq!(got, want, "{body}");
+        assert_eq!(
+            losses.iter().collect::<std::collections::BTreeSet<_>>(),
+            lost.iter()
+                .map(|code| (*code).to_owned())
+                .collect::<Vec<_>>()
+                .iter()
+                .collect()
+        );
+    }
+    for (more, want) in [
+        (
+            json!({"previous_response_id": "r"}),
+            "an earlier answer that the service keeps",
+        ),
+        (
+            json!({"conversation": "c"}),
+            "an earlier answer that the service keeps",
+        ),
+        (json!({"background": true}), "work in the background"),
+        (
+            json!({"tools": [{"type": "custom", "name": "patch"}]}),
+            "a tool that the service runs",
+        ),
+        (
+            json!({"tool_choice": {"type": "allowed_tools"}}),
+            "this choice among tools",
+        ),
+        (
+            json!({"input": [{"type": "item_reference", "id": "i"}]}),
+            "a part of this kind",
+        ),
+    ] {
+        for to in [Chat, Messages] {
+            let body = merged(json!({"input": "q"}), &more).to_string();
+            let error = ask(Responses, to, body.as_bytes(), &options()).unwrap_err();
+            assert_eq!(
+                error,
+                TranslateError::Unsupported {
+                    what: want,
+                    target: to
+                },
+                "{more}"
+            );
+        }
+    }
+}
+
+#[test]
+fn turns_become_items() {
+    let chat = json!({"model": "m", "stop": "x", "seed": 1, "reasoning_effort": "low", "messages": [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": [{"type": "file", "file": {"file_data": "data:application/pdf;base64,aGk=", "filename": "a.pdf"}}]},
+        {"role": "assistant", "reasoning_content": "hm", "content": "t", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}]},
+        {"role": "tool", "tool_call_id": "c", "content": ""},
+    ], "tools": [{"type": "function", "function": {"name": "f"}}]});
+    let (got, losses) = into(Chat, Responses, &chat, &options());
+    let want = json!({"model": "m", "input": [
+        {"type": "message", "role": "system", "content": "s"},
+        {"type": "message", "role": "user", "content": [{"type": "input_file", "file_data": "data:application/pdf;base64,aGk=", "filename": "a.pdf"}]},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "t"}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": ""},
+    ], "tools": [{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": false}],
+    "include": ["reasoning.encrypted_content"], "reasoning": {"effort": "low", "summary": "auto"}, "store": false});
+    assert_eq!(
+        (got, losses),
+        (
+            want,
+            vec![
+                "reasoning".to_owned(),
+                "sampling:seed".to_owned(),
+                "sampling:stop".to_owned()
+            ]
+        )
+    );
+}

@@ -1,0 +1,187 @@
+//! Real answers of many services, translated into every dialect: what they say must come out, and nothing else.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::Path;
+
+use carnet_wire::dialect::{Dialect, TranslateError};
+use carnet_wire::translate::ask;
+use serde_json::Value;
+
+use super::reading::{Said, data, not_run, options, read_stream, read_whole, streamed, whole};
+
+struct Exchange {
+    id: String,
+    dialect: Dialect,
+    status: u64,
+    request: String,
+    answer: String,
+    is_stream: bool,
+}
+
+/// The recorded exchanges in these dialects; none where the recordings are not on this machine.
+fn exchanges(test: &str) -> Vec<Exchange> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes/normalized");
+    let Ok(files) = fs::read_dir(folder) else {
+        not_run(test, "the recorded exchanges are not on this machine");
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for file in files {
+        let lines = fs::read_to_string(file.unwrap().path()).unwrap();
+        found.extend(lines.lines().filter_map(exchange));
+    }
+    found
+}
+
+fn exchange(line: &str) -> Option<Exchange> {
+    let entry: Value = serde_json::from_str(line).unwrap();
+    let field = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let dialect = match entry["api"].as_str()? {
+        "chat.completions" => Dialect::Chat,
+        "messages" => Dialect::Messages,
+        // The same family has paths that count tokens or fetch and delete what is kept.
+        "responses"
+            if entry["method"] == "POST" && entry["path"].as_str()?.ends_with("/responses") =>
+        {
+            Dialect::Responses
+        }
+        _ => return None,
+    };
+    Some(Exchange {
+        id: field(&entry["id"]),
+        dialect,
+        status: entry["status"].as_u64()?,
+        request: field(&entry["request_body"]["text"]),
+        answer: field(&entry["response_body"]["text"]),
+        // Not every recorder keeps the type of an answer.
+        is_stream: field(&entry["response_body"]["text"])
+            .trim_start()
+            .starts_with(['e', 'd', ':']),
+    })
+}
+
+const ALL: [Dialect; 3] = [Dialect::Chat, Dialect::Messages, Dialect::Responses];
+
+#[test]
+fn recorded_answers_say_the_same_in_every_dialect() {
+    let exchanges = exchanges("recorded_answers_say_the_same_in_every_dialect");
+    let mut wrong = Vec::new();
+    for exchange in exchanges.iter().filter(|exchange| exchange.status == 200) {
+        for to in ALL {
+            let (want, got) = if exchange.is_stream {
+                let events = data(&exchange.answer);
+                (
+                    read_stream_of(exchange),
+                    streamed(exchange.dialect, to, &events, true),
+                )
+            } else {
+                let body = exchange.answer.as_bytes();
+                (
+                    read_whole(exchange.dialect, body),
+                    whole(exchange.dialect, to, body),
+                )
+            };
+            for difference in differences(&want, &got) {
+                wrong.push(format!("{} to {to}: {difference}", exchange.id));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        exchanges.len(),
+        wrong.join("\n")
+    );
+}
+
+/// What the recording says; how it numbers blocks is its own affair.
+fn read_stream_of(exchange: &Exchange) -> Said {
+    read_stream(exchange.dialect, exchange.answer.as_bytes())
+}
+
+fn differences(want: &Said, got: &Said) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut check = |what: &str, same: bool| {
+        if !same {
+            found.push(format!("{what}\n  want {want:?}\n  got  {got:?}"));
+        }
+    };
+    check("text", want.text == got.text);
+    check("reasoning", want.reasoning == got.reasoning);
+    check(
+        "signatures",
+        want.signatures.concat() == got.signatures.concat(),
+    );
+    check("calls", want.arguments() == got.arguments());
+    check("errors", want.errors == got.errors);
+    check("prompt", want.prompt == got.prompt);
+    check("cached", want.cached == got.cached);
+    check("output", want.output == got.output);
+    check(
+        "end",
+        got.ended == got.errors.is_empty() || !want.errors.is_empty(),
+    );
+    if want.errors.is_empty() {
+        check("one finish reason", got.finish.len() == 1);
+    }
+    let ids: HashSet<&str> = got.ids().into_iter().collect();
+    check(
+        "unique ids",
+        ids.len() == got.calls.len() && !ids.contains(""),
+    );
+    let finish = got.finish.first().map(String::as_str).unwrap_or_default();
+    let calls = ["tool_calls", "tool_use", "completed with calls"].contains(&finish);
+    let cut = [
+        "length",
+        "max_tokens",
+        "max_output_tokens",
+        "content_filter",
+        "refusal",
+    ]
+    .contains(&finish);
+    check(
+        "a finish reason that agrees",
+        calls != got.calls.is_empty() || cut || !got.errors.is_empty(),
+    );
+    found
+}
+
+#[test]
+fn recorded_requests_translate_or_say_what_cannot() {
+    let exchanges = exchanges("recorded_requests_translate_or_say_what_cannot");
+    let mut refused: BTreeMap<String, u32> = BTreeMap::new();
+    let mut translated = 0;
+    for exchange in exchanges.iter().filter(|exchange| exchange.status == 200) {
+        for to in ALL {
+            match ask(
+                exchange.dialect,
+                to,
+                exchange.request.as_bytes(),
+                &options(),
+            ) {
+                Ok(asked) => {
+                    translated += 1;
+                    let body: Value = serde_json::from_slice(&asked.body).unwrap();
+                    let key = if to == Dialect::Responses {
+                        "input"
+                    } else {
+                        "messages"
+                    };
+                    let said = body[key].as_array().unwrap();
+                    assert!(!said.is_empty(), "{}", exchange.id);
+                    let before: Value = serde_json::from_str(&exchange.request).unwrap();
+                    assert_eq!(body["model"], before["model"], "{}", exchange.id);
+                }
+                Err(error @ TranslateError::Unsupported { .. }) => {
+                    assert_ne!(to, exchange.dialect, "{}: {error}", exchange.id);
+                    *refused.entry(error.to_string()).or_default() += 1;
+                }
+                Err(error) => panic!("{}: {error}", exchange.id),
+            }
+        }
+    }
+    println!("{translated} translated, refused: {refused:#?}");
+    assert!(exchanges.is_empty() || translated > 500);
+}

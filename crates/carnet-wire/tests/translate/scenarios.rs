@@ -1,0 +1,683 @@
+//! The same scenarios from every dialect to every other: what is said, called and used must arrive.
+
+use std::collections::HashSet;
+
+use carnet_wire::dialect::Dialect;
+use carnet_wire::form::{Failure, FailureKind, Losses};
+use carnet_wire::translate::{State, Stream, answer, ask, failure};
+use serde_json::{Value, json};
+
+use super::reading::{Said, options, read_stream, read_whole, streamed, translated, whole};
+
+use Dialect::{Chat, Messages, Responses};
+
+pub(crate) const DIALECTS: [Dialect; 3] = [Chat, Messages, Responses];
+
+fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
+    DIALECTS
+        .into_iter()
+        .flat_map(|from| DIALECTS.map(|to| (from, to)))
+}
+
+/// What every answer of these scenarios must be, and that it says this text, reasoning and these calls.
+fn check(to: Dialect, said: &Said, text: &str, reasoning: &str, calls: &[(&str, Value)]) {
+    assert_eq!(
+        (said.text.as_str(), said.reasoning.as_str()),
+        (text, reasoning)
+    );
+    let names: Vec<_> = said.arguments();
+    let want: Vec<_> = calls
+        .iter()
+        .map(|(name, arguments)| ((*name).to_owned(), arguments.clone()))
+        .collect();
+    assert_eq!(names, want);
+    let ids: HashSet<_> = said.ids().into_iter().collect();
+    assert!(ids.len() == calls.len() && !ids.contains(""));
+    let reason = match (to, calls.is_empty()) {
+        (Chat, true) => "stop",
+        (Chat, false) => "tool_calls",
+        (Responses, true) => "completed",
+        (Responses, false) => "completed with calls",
+        (_, true) => "end_turn",
+        (_, false) => "tool_use",
+    };
+    assert_eq!(said.finish, [reason]);
+    assert!(said.ended && said.errors.is_empty());
+}
+
+fn used(said: &Said) -> [u64; 3] {
+    [said.prompt, said.cached, said.output]
+}
+
+/// The usage of 100 tokens of the prompt, 60 of them cached, and 9 of the answer.
+fn usage(dialect: Dialect) -> Value {
+    match dialect {
+        Chat => json!({"prompt_tokens": 100, "completion_tokens": 9, "total_tokens": 109,
+            "prompt_tokens_details": {"cached_tokens": 60}}),
+        Responses => json!({"input_tokens": 100, "output_tokens": 9, "total_tokens": 109,
+            "input_tokens_details": {"cached_tokens": 60}}),
+        _ => json!({"input_tokens": 40, "cache_read_input_tokens": 60, "output_tokens": 9}),
+    }
+}
+
+/// A whole answer.
+pub(crate) fn body(
+    dialect: Dialect,
+    text: &str,
+    reasoning: &str,
+    calls: &[(&str, Value)],
+) -> Vec<u8> {
+    let ids = (0..).map(|number| format!("call-{number}"));
+    let calls = ids.zip(calls);
+    let body = match dialect {
+        Chat => {
+            let calls: Vec<_> = calls
+                .map(|(id, (name, arguments))| {
+                    json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments.to_string()}})
+                })
+                .collect();
+            let mut message = json!({"role": "assistant", "content": text});
+            if !calls.is_empty() {
+                message["tool_calls"] = json!(calls);
+            }
+            if !reasoning.is_empty() {
+                message["reasoning_content"] = json!(reasoning);
+            }
+            json!({"id": "i", "model": "m", "created": 1, "object": "chat.completion", "usage": usage(Chat),
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+        }
+        Responses => {
+            let mut output = Vec::new();
+            if !reasoning.is_empty() {
+                output.push(json!({"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": reasoning}], "encrypted_content": "s=="}));
+            }
+            output.push(json!({"type": "message", "id": "msg", "role": "assistant", "content": [{"type": "output_text", "text": text, "annotations": []}]}));
+            output.extend(calls.map(|(id, (name, arguments))| {
+                json!({"type": "function_call", "id": "fc", "call_id": id, "name": name, "arguments": arguments.to_string()})
+            }));
+            json!({"id": "i", "object": "response", "model": "m", "status": "completed", "error": null, "incomplete_details": null,
+                "output": output, "usage": usage(Responses)})
+        }
+        _ => {
+            let mut content = Vec::new();
+            if !reasoning.is_empty() {
+                content
+                    .push(json!({"type": "thinking", "thinking": reasoning, "signature": "s=="}));
+            }
+            content.push(json!({"type": "text", "text": text}));
+            content.extend(calls.map(|(id, (name, input))| json!({"type": "tool_use", "id": id, "name": name, "input": input})));
+            json!({"id": "i", "type": "message", "role": "assistant", "model": "m", "content": content,
+                "stop_reason": "end_turn", "stop_sequence": null, "usage": usage(Messages)})
+        }
+    };
+    body.to_string().into_bytes()
+}
+
+/// A stream with its texts in two pieces and arguments in three.
+pub(crate) fn stream(
+    dialect: Dialect,
+    text: &str,
+    reasoning: &str,
+    calls: &[(&str, Value)],
+) -> Vec<String> {
+    match dialect {
+        Chat => chat_stream(text, reasoning, calls),
+        Responses => responses_stream(text, reasoning, calls),
+        _ => messages_stream(text, reasoning, calls),
+    }
+}
+
+fn halves(text: &str) -> [&str; 2] {
+    let (one, two) = text.split_at(text.floor_char_boundary(text.len() / 2));
+    [one, two]
+}
+
+fn chat_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<String> {
+    let chunk = |delta: Value, reason: Option<&str>| json!({"id": "i", "model": "m", "created": 1, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
+    let mut events = vec![chunk(json!({"role": "assistant", "content": ""}), None)];
+    events.extend(halves(reasoning).map(|half| chunk(json!({"reasoning_content": half}), None)));
+    events.extend(halves(text).map(|half| chunk(json!({"content": half}), None)));
+    // Calls open together and grow in turns, as the numbering of the dialect allows.
+    for (index, (name, _)) in calls.iter().enumerate() {
+        let function = json!({"name": name, "arguments": ""});
+        events.push(chunk(json!({"tool_calls": [{"index": index, "id": format!("c{index}"), "type": "function", "function": function}]}), None));
+    }
+    for half in 0..2 {
+        for (index, (_, arguments)) in calls.iter().enumerate() {
+            // Some services send nothing for a call without arguments.
+            let arguments = if *arguments == json!({}) {
+                String::new()
+            } else {
+                arguments.to_string()
+            };
+            let function = json!({"arguments": halves(&arguments)[half]});
+            events.push(chunk(
+                json!({"tool_calls": [{"index": index, "function": function}]}),
+                None,
+            ));
+        }
+    }
+    events.push(chunk(json!({}), Some("stop")));
+    events.push(json!({"id": "i", "model": "m", "choices": [], "usage": usage(Chat)}));
+    let mut events: Vec<_> = events.iter().map(Value::to_string).collect();
+    events.push("[DONE]".to_owned());
+    events
+}
+
+fn messages_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<String> {
+    let mut events = vec![
+        json!({"type": "message_start", "message": {"id": "i", "model": "m",
+        "usage": {"input_tokens": 40, "cache_read_input_tokens": 60, "output_tokens": 1}}}),
+        json!({"type": "ping"}),
+    ];
+    let mut index = 0;
+    let mut block = |start: Value, deltas: Vec<Value>| {
+        let mut block =
+            vec![json!({"type": "content_block_start", "index": index, "content_block": start})];
+        block.extend(
+            deltas.into_iter().map(
+                |delta| json!({"type": "content_block_delta", "index": index, "delta": delta}),
+            ),
+        );
+        block.push(json!({"type": "content_block_stop", "index": index}));
+        index += 1;
+        block
+    };
+    if !reasoning.is_empty() {
+        let mut deltas = halves(reasoning)
+            .map(|half| json!({"type": "thinking_delta", "thinking": half}))
+            .to_vec();
+        deltas.push(json!({"type": "signature_delta", "signature": "s=="}));
+        events.extend(block(
+            json!({"type": "thinking", "thinking": "", "signature": ""}),
+            deltas,
+        ));
+    }
+    let deltas = halves(text)
+        .map(|half| json!({"type": "text_delta", "text": half}))
+        .to_vec();
+    events.extend(block(json!({"type": "text", "text": ""}), deltas));
+    for (number, (name, input)) in calls.iter().enumerate() {
+        let json = if *input == json!({}) {
+            String::new()
+        } else {
+            input.to_string()
+        };
+        let mut deltas = vec![json!({"type": "input_json_delta", "partial_json": ""})];
+        deltas.extend(
+            halves(&json).map(|half| json!({"type": "input_json_delta", "partial_json": half})),
+        );
+        let start =
+            json!({"type": "tool_use", "id": format!("c{number}"), "name": name, "input": {}});
+        events.extend(block(start, deltas));
+    }
+    events.push(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": {"output_tokens": 9}}));
+    events.push(json!({"type": "message_stop"}));
+    events.iter().map(Value::to_string).collect()
+}
+
+fn responses_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<String> {
+    let body: Value = serde_json::from_slice(&body(Responses, text, reasoning, calls)).unwrap();
+    let mut events = vec![
+        json!({"type": "response.created", "response": {"id": "i", "model": "m", "status": "in_progress", "output": []}}),
+    ];
+    for (index, item) in body["output"].as_array().unwrap().iter().enumerate() {
+        let id = text_of(&item["call_id"]).replace("call-", "c");
+        let mut begun = item.clone();
+        let (grown, kind) = match text_of(&item["type"]).as_str() {
+            "message" => (
+                text_of(&item["content"][0]["text"]),
+                "response.output_text.delta",
+            ),
+            "reasoning" => (
+                text_of(&item["summary"][0]["text"]),
+                "response.reasoning_summary_text.delta",
+            ),
+            _ => (
+                text_of(&item["arguments"]),
+                "response.function_call_arguments.delta",
+            ),
+        };
+        for key in ["content", "summary", "encrypted_content"] {
+            begun.as_object_mut().unwrap().remove(key);
+        }
+        if item["type"] == "function_call" {
+            begun["arguments"] = json!("");
+            begun["call_id"] = json!(id);
+        }
+        events.push(
+            json!({"type": "response.output_item.added", "output_index": index, "item": begun}),
+        );
+        events.extend(
+            halves(&grown).map(|half| json!({"type": kind, "output_index": index, "delta": half})),
+        );
+        let mut done = item.clone();
+        if item["type"] == "function_call" {
+            done["call_id"] = json!(id);
+        }
+        events.push(
+            json!({"type": "response.output_item.done", "output_index": index, "item": done}),
+        );
+    }
+    events.push(json!({"type": "response.completed", "response": body}));
+    events.iter().map(Value::to_string).collect()
+}
+
+fn text_of(value: &Value) -> String {
+    super::reading::text(value)
+}
+
+const TEXT: &str = "Grüße, \"Welt\" \\ 😀\nzweite Zeile";
+const THOUGHT: &str = "first\n\tthis";
+
+#[test]
+fn plain() {
+    for (from, to) in pairs() {
+        let said = whole(from, to, &body(from, TEXT, "", &[]));
+        check(to, &said, TEXT, "", &[]);
+        assert_eq!(used(&said), [100, 60, 9]);
+    }
+}
+
+#[test]
+fn a_stream_with_and_without_usage() {
+    for (from, to) in pairs() {
+        let events = stream(from, TEXT, "", &[]);
+        for closed in [false, true] {
+            let said = streamed(from, to, &events, closed);
+            check(to, &said, TEXT, "", &[]);
+            assert_eq!(used(&said), [100, 60, 9]);
+        }
+        let mut options = options();
+        options.caller.include_usage = false;
+        let mut stream = Stream::new(from, to, &options);
+        let mut out = Vec::new();
+        events
+            .iter()
+            .for_each(|event| stream.push(event.as_bytes(), &mut out));
+        let said = read_stream(to, &out);
+        check(to, &said, TEXT, "", &[]);
+        // In chat completions usage comes only if the client has asked for it, but the gateway knows it.
+        assert_eq!(used(&said), if to == Chat { [0; 3] } else { [100, 60, 9] });
+        assert_eq!(
+            (stream.usage().total(), stream.state()),
+            (109, State::Ended)
+        );
+    }
+}
+
+#[test]
+fn one_tool_and_two_in_parallel() {
+    let two = [
+        ("f", json!({"city": "Zürich \"\\", "n": [1, {}]})),
+        ("g", json!({})),
+    ];
+    for (from, to) in pairs() {
+        for calls in [&two[..1], &two[1..], &two] {
+            for text in ["", TEXT] {
+                check(
+                    to,
+                    &whole(from, to, &body(from, text, "", calls)),
+                    text,
+                    "",
+                    calls,
+                );
+                check(
+                    to,
+                    &streamed(from, to, &stream(from, text, "", calls), true),
+                    text,
+                    "",
+                    calls,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn calls_without_ids_of_their_own_get_some() {
+    for (from, to) in pairs() {
+        let calls = [("f", json!({"a": 1})), ("f", json!({"a": 2}))];
+        for id in ["", "same"] {
+            let told = |text: String| text.replace("call-0", id).replace("call-1", id);
+            let whole_body = told(String::from_utf8(body(from, "", "", &calls)).unwrap());
+            check(to, &whole(from, to, whole_body.as_bytes()), "", "", &calls);
+            let told = |text: &String| {
+                text.replace("\"c0\"", &format!("\"{id}\""))
+                    .replace("\"c1\"", &format!("\"{id}\""))
+            };
+            let events: Vec<_> = stream(from, "", "", &calls).iter().map(told).collect();
+            check(to, &streamed(from, to, &events, true), "", "", &calls);
+        }
+    }
+}
+
+#[test]
+fn a_schema() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": false});
+    let question = json!([{"role": "user", "content": "q"}]);
+    let asked = |dialect| match dialect {
+        Chat => json!({"messages": question, "response_format": {"type": "json_schema",
+            "json_schema": {"name": "n", "schema": schema, "strict": true}}}),
+        Responses => {
+            json!({"input": question, "text": {"format": {"type": "json_schema", "name": "n", "schema": schema}}})
+        }
+        _ => {
+            json!({"messages": question, "output_config": {"format": {"type": "json_schema", "schema": schema}}})
+        }
+    };
+    for (from, to) in pairs() {
+        let sent = ask(from, to, asked(from).to_string().as_bytes(), &options()).unwrap();
+        let sent: Value = serde_json::from_slice(&sent.body).unwrap();
+        let there = match to {
+            Chat => &sent["response_format"]["json_schema"]["schema"],
+            Responses => &sent["text"]["format"]["schema"],
+            _ => &sent["output_config"]["format"]["schema"],
+        };
+        assert_eq!(*there, schema);
+        let said = whole(from, to, &body(from, r#"{"a":1}"#, "", &[]));
+        check(to, &said, r#"{"a":1}"#, "", &[]);
+    }
+}
+
+/// What the model reasons comes to the client, and goes back with the result of the tool.
+#[test]
+fn reasoning_with_a_round_of_tools() {
+    let calls = [("f", json!({"a": 1}))];
+    for (from, to) in pairs() {
+        let answered = answer(from, to, &body(from, "", THOUGHT, &calls), &options()).unwrap();
+        check(to, &read_whole(to, &answered.body), "", THOUGHT, &calls);
+        let streamed = streamed(from, to, &stream(from, "", THOUGHT, &calls), true);
+        check(to, &streamed, "", THOUGHT, &calls);
+        let signatures: &[&str] = if from == Chat { &[] } else { &["s=="] };
+        assert_eq!(streamed.signatures, signatures, "{from} to {to}");
+
+        let mut options = options();
+        options.target.unsigned_reasoning = from == Chat;
+        let back = round(to, &serde_json::from_slice(&answered.body).unwrap());
+        let sent = ask(to, from, back.to_string().as_bytes(), &options).unwrap();
+        let sent: Value = serde_json::from_slice(&sent.body).unwrap();
+        match from {
+            Chat => {
+                assert_eq!(sent["messages"][1]["reasoning_content"], THOUGHT);
+                assert_eq!(sent["messages"][1]["tool_calls"][0]["id"], "call-0");
+                assert_eq!(sent["messages"][2]["tool_call_id"], "call-0");
+            }
+            Responses => {
+                let summary = json!([{"type": "summary_text", "text": THOUGHT}]);
+                assert_eq!(
+                    (
+                        &sent["input"][1]["summary"],
+                        &sent["input"][1]["encrypted_content"]
+                    ),
+                    (&summary, &json!("s=="))
+                );
+                assert_eq!(
+                    (&sent["input"][2]["call_id"], &sent["input"][3]["call_id"]),
+                    (&json!("call-0"), &json!("call-0"))
+                );
+            }
+            _ => {
+                let said = &sent["messages"][1]["content"];
+                assert_eq!(
+                    said[0],
+                    json!({"type": "thinking", "thinking": THOUGHT, "signature": "s=="})
+                );
+                assert_eq!(
+                    (
+                        &said[1]["id"],
+                        &sent["messages"][2]["content"][0]["tool_use_id"]
+                    ),
+                    (&json!("call-0"), &json!("call-0"))
+                );
+            }
+        }
+    }
+}
+
+/// The request that follows an answer with one call.
+fn round(dialect: Dialect, answer: &Value) -> Value {
+    let question = json!({"role": "user", "content": "q"});
+    match dialect {
+        Chat => json!({"messages": [question, answer["choices"][0]["message"],
+            {"role": "tool", "tool_call_id": "call-0", "content": "r"}]}),
+        Responses => {
+            let mut input = vec![question];
+            input.extend(answer["output"].as_array().unwrap().iter().cloned());
+            input.push(json!({"type": "function_call_output", "call_id": "call-0", "output": "r"}));
+            json!({"input": input})
+        }
+        _ => json!({"messages": [question, {"role": "assistant", "content": answer["content"]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call-0", "content": "r"}]}]}),
+    }
+}
+
+fn error(dialect: Dialect, class: &str) -> String {
+    match dialect {
+        Chat => {
+            json!({"error": {"message": "too \"much\"", "type": class, "code": 429}}).to_string()
+        }
+        _ => json!({"type": "error", "error": {"type": class, "message": "too \"much\""}})
+            .to_string(),
+    }
+}
+
+#[test]
+fn too_many_requests() {
+    for (from, to) in pairs() {
+        let (kind, body) = failure(from, to, 429, error(from, "rate_limit_error").as_bytes());
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((kind, kind.status()), (FailureKind::RateLimit, 429));
+        assert_eq!(body["error"]["message"], "too \"much\"");
+        assert_eq!(body["error"]["type"], "rate_limit_error");
+        // A page for people in its place.
+        let (kind, body) = failure(from, to, 503, b"<html>");
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert!(kind == FailureKind::Overloaded && body["error"]["message"].is_string());
+    }
+}
+
+#[test]
+fn an_error_within_a_stream() {
+    for (from, to) in pairs() {
+        let mut events = stream(from, TEXT, "", &[]);
+        let at = events
+            .iter()
+            .position(|event| event.contains("Welt"))
+            .unwrap();
+        events.truncate(at + 1);
+        events.push(match from {
+            Responses => {
+                json!({"type": "error", "code": "server_error", "message": "too \"much\""})
+                    .to_string()
+            }
+            _ => error(from, "overloaded_error"),
+        });
+        events.push(stream(from, "never", "", &[]).concat());
+        let mut stream = Stream::new(from, to, &options());
+        let mut out = Vec::new();
+        events
+            .iter()
+            .for_each(|event| stream.push(event.as_bytes(), &mut out));
+        stream.finish(&mut out);
+        let said = read_stream(to, &out);
+        assert_eq!(
+            (said.text.as_str(), said.errors),
+            (halves(TEXT)[0], vec!["too \"much\"".to_owned()])
+        );
+        assert!(
+            matches!(stream.state(), State::Failed(_)) && !said.ended && said.finish.is_empty()
+        );
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_off_or_makes_no_sense_ends_in_an_error() {
+    for (from, to) in pairs() {
+        let events = stream(from, TEXT, "", &[]);
+        for cut in 0..4 {
+            let said = streamed(from, to, &events[..cut], true);
+            assert!(
+                said.errors.len() == 1 && said.finish.is_empty() && !said.ended,
+                "{from} to {to} at {cut}"
+            );
+        }
+        for nonsense in ["{", "[]", "\"a\"", "{\"type\":1}", "{\"choices\":1}"] {
+            let said = streamed(from, to, &[events[0].clone(), nonsense.to_owned()], true);
+            assert!(
+                said.errors.len() == 1 && !said.ended,
+                "{from} to {to}: {nonsense}"
+            );
+        }
+    }
+}
+
+/// The client goes away, or the gateway ends the stream: nothing follows the gateway's own error.
+#[test]
+fn an_abort_by_the_gateway() {
+    for (from, to) in pairs() {
+        let events = stream(from, TEXT, "", &[]);
+        let mut stream = Stream::new(from, to, &options());
+        let mut out = Vec::new();
+        stream.push(events[0].as_bytes(), &mut out);
+        stream.fail(&Failure::new(FailureKind::Permission, "cut"), &mut out);
+        events[1..]
+            .iter()
+            .for_each(|event| stream.push(event.as_bytes(), &mut out));
+        stream.finish(&mut out);
+        stream.fail(&Failure::new(FailureKind::Server, "again"), &mut out);
+        assert_eq!(read_stream(to, &out).errors, ["cut"]);
+        assert_eq!(stream.state(), State::Failed(FailureKind::Permission));
+    }
+}
+
+#[test]
+fn streams_of_chat_completions_have_their_ways() {
+    let chunk = |choice: &str| format!(r#"{{"id":"i","model":"m","choices":[{choice}]}}"#);
+    let text = |text: &str| {
+        chunk(&format!(
+            r#"{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":null}}"#
+        ))
+    };
+    let filter = r#"{"id":"","model":"","choices":[],"prompt_filter_results":[]}"#.to_owned();
+    let done = || "[DONE]".to_owned();
+    let end = || chunk(r#"{"index":0,"delta":{},"finish_reason":"stop"}"#);
+    for (name, events, want) in [
+        (
+            "a first chunk without choices",
+            vec![filter, text("a"), end(), done()],
+            "a",
+        ),
+        (
+            "a chunk without choices at all",
+            vec![text("a"), r#"{"usage":null}"#.to_owned(), end(), done()],
+            "a",
+        ),
+        (
+            "a choice without a delta",
+            vec![
+                text("a"),
+                chunk(r#"{"index":0,"content_filter_results":{}}"#),
+                end(),
+                done(),
+            ],
+            "a",
+        ),
+        ("no end but the reason", vec![text("a"), end()], "a"),
+        ("no reason but the end", vec![text("a"), done()], "a"),
+        (
+            "a reason with every chunk",
+            vec![
+                chunk(r#"{"delta":{"content":"a"},"finish_reason":"stop"}"#),
+                chunk(r#"{"delta":{"content":"b"},"finish_reason":"stop"}"#),
+                done(),
+            ],
+            "ab",
+        ),
+        (
+            "a second answer",
+            vec![
+                text("a"),
+                chunk(r#"{"index":1,"delta":{"content":"z"}}"#),
+                end(),
+                done(),
+            ],
+            "a",
+        ),
+    ] {
+        for to in DIALECTS {
+            let said = streamed(Chat, to, &events, true);
+            assert_eq!(said.text, want, "{name}");
+            check(to, &said, want, "", &[]);
+        }
+    }
+    let out = translated(Chat, Messages, &[text("a"), text("b"), end(), done()], true);
+    let out = String::from_utf8(out).unwrap();
+    assert!(
+        out.starts_with("event: message_start\ndata: {\"type\":\"message_start\""),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),
+        "{out}"
+    );
+}
+
+#[test]
+fn an_error_that_comes_as_a_success_stays_one() {
+    let body = br#"{"error":{"code":"content_filter","message":"filtered","status":400}}"#;
+    for to in DIALECTS {
+        let answered = answer(Chat, to, body, &options()).unwrap();
+        assert_eq!(answered.failed, Some(FailureKind::InvalidRequest));
+        assert_eq!(read_whole(to, &answered.body).errors, ["filtered"]);
+    }
+}
+
+#[test]
+fn addresses_that_a_text_rests_on_come_over() {
+    let content = json!([
+        {"type": "text", "text": "Ab: "},
+        {"type": "text", "text": "é is so", "citations": [{"type": "web_search_result_location", "url": "u", "title": "t", "cited_text": "c"}]},
+        {"type": "text", "text": ".", "citations": [{"type": "char_location", "document_index": 0}]},
+    ]);
+    let body =
+        json!({"type": "message", "content": content, "stop_reason": "end_turn"}).to_string();
+    let answered = answer(Messages, Chat, body.as_bytes(), &options()).unwrap();
+    let message: Value = serde_json::from_slice(&answered.body).unwrap();
+    let want = json!([{"type": "url_citation", "url_citation": {"start_index": 4, "end_index": 11, "title": "t", "url": "u"}}]);
+    assert_eq!(message["choices"][0]["message"]["annotations"], want);
+    assert_eq!(names(&answered.losses), ["citations"]);
+}
+
+#[test]
+fn what_only_the_service_knows_is_named() {
+    let body = json!({"id": "i", "model": "m", "system_fingerprint": "x", "choices": [
+        {"index": 0, "message": {"content": "a", "audio": {"id": "x"}}, "logprobs": {"content": []}, "finish_reason": "odd"},
+        {"index": 1, "message": {"content": "b"}, "finish_reason": "stop"},
+    ]});
+    let answered = answer(Chat, Messages, body.to_string().as_bytes(), &options()).unwrap();
+    assert_eq!(
+        names(&answered.losses),
+        [
+            "choices",
+            "unknown-part:audio",
+            "logprobs",
+            "finish-reason:odd",
+            "unknown-member:system_fingerprint"
+        ]
+    );
+    let body = json!({"type": "message", "content": [{"type": "server_tool_use", "id": "s"}], "stop_reason": "pause_turn", "container": {}});
+    let answered = answer(Messages, Chat, body.to_string().as_bytes(), &options()).unwrap();
+    assert_eq!(
+        names(&answered.losses),
+        [
+            "unknown-part:server_tool_use",
+            "finish-reason:pause",
+            "unknown-member:container"
+        ]
+    );
+}
+
+fn names(losses: &Losses) -> Vec<String> {
+    losses.iter().map(ToString::to_string).collect()
+}
