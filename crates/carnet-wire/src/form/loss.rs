@@ -48,6 +48,7 @@ loss_codes! {
     ReasoningEffort "reasoning-effort" "How much to reason, where the target cannot be told so for this request."
     ReasoningSignature "reasoning-signature" "The proof that reasoning comes from the service that made it."
     RefusalMark "refusal-mark" "That a text is a refusal; the text stays."
+    SafetyRatings "safety-ratings" "How a service rates the safety of an answer."
     Sampling "sampling" "A setting of how tokens are drawn."
     SchemaStrictness "schema-strictness" "Whether the target must keep to a schema exactly."
     SystemPosition "system-position" "Where in the conversation an instruction stood; it moves to the front."

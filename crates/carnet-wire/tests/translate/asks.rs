@@ -1,5 +1,6 @@
 //! Requests: what each member becomes in the other dialect, and what is lost or refused on the way.
 
+use super::reading::client;
 use carnet_wire::dialect::{
     Dialect, Options, ReasoningName, ThinkingForm, TokenLimitName, TranslateError,
 };
@@ -18,7 +19,7 @@ fn options() -> Options {
 /// The request in the other dialect, and the names of what was lost.
 fn with(from: Dialect, body: &Value, options: &Options) -> (Value, Vec<String>) {
     let to = if from == Chat { Messages } else { Chat };
-    let asked = ask(from, to, body.to_string().as_bytes(), options).unwrap();
+    let asked = ask(client(from), to, body.to_string().as_bytes(), options).unwrap();
     let losses = asked.losses.iter().map(ToString::to_string).collect();
     (serde_json::from_slice(&asked.body).unwrap(), losses)
 }
@@ -317,7 +318,7 @@ fn images_and_files_come_over_as_they_are_named() {
     }
     // Some clients escape the slashes of an address.
     let body = br#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image\/png;base64,aG\/k="}}]}]}"#;
-    let asked = ask(Chat, Messages, body, &options()).unwrap();
+    let asked = ask(client(Chat), Messages, body, &options()).unwrap();
     let got: Value = serde_json::from_slice(&asked.body).unwrap();
     assert_eq!(
         got["messages"][0]["content"][0]["source"],
@@ -562,7 +563,7 @@ fn what_the_answer_depends_on_is_refused_where_it_cannot_be_said() {
         ),
     ] {
         let to = if from == Chat { Messages } else { Chat };
-        let error = ask(from, to, body.to_string().as_bytes(), &options()).unwrap_err();
+        let error = ask(client(from), to, body.to_string().as_bytes(), &options()).unwrap_err();
         assert_eq!(
             error,
             TranslateError::Unsupported {
@@ -572,7 +573,7 @@ fn what_the_answer_depends_on_is_refused_where_it_cannot_be_said() {
             "{body}"
         );
         // Their own dialect says it.
-        let same = ask(from, from, body.to_string().as_bytes(), &options());
+        let same = ask(client(from), from, body.to_string().as_bytes(), &options());
         assert!(same.is_ok_and(|same| same.losses.is_empty()), "{body}");
     }
 }
@@ -620,19 +621,19 @@ fn a_member_of_another_shape_is_named() {
         ),
     ] {
         for to in [Chat, Messages] {
-            let error = ask(from, to, body.to_string().as_bytes(), &options()).unwrap_err();
+            let error = ask(client(from), to, body.to_string().as_bytes(), &options()).unwrap_err();
             assert_eq!(error.to_string(), want, "{body}");
         }
     }
     assert!(matches!(
-        ask(Chat, Messages, b"{", &options()),
+        ask(client(Chat), Messages, b"{", &options()),
         Err(TranslateError::Json(_))
     ));
 }
 
 /// The request in another dialect, and the names of what was lost.
 fn into(from: Dialect, to: Dialect, body: &Value, options: &Options) -> (Value, Vec<String>) {
-    let asked = ask(from, to, body.to_string().as_bytes(), options).unwrap();
+    let asked = ask(client(from), to, body.to_string().as_bytes(), options).unwrap();
     let losses = asked.losses.iter().map(ToString::to_string).collect();
     (serde_json::from_slice(&asked.body).unwrap(), losses)
 }
@@ -778,7 +779,7 @@ fn members_of_responses_become_those_of_the_others() {
     ] {
         for to in [Chat, Messages] {
             let body = merged(json!({"input": "q"}), &more).to_string();
-            let error = ask(Responses, to, body.as_bytes(), &options()).unwrap_err();
+            let error = ask(client(Responses), to, body.as_bytes(), &options()).unwrap_err();
             assert_eq!(
                 error,
                 TranslateError::Unsupported {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use carnet_wire::dialect::{Caller, Dialect, Options};
+use carnet_wire::dialect::{Caller, ClientDialect, Dialect, Options};
 use carnet_wire::translate::{Stream, answer};
 use serde_json::{Value, json};
 
@@ -58,9 +58,22 @@ pub(crate) fn options() -> Options {
     }
 }
 
+/// A dialect as one that clients speak.
+pub(crate) fn client(dialect: Dialect) -> ClientDialect {
+    match dialect {
+        Dialect::Chat => ClientDialect::Chat,
+        Dialect::Messages => ClientDialect::Messages,
+        Dialect::Responses => ClientDialect::Responses,
+        _ => panic!("no client speaks {dialect}"),
+    }
+}
+
 /// Translates a whole answer and reads it.
 pub(crate) fn whole(from: Dialect, to: Dialect, body: &[u8]) -> Said {
-    read_whole(to, &answer(from, to, body, &options()).unwrap().body)
+    read_whole(
+        to,
+        &answer(from, client(to), body, &options()).unwrap().body,
+    )
 }
 
 /// Translates a stream of events and reads it.
@@ -69,7 +82,7 @@ pub(crate) fn streamed(from: Dialect, to: Dialect, events: &[String], closed: bo
 }
 
 pub(crate) fn translated(from: Dialect, to: Dialect, events: &[String], closed: bool) -> Vec<u8> {
-    let mut stream = Stream::new(from, to, &options());
+    let mut stream = Stream::new(from, client(to), &options());
     let mut out = Vec::new();
     for event in events {
         stream.push(event.as_bytes(), &mut out);
@@ -119,6 +132,10 @@ pub(crate) fn read_whole(dialect: Dialect, body: &[u8]) -> Said {
         said.response(&body);
         return said;
     }
+    if dialect == Dialect::GenerateContent {
+        said.generated(&body);
+        return said;
+    }
     for block in body["content"].as_array().unwrap() {
         match block["type"].as_str().unwrap() {
             "text" => said.text += &text(&block["text"]),
@@ -162,6 +179,8 @@ pub(crate) fn read_stream(dialect: Dialect, stream: &[u8]) -> Said {
             said.errors.push(text(&error["message"]));
         } else if dialect == Dialect::Chat {
             said.chunk(&event);
+        } else if dialect == Dialect::GenerateContent {
+            said.generated(&event);
         } else if dialect == Dialect::Responses {
             said.response_event(&event, &mut blocks);
         } else {
@@ -292,6 +311,39 @@ impl Said {
             });
         }
         self.calls[at].arguments += &text(&call["function"]["arguments"]);
+    }
+
+    /// Reads an answer of `generateContent`, or a piece of one.
+    fn generated(&mut self, body: &Value) {
+        let candidate = &body["candidates"][0];
+        for part in candidate["content"]["parts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            self.sign(&part["thoughtSignature"]);
+            if part["thought"] == true {
+                self.reasoning += &text(&part["text"]);
+            } else if let Some(call) = part.get("functionCall") {
+                let arguments = call.get("args").map_or("{}".to_owned(), Value::to_string);
+                self.calls.push(Call {
+                    id: text(&call["id"]),
+                    name: text(&call["name"]),
+                    arguments,
+                });
+            } else {
+                self.text += &text(&part["text"]);
+            }
+        }
+        self.finish
+            .extend(candidate["finishReason"].as_str().map(str::to_owned));
+        let usage = &body["usageMetadata"];
+        let or = |key: &str, known: u64| usage[key].as_u64().unwrap_or(known);
+        self.prompt = or("promptTokenCount", self.prompt) + or("toolUsePromptTokenCount", 0);
+        self.cached = or("cachedContentTokenCount", self.cached);
+        if usage["candidatesTokenCount"].is_u64() || usage["thoughtsTokenCount"].is_u64() {
+            self.output = or("candidatesTokenCount", 0) + or("thoughtsTokenCount", 0);
+        }
     }
 
     /// Reads the items of a whole answer, and why it ends.
