@@ -1,6 +1,7 @@
 //! The dialects: how each says what the internal form means. One folder a dialect, one file a direction.
 
 mod chat;
+mod converse;
 mod generate;
 mod media;
 mod messages;
@@ -47,6 +48,8 @@ impl From<ClientDialect> for Dialect {
 pub enum Dialect {
     /// Chat completions.
     Chat,
+    /// Converse.
+    Converse,
     /// `generateContent`.
     GenerateContent,
     /// Messages.
@@ -59,6 +62,7 @@ impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Chat => "chat completions",
+            Self::Converse => "converse",
             Self::GenerateContent => "generateContent",
             Self::Messages => "messages",
             Self::Responses => "responses",
@@ -104,8 +108,8 @@ pub(crate) type Emit<'e> = dyn FnMut(Event<'_>) + 'e;
 
 /// A reader of one stream.
 pub(crate) trait StreamReader: fmt::Debug + Send {
-    /// Reads the data of one event.
-    fn push(&mut self, data: &[u8], emit: &mut Emit<'_>) -> Read<()>;
+    /// Reads the data of one event. Most dialects say in the data what event it is.
+    fn push(&mut self, name: &str, data: &[u8], emit: &mut Emit<'_>) -> Read<()>;
 
     /// The upstream has closed the stream.
     fn close(&mut self, emit: &mut Emit<'_>);
@@ -174,6 +178,7 @@ impl Dialect {
     ) -> Read<()> {
         match self {
             Self::Chat => chat::write_ask(ask, target, out, losses),
+            Self::Converse => converse::write_ask(ask, target, out, losses),
             Self::GenerateContent => generate::write_ask(ask, target, out, losses),
             Self::Messages => messages::write_ask(ask, target, out, losses),
             Self::Responses => responses::write_ask(ask, target, out, losses),
@@ -187,6 +192,7 @@ impl Dialect {
     ) -> Read<Reply<'b>> {
         match self {
             Self::Chat => chat::read_answer(document, losses),
+            Self::Converse => converse::read_answer(document, losses),
             Self::GenerateContent => generate::read_answer(document, losses),
             Self::Messages => messages::read_answer(document),
             Self::Responses => responses::read_answer(document),
@@ -196,6 +202,7 @@ impl Dialect {
     pub(crate) fn read_failure<'b>(self, status: u16, root: Value<'b>) -> Failure<'b> {
         match self {
             Self::Chat => chat::read_failure(status, root),
+            Self::Converse => converse::read_failure(status, root),
             Self::GenerateContent => generate::read_failure(status, root),
             Self::Messages => messages::read_failure(status, root),
             Self::Responses => responses::read_failure(status, root),
@@ -205,6 +212,7 @@ impl Dialect {
     pub(crate) fn reader(self) -> Box<dyn StreamReader> {
         match self {
             Self::Chat => Box::new(chat::Reader::default()),
+            Self::Converse => Box::new(converse::Reader::default()),
             Self::GenerateContent => Box::new(generate::Reader::default()),
             Self::Messages => Box::new(messages::Reader::default()),
             Self::Responses => Box::new(responses::Reader::default()),
@@ -225,8 +233,8 @@ fn lose_unknown(ask: &Ask<'_>, target: Dialect, losses: &mut Losses) -> Result<(
             Dialect::Chat => chat::lose(unknown, losses),
             Dialect::Messages => messages::lose(unknown, losses),
             Dialect::Responses => responses::lose(unknown, losses),
-            // No client speaks it.
-            Dialect::GenerateContent => None,
+            // No client speaks them.
+            Dialect::Converse | Dialect::GenerateContent => None,
         };
         if let Some(what) = unsupported {
             return Err(TranslateError::Unsupported { what, target });

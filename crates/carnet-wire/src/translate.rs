@@ -168,15 +168,16 @@ impl Stream {
 
     /// Takes the data of one event and puts behind `out` what the client is to get for it, framed.
     ///
-    /// An event that is none of the dialect ends the stream with an error.
-    pub fn push(&mut self, data: &[u8], out: &mut Vec<u8>) {
+    /// `name` is what its framing calls the event, or its exception; one dialect says it nowhere else. An event that is
+    /// none of the dialect ends the stream with an error.
+    pub fn push(&mut self, name: &str, data: &[u8], out: &mut Vec<u8>) {
         if self.writing.state != State::Open {
             return;
         }
         let writing = &mut self.writing;
         let read = self
             .reader
-            .push(data, &mut |event| writing.write(event, out));
+            .push(name, data, &mut |event| writing.write(event, out));
         if read.is_err() {
             let message = "the upstream sent an event that cannot be read";
             self.fail(&Failure::new(FailureKind::Server, message), out);

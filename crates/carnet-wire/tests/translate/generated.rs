@@ -566,8 +566,8 @@ proptest! {
             let mut translated = Stream::new(from, client(to), &options());
             let mut out = Vec::new();
             for event in &stream {
-                translated.push(event.to_string().as_bytes(), &mut out);
-                translated.push(format!(r#"{{"choices":[{{"delta":{event}}}]}}"#).as_bytes(), &mut out);
+                translated.push("", event.to_string().as_bytes(), &mut out);
+                translated.push("", format!(r#"{{"choices":[{{"delta":{event}}}]}}"#).as_bytes(), &mut out);
             }
             translated.finish(&mut out);
             prop_assert_ne!(translated.state(), carnet_wire::translate::State::Open);

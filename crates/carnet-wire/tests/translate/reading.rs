@@ -85,12 +85,18 @@ pub(crate) fn translated(from: Dialect, to: Dialect, events: &[String], closed: 
     let mut stream = Stream::new(from, client(to), &options());
     let mut out = Vec::new();
     for event in events {
-        stream.push(event.as_bytes(), &mut out);
+        push(&mut stream, event, &mut out);
     }
     if closed {
         stream.finish(&mut out);
     }
     out
+}
+
+/// Pushes an event: its data, or its name and data with a tab between them.
+pub(crate) fn push(stream: &mut Stream, event: &str, out: &mut Vec<u8>) {
+    let (name, data) = event.split_once('\t').unwrap_or(("", event));
+    stream.push(name, data.as_bytes(), out);
 }
 
 /// The data of each event, as the specification of server-sent events has it.
@@ -134,6 +140,10 @@ pub(crate) fn read_whole(dialect: Dialect, body: &[u8]) -> Said {
     }
     if dialect == Dialect::GenerateContent {
         said.generated(&body);
+        return said;
+    }
+    if dialect == Dialect::Converse {
+        said.conversed(&body);
         return said;
     }
     for block in body["content"].as_array().unwrap() {
@@ -311,6 +321,63 @@ impl Said {
             });
         }
         self.calls[at].arguments += &text(&call["function"]["arguments"]);
+    }
+
+    /// Reads an answer of Converse.
+    fn conversed(&mut self, body: &Value) {
+        for block in body["output"]["message"]["content"].as_array().unwrap() {
+            self.text += &text(&block["text"]);
+            let reasoning = &block["reasoningContent"];
+            self.reasoning += &text(&reasoning["reasoningText"]["text"]);
+            self.sign(&reasoning["reasoningText"]["signature"]);
+            self.sign(&reasoning["redactedContent"]);
+            if let Some(call) = block.get("toolUse") {
+                let arguments = call["input"].to_string();
+                self.calls.push(Call {
+                    id: text(&call["toolUseId"]),
+                    name: text(&call["name"]),
+                    arguments,
+                });
+            }
+        }
+        self.finish.push(text(&body["stopReason"]));
+        self.converse_usage(&body["usage"]);
+    }
+
+    fn converse_usage(&mut self, usage: &Value) {
+        self.cached = count(&usage["cacheReadInputTokens"]);
+        self.prompt =
+            count(&usage["inputTokens"]) + self.cached + count(&usage["cacheWriteInputTokens"]);
+        self.output = count(&usage["outputTokens"]);
+    }
+
+    /// Reads an event of a Converse stream, which its framing names.
+    pub(crate) fn converse_event(&mut self, name: &str, event: &Value) {
+        let delta = &event["delta"];
+        match name {
+            "contentBlockStart" => {
+                if let Some(call) = event["start"].get("toolUse") {
+                    let (id, name) = (text(&call["toolUseId"]), text(&call["name"]));
+                    self.calls.push(Call {
+                        id,
+                        name,
+                        arguments: String::new(),
+                    });
+                }
+            }
+            "contentBlockDelta" => {
+                self.text += &text(&delta["text"]);
+                self.reasoning += &text(&delta["reasoningContent"]["text"]);
+                self.sign(&delta["reasoningContent"]["signature"]);
+                self.sign(&delta["reasoningContent"]["redactedContent"]);
+                if let Some(call) = self.calls.last_mut() {
+                    call.arguments += &text(&delta["toolUse"]["input"]);
+                }
+            }
+            "messageStop" => self.finish.push(text(&event["stopReason"])),
+            "metadata" => self.converse_usage(&event["usage"]),
+            _ => {}
+        }
     }
 
     /// Reads an answer of `generateContent`, or a piece of one.

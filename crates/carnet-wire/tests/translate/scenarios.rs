@@ -7,14 +7,16 @@ use carnet_wire::form::{Failure, FailureKind, Losses};
 use carnet_wire::translate::{State, Stream, answer, ask, failure};
 use serde_json::{Value, json};
 
-use super::reading::{Said, client, options, read_stream, read_whole, streamed, translated, whole};
+use super::reading::{
+    Said, client, options, push, read_stream, read_whole, streamed, translated, whole,
+};
 
-use Dialect::{Chat, GenerateContent, Messages, Responses};
+use Dialect::{Chat, Converse, GenerateContent, Messages, Responses};
 
 pub(crate) const DIALECTS: [Dialect; 3] = [Chat, Messages, Responses];
 
 /// Those that services speak and clients do not.
-const SERVICES: [Dialect; 1] = [GenerateContent];
+const SERVICES: [Dialect; 2] = [Converse, GenerateContent];
 
 fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
     let services = DIALECTS.into_iter().chain(SERVICES);
@@ -56,6 +58,9 @@ fn usage(dialect: Dialect) -> Value {
     match dialect {
         Chat => json!({"prompt_tokens": 100, "completion_tokens": 9, "total_tokens": 109,
             "prompt_tokens_details": {"cached_tokens": 60}}),
+        Converse => {
+            json!({"inputTokens": 40, "cacheReadInputTokens": 60, "outputTokens": 9, "totalTokens": 109})
+        }
         GenerateContent => {
             json!({"promptTokenCount": 100, "cachedContentTokenCount": 60, "candidatesTokenCount": 4,
             "thoughtsTokenCount": 5, "totalTokenCount": 109})
@@ -104,6 +109,15 @@ pub(crate) fn body(
             json!({"id": "i", "object": "response", "model": "m", "status": "completed", "error": null, "incomplete_details": null,
                 "output": output, "usage": usage(Responses)})
         }
+        Converse => {
+            let mut content = Vec::new();
+            if !reasoning.is_empty() {
+                content.push(json!({"reasoningContent": {"reasoningText": {"text": reasoning, "signature": "s=="}}}));
+            }
+            content.push(json!({"text": text}));
+            content.extend(calls.map(|(id, (name, input))| json!({"toolUse": {"toolUseId": id, "name": name, "input": input}})));
+            json!({"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "end_turn", "usage": usage(Converse)})
+        }
         GenerateContent => {
             let mut parts = Vec::new();
             if !reasoning.is_empty() {
@@ -143,6 +157,7 @@ pub(crate) fn stream(
 ) -> Vec<String> {
     match dialect {
         Chat => chat_stream(text, reasoning, calls),
+        Converse => converse_stream(text, reasoning, calls),
         GenerateContent => generate_stream(text, reasoning, calls),
         Responses => responses_stream(text, reasoning, calls),
         _ => messages_stream(text, reasoning, calls),
@@ -285,6 +300,51 @@ fn responses_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec
     events.iter().map(Value::to_string).collect()
 }
 
+/// Events with their names, which stand in the framing.
+fn converse_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<String> {
+    let event = |name: &str, data: Value| format!("{name}\t{data}");
+    let delta = |index: usize, delta: Value| {
+        event(
+            "contentBlockDelta",
+            json!({"contentBlockIndex": index, "delta": delta}),
+        )
+    };
+    let stop = |index: usize| event("contentBlockStop", json!({"contentBlockIndex": index}));
+    let mut events = vec![event("messageStart", json!({"role": "assistant"}))];
+    let mut index = 0;
+    if !reasoning.is_empty() {
+        events.extend(
+            halves(reasoning).map(|half| delta(0, json!({"reasoningContent": {"text": half}}))),
+        );
+        events.push(delta(0, json!({"reasoningContent": {"signature": "s=="}})));
+        events.push(stop(0));
+        index += 1;
+    }
+    events.extend(halves(text).map(|half| delta(index, json!({"text": half}))));
+    events.push(stop(index));
+    for (number, (name, input)) in calls.iter().enumerate() {
+        index += 1;
+        let start = json!({"toolUse": {"toolUseId": format!("c{number}"), "name": name}});
+        events.push(event(
+            "contentBlockStart",
+            json!({"contentBlockIndex": index, "start": start}),
+        ));
+        let json = if *input == json!({}) {
+            String::new()
+        } else {
+            input.to_string()
+        };
+        events.extend(halves(&json).map(|half| delta(index, json!({"toolUse": {"input": half}}))));
+        events.push(stop(index));
+    }
+    events.push(event("messageStop", json!({"stopReason": "end_turn"})));
+    events.push(event(
+        "metadata",
+        json!({"usage": usage(Converse), "metrics": {"latencyMs": 1}}),
+    ));
+    events
+}
+
 fn generated(parts: &[Value], last: bool) -> Value {
     let mut answer = json!({"responseId": "i", "modelVersion": "m", "usageMetadata": usage(GenerateContent),
         "candidates": [{"content": {"role": "model", "parts": parts}}]});
@@ -352,7 +412,7 @@ fn a_stream_with_and_without_usage() {
         let mut out = Vec::new();
         events
             .iter()
-            .for_each(|event| stream.push(event.as_bytes(), &mut out));
+            .for_each(|event| push(&mut stream, event, &mut out));
         stream.finish(&mut out);
         let said = read_stream(to, &out);
         check(to, &said, TEXT, "", &[]);
@@ -435,6 +495,12 @@ fn a_schema() {
         .unwrap();
         let sent: Value = serde_json::from_slice(&sent.body).unwrap();
         let there = match from {
+            Converse => {
+                let text = sent["outputConfig"]["textFormat"]["structure"]["jsonSchema"]["schema"]
+                    .as_str()
+                    .unwrap();
+                &serde_json::from_str(text).unwrap()
+            }
             GenerateContent => &sent["generationConfig"]["responseJsonSchema"],
             Chat => &sent["response_format"]["json_schema"]["schema"],
             Responses => &sent["text"]["format"]["schema"],
@@ -474,6 +540,19 @@ fn reasoning_with_a_round_of_tools() {
                 assert_eq!(sent["messages"][1]["reasoning_content"], THOUGHT);
                 assert_eq!(sent["messages"][1]["tool_calls"][0]["id"], "call-0");
                 assert_eq!(sent["messages"][2]["tool_call_id"], "call-0");
+            }
+            Converse => {
+                let shown = json!({"reasoningText": {"text": THOUGHT, "signature": "s=="}});
+                let call =
+                    json!({"toolUse": {"toolUseId": "call-0", "name": "f", "input": {"a": 1}}});
+                assert_eq!(
+                    sent["messages"][1]["content"],
+                    json!([{"reasoningContent": shown}, call])
+                );
+                let result =
+                    json!({"toolResult": {"toolUseId": "call-0", "content": [{"text": "r"}]}});
+                assert_eq!(sent["messages"][2]["content"], json!([result]));
+                assert_eq!(sent["toolConfig"]["tools"][0]["toolSpec"]["name"], "f");
             }
             GenerateContent => {
                 let call = json!({"functionCall": {"id": "call-0", "name": "f", "args": {"a": 1}}, "thoughtSignature": "s=="});
@@ -535,6 +614,7 @@ fn round(dialect: Dialect, answer: &Value) -> Value {
 
 fn error(dialect: Dialect, class: &str) -> String {
     match dialect {
+        Converse => json!({"message": "too \"much\""}).to_string(),
         GenerateContent => json!({"error": {"message": "too \"much\"", "status": "RESOURCE_EXHAUSTED", "code": 429}}).to_string(),
         Chat => {
             json!({"error": {"message": "too \"much\"", "type": class, "code": 429}}).to_string()
@@ -578,6 +658,7 @@ fn an_error_within_a_stream() {
                 json!({"type": "error", "code": "server_error", "message": "too \"much\""})
                     .to_string()
             }
+            Converse => format!("throttlingException\t{}", error(from, "")),
             _ => error(from, "overloaded_error"),
         });
         events.push(stream(from, "never", "", &[]).concat());
@@ -585,7 +666,7 @@ fn an_error_within_a_stream() {
         let mut out = Vec::new();
         events
             .iter()
-            .for_each(|event| stream.push(event.as_bytes(), &mut out));
+            .for_each(|event| push(&mut stream, event, &mut out));
         stream.finish(&mut out);
         let said = read_stream(to, &out);
         assert_eq!(
@@ -626,11 +707,11 @@ fn an_abort_by_the_gateway() {
         let events = stream(from, TEXT, "", &[]);
         let mut stream = Stream::new(from, client(to), &options());
         let mut out = Vec::new();
-        stream.push(events[0].as_bytes(), &mut out);
+        push(&mut stream, &events[0], &mut out);
         stream.fail(&Failure::new(FailureKind::Permission, "cut"), &mut out);
         events[1..]
             .iter()
-            .for_each(|event| stream.push(event.as_bytes(), &mut out));
+            .for_each(|event| push(&mut stream, event, &mut out));
         stream.finish(&mut out);
         stream.fail(&Failure::new(FailureKind::Server, "again"), &mut out);
         assert_eq!(read_stream(to, &out).errors, ["cut"]);
