@@ -8,8 +8,10 @@ mod messages;
 mod options;
 mod order;
 mod responses;
+mod settings;
 mod shape;
 mod sse;
+mod turns;
 
 use std::fmt;
 

@@ -1,15 +1,14 @@
 //! Writing a request.
 
+use crate::dialect::settings::{NO_ARGUMENTS, lose_sampling, unsupported, write_stop};
 use crate::dialect::shape::Read;
-use crate::dialect::{Dialect, Target, TranslateError, lose_unknown};
+use crate::dialect::turns::{alternating, instructions, is_block};
+use crate::dialect::{Dialect, Target, lose_unknown};
 use crate::form::{
     Ask, Content, Format, LossCode, Losses, Media, MediaKind, MediaSource, Part, Reasoning, Role,
     ToolChoice, ToolKind, ToolResult,
 };
 use crate::json::{Array, Object, Text};
-
-/// What the dialect demands of a tool without arguments.
-const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
 /// Writes a request for a service.
 pub(crate) fn write_ask(
@@ -39,9 +38,6 @@ pub(crate) fn write_ask(
     lose_unknown(ask, Dialect::Converse, losses)
 }
 
-/// What one side says until the other one speaks.
-type Said<'p, 'b> = (Role, Vec<&'p Part<'b>>);
-
 struct Writing<'a, 'b> {
     ask: &'a Ask<'b>,
     target: &'a Target,
@@ -49,21 +45,9 @@ struct Writing<'a, 'b> {
 }
 
 impl<'a, 'b> Writing<'a, 'b> {
-    /// Instructions stand beside the conversation here, so those from its middle move to the front.
     fn system(&mut self, body: &mut Object<'_>) -> Read<()> {
-        let turns = &self.ask.turns;
-        let leading = turns
-            .iter()
-            .take_while(|turn| turn.role == Role::System)
-            .count();
-        let system = turns.iter().filter(|turn| turn.role == Role::System);
-        if system.clone().count() > leading {
-            self.losses.add(LossCode::SystemPosition);
-        }
-        let parts: Vec<_> = system
-            .flat_map(|turn| &turn.parts)
-            .filter(|part| self.is_block(part))
-            .collect();
+        let mut parts = instructions(self.ask, self.losses);
+        parts.retain(|part| self.is_block(part));
         if parts.is_empty() {
             return Ok(());
         }
@@ -76,7 +60,9 @@ impl<'a, 'b> Writing<'a, 'b> {
 
     fn messages(&mut self, body: &mut Object<'_>) -> Read<()> {
         let mut messages = body.array("messages");
-        for (role, parts) in self.turns() {
+        let unsigned = self.target.unsigned_reasoning;
+        let keep = |part: &Part<'_>| is_block(part, unsigned);
+        for (role, parts) in alternating(self.ask, Dialect::Converse, self.losses, keep) {
             let mut message = messages.object();
             message.str(
                 "role",
@@ -94,55 +80,8 @@ impl<'a, 'b> Writing<'a, 'b> {
         Ok(())
     }
 
-    /// The conversation with roles that alternate: all results of a round of calls are one message.
-    fn turns(&mut self) -> Vec<Said<'a, 'b>> {
-        let mut said: Vec<Said<'a, 'b>> = Vec::new();
-        for turn in self
-            .ask
-            .turns
-            .iter()
-            .filter(|turn| turn.role != Role::System)
-        {
-            if turn.name.is_some() {
-                self.losses.add(LossCode::MessageName);
-            }
-            for part in &turn.parts {
-                match &part.content {
-                    Content::Unknown { kind, .. } if turn.role == Role::Assistant => {
-                        self.losses.add_at(LossCode::UnknownPart, &kind.plain());
-                        continue;
-                    }
-                    Content::Reasoning(_) if !self.is_block(part) => {
-                        self.losses.add(LossCode::Reasoning)
-                    }
-                    _ => {}
-                }
-                if !self.is_block(part) {
-                    continue;
-                }
-                match said.last_mut() {
-                    Some((role, parts)) if *role == turn.role => parts.push(part),
-                    _ => said.push((turn.role, vec![part])),
-                }
-            }
-        }
-        for (_, parts) in said.iter_mut().filter(|(role, _)| *role == Role::User) {
-            parts.sort_by_key(|part| !matches!(part.content, Content::ToolResult(_)));
-        }
-        said
-    }
-
-    /// Whether a part becomes a block. The dialect refuses empty texts, and reasoning without a proof.
     fn is_block(&self, part: &Part<'_>) -> bool {
-        match &part.content {
-            Content::Text { text, .. } | Content::Refusal(text) => !text.is_blank(),
-            Content::Reasoning(reasoning) => {
-                reasoning.signature.is_some()
-                    || reasoning.encrypted.is_some()
-                    || self.target.unsigned_reasoning
-            }
-            _ => true,
-        }
+        is_block(part, self.target.unsigned_reasoning)
     }
 
     fn block(&mut self, part: &Part<'_>, blocks: &mut Array<'_>) -> Read<()> {
@@ -173,7 +112,9 @@ impl<'a, 'b> Writing<'a, 'b> {
             Content::ToolResult(result) => {
                 self.tool_result(result, &mut block.object("toolResult"))?
             }
-            Content::Unknown { .. } => return unsupported("a part of this kind"),
+            Content::Unknown { .. } => {
+                return unsupported("a part of this kind", Dialect::Converse);
+            }
         }
         drop(block);
         self.cache_point(part.cache, blocks);
@@ -203,11 +144,13 @@ impl<'a, 'b> Writing<'a, 'b> {
         let format = match &media.source {
             MediaSource::Base64 { media_type, .. } => format_of(media.kind, &media_type.plain()),
             MediaSource::Plain(_) => Some("txt"),
-            MediaSource::Url(_) => return unsupported("an image or file by its address"),
-            MediaSource::Id(_) => return unsupported("a file by its id"),
+            MediaSource::Url(_) => {
+                return unsupported("an image or file by its address", Dialect::Converse);
+            }
+            MediaSource::Id(_) => return unsupported("a file by its id", Dialect::Converse),
         };
         let Some(format) = format else {
-            return unsupported("a medium of this type");
+            return unsupported("a medium of this type", Dialect::Converse);
         };
         let image = media.kind == MediaKind::Image;
         let mut inside = block.object(if image { "image" } else { "document" });
@@ -234,7 +177,12 @@ impl<'a, 'b> Writing<'a, 'b> {
                 Content::Text { .. } | Content::Refusal(_) | Content::Media(_) => {
                     self.block(part, &mut content)?
                 }
-                _ => return unsupported("a part of this kind in the result of a tool"),
+                _ => {
+                    return unsupported(
+                        "a part of this kind in the result of a tool",
+                        Dialect::Converse,
+                    );
+                }
             }
         }
         drop(content);
@@ -268,7 +216,7 @@ impl<'a, 'b> Writing<'a, 'b> {
                 strict,
             } = &tool.kind
             else {
-                return unsupported("a tool that the service runs");
+                return unsupported("a tool that the service runs", Dialect::Converse);
             };
             let description = description
                 .as_ref()
@@ -346,22 +294,16 @@ impl<'a, 'b> Writing<'a, 'b> {
         }
         config.raw_if("temperature", sampling.temperature);
         config.raw_if("topP", sampling.top_p);
-        if !self.ask.stop.is_empty() {
-            let mut stop = config.array("stopSequences");
-            self.ask.stop.iter().for_each(|text| stop.text(text));
-        }
-        for (key, value) in [
-            ("top_k", sampling.top_k),
-            ("seed", sampling.seed),
-            ("frequency_penalty", sampling.frequency_penalty),
-            ("presence_penalty", sampling.presence_penalty),
-        ] {
-            let nothing = key.ends_with("penalty")
-                && value.and_then(|value| value.parse::<f64>().ok()) == Some(0.0);
-            if value.is_some() && !nothing {
-                self.losses.add_at(LossCode::Sampling, key);
-            }
-        }
+        write_stop(self.ask, "stopSequences", &mut config);
+        lose_sampling(
+            &[
+                ("top_k", sampling.top_k),
+                ("seed", sampling.seed),
+                ("frequency_penalty", sampling.frequency_penalty),
+                ("presence_penalty", sampling.presence_penalty),
+            ],
+            self.losses,
+        );
     }
 }
 
@@ -419,11 +361,4 @@ fn document_name(name: &str) -> String {
     } else {
         words.join(" ")
     }
-}
-
-fn unsupported<T>(what: &'static str) -> Read<T> {
-    Err(TranslateError::Unsupported {
-        what,
-        target: Dialect::Converse,
-    })
 }

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use crate::dialect::settings::{unsupported, write_stop};
 use crate::dialect::shape::Read;
-use crate::dialect::{Dialect, Target, ThinkingForm, TranslateError, lose_unknown};
+use crate::dialect::turns::{Said, alternating, instructions};
+use crate::dialect::{Dialect, Target, ThinkingForm, lose_unknown};
 use crate::form::{
     Ask, Content, Format, LossCode, Losses, Media, MediaKind, MediaSource, Part, Role, ToolChoice,
     ToolKind, ToolResult,
@@ -34,9 +36,6 @@ pub(crate) fn write_ask(
     lose_unknown(ask, Dialect::GenerateContent, losses)
 }
 
-/// What one side says until the other one speaks.
-type Said<'p, 'b> = (Role, Vec<&'p Part<'b>>);
-
 struct Writing<'a, 'b> {
     ask: &'a Ask<'b>,
     target: &'a Target,
@@ -46,18 +45,8 @@ struct Writing<'a, 'b> {
 }
 
 impl<'a, 'b> Writing<'a, 'b> {
-    /// Instructions stand beside the conversation here, so those from its middle move to the front.
     fn system(&mut self, body: &mut Object<'_>) -> Read<()> {
-        let turns = &self.ask.turns;
-        let leading = turns
-            .iter()
-            .take_while(|turn| turn.role == Role::System)
-            .count();
-        let system = turns.iter().filter(|turn| turn.role == Role::System);
-        if system.clone().count() > leading {
-            self.losses.add(LossCode::SystemPosition);
-        }
-        let parts: Vec<_> = system.flat_map(|turn| &turn.parts).collect();
+        let parts = instructions(self.ask, self.losses);
         if parts.is_empty() {
             return Ok(());
         }
@@ -94,40 +83,15 @@ impl<'a, 'b> Writing<'a, 'b> {
         Ok(())
     }
 
-    /// The conversation with roles that alternate, results of tools first, without parts that say nothing.
+    /// The conversation without what says nothing; what carries nothing but a proof becomes no turn of its own.
     fn turns(&mut self) -> Vec<Said<'a, 'b>> {
-        let mut said: Vec<Said<'a, 'b>> = Vec::new();
-        for turn in self
-            .ask
-            .turns
-            .iter()
-            .filter(|turn| turn.role != Role::System)
-        {
-            if turn.name.is_some() {
-                self.losses.add(LossCode::MessageName);
-            }
-            for part in &turn.parts {
-                match &part.content {
-                    Content::Text { text, .. } if text.is_empty() => continue,
-                    Content::Unknown { kind, .. } if turn.role == Role::Assistant => {
-                        self.losses.add_at(LossCode::UnknownPart, &kind.plain());
-                        continue;
-                    }
-                    Content::ToolUse(call) => {
-                        self.names.insert(call.id.borrowed(), &call.name);
-                    }
-                    _ => {}
-                }
-                match said.last_mut() {
-                    Some((role, parts)) if *role == turn.role => parts.push(part),
-                    _ => said.push((turn.role, vec![part])),
-                }
+        for part in self.ask.turns.iter().flat_map(|turn| &turn.parts) {
+            if let Content::ToolUse(call) = &part.content {
+                self.names.insert(call.id.borrowed(), &call.name);
             }
         }
-        for (_, parts) in said.iter_mut().filter(|(role, _)| *role == Role::User) {
-            parts.sort_by_key(|part| !matches!(part.content, Content::ToolResult(_)));
-        }
-        // What carries nothing but a proof becomes no part of its own.
+        let keep = |part: &Part<'_>| !matches!(&part.content, Content::Text { text, .. } if text.is_empty());
+        let mut said = alternating(self.ask, Dialect::GenerateContent, self.losses, keep);
         let before = said.len();
         said.retain(|(_, parts)| parts.iter().any(|part| is_part(part)));
         if said.len() < before {
@@ -174,7 +138,9 @@ impl<'a, 'b> Writing<'a, 'b> {
                 }
             }
             Content::ToolResult(result) => self.tool_result(result, &mut written)?,
-            Content::Unknown { .. } => return unsupported("a part of this kind"),
+            Content::Unknown { .. } => {
+                return unsupported("a part of this kind", Dialect::GenerateContent);
+            }
         }
         written.text_if("thoughtSignature", proof);
         drop(written);
@@ -206,8 +172,10 @@ impl<'a, 'b> Writing<'a, 'b> {
                 }
                 inline.text("data", data);
             }
-            MediaSource::Url(_) => return unsupported("an image or file by its address"),
-            MediaSource::Id(_) => return unsupported("a file by its id"),
+            MediaSource::Url(_) => {
+                return unsupported("an image or file by its address", Dialect::GenerateContent);
+            }
+            MediaSource::Id(_) => return unsupported("a file by its id", Dialect::GenerateContent),
         }
         Ok(())
     }
@@ -219,7 +187,12 @@ impl<'a, 'b> Writing<'a, 'b> {
         response.text("id", &self.target.tool_ids.apply_text(&result.id));
         match self.names.get(&result.id) {
             Some(name) => response.text("name", name),
-            None => return unsupported("the result of a tool that was not called"),
+            None => {
+                return unsupported(
+                    "the result of a tool that was not called",
+                    Dialect::GenerateContent,
+                );
+            }
         }
         let mut inside = response.object("response");
         let key = if result.is_error == Some(true) {
@@ -235,7 +208,12 @@ impl<'a, 'b> Writing<'a, 'b> {
                     out.extend_from_slice(text.token().as_bytes())
                 }
                 Content::Media(_) => {}
-                _ => return unsupported("a part of this kind in the result of a tool"),
+                _ => {
+                    return unsupported(
+                        "a part of this kind in the result of a tool",
+                        Dialect::GenerateContent,
+                    );
+                }
             }
         }
         out.push(b'"');
@@ -270,7 +248,7 @@ impl<'a, 'b> Writing<'a, 'b> {
                 strict,
             } = &tool.kind
             else {
-                return unsupported("a tool that the service runs");
+                return unsupported("a tool that the service runs", Dialect::GenerateContent);
             };
             if *strict == Some(true) {
                 self.losses.add(LossCode::SchemaStrictness);
@@ -314,10 +292,7 @@ impl<'a, 'b> Writing<'a, 'b> {
         config.raw_if("seed", sampling.seed);
         config.raw_if("frequencyPenalty", sampling.frequency_penalty);
         config.raw_if("presencePenalty", sampling.presence_penalty);
-        if !self.ask.stop.is_empty() {
-            let mut stop = config.array("stopSequences");
-            self.ask.stop.iter().for_each(|text| stop.text(text));
-        }
+        write_stop(self.ask, "stopSequences", config);
         if let Some(format) = &self.ask.format {
             config.str("responseMimeType", "application/json");
             if let Format::Schema { schema, .. } = format {
@@ -426,11 +401,4 @@ impl<'p, 'b> Proofs<'p, 'b> {
             _ => None,
         }
     }
-}
-
-fn unsupported<T>(what: &'static str) -> Read<T> {
-    Err(TranslateError::Unsupported {
-        what,
-        target: Dialect::GenerateContent,
-    })
 }
