@@ -26,6 +26,8 @@ const SHORT: [(&str, u32); 6] = [
     ("sniff", 4096),
     ("stream_ndjson", 4096),
     ("stream_sse", 4096),
+    ("translate_answer", 4096),
+    ("translate_request", 4096),
 ];
 
 pub(crate) fn run(repo: &Repo) -> Result<Totals> {

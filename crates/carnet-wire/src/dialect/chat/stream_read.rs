@@ -38,7 +38,7 @@ pub(crate) struct Reader {
 }
 
 impl StreamReader for Reader {
-    fn push(&mut self, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
+    fn push(&mut self, _name: &str, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
         if data.trim_ascii().starts_with(b"[DONE]") {
             self.end(emit);
             return Ok(());
@@ -90,12 +90,8 @@ impl Reader {
                 emit(lost(LossCode::UnknownMember, &key));
             }
         }
-        let beside = || chunk.get("x_groq").and_then(|beside| beside.get("usage"));
-        let usage = chunk
-            .get("usage")
-            .filter(|usage| !usage.is_null())
-            .or_else(beside);
-        if let Some(usage) = usage.and_then(read_usage) {
+        let usage = chunk.get("usage").filter(|usage| !usage.is_null());
+        if let Some(usage) = usage.or_else(|| beside(chunk)).and_then(read_usage) {
             emit(Event::Usage(usage));
         }
         Ok(())
@@ -269,6 +265,12 @@ impl Reader {
         });
         emit(Event::End);
     }
+}
+
+/// The usage in a member of the service's own, where some put it.
+fn beside(chunk: Value<'_>) -> Option<Value<'_>> {
+    let mut own = chunk.members().filter(|(key, _)| key.starts_with("x_"));
+    own.find_map(|(_, value)| value.get("usage"))
 }
 
 fn lost(code: LossCode, place: &str) -> Event<'_> {

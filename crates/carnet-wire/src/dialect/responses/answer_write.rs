@@ -1,7 +1,8 @@
 //! Writing a whole answer.
 
+use crate::dialect::settings::unsupported;
 use crate::dialect::shape::Read;
-use crate::dialect::{Caller, Dialect, TranslateError};
+use crate::dialect::{Caller, Dialect};
 use crate::form::{Answer, Citation, Content, LossCode, Losses, Part};
 use crate::json::{Array, Object, Text};
 
@@ -119,10 +120,7 @@ fn write_part(
             return Ok(false);
         }
         Content::Media(_) => {
-            return Err(TranslateError::Unsupported {
-                what: "an image, file or sound from the model",
-                target: Dialect::Responses,
-            });
+            return unsupported("an image, file or sound from the model", Dialect::Responses);
         }
         Content::ToolResult(_) => return Ok(false),
     }
