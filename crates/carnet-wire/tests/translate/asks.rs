@@ -946,3 +946,34 @@ fn marks_of_what_to_cache_are_blocks_in_converse() {
     assert_eq!(got["messages"][0]["content"], json!([{"text": "q"}, point]));
     assert_eq!((&got["toolConfig"]["tools"][1], losses), (&point, vec![]));
 }
+
+#[test]
+fn members_below_the_top_are_lost_by_name_too() {
+    let chat = json!({"messages": [{"role": "assistant", "content": [{"type": "text", "text": "a", "odd_part": 1}], "prefix": true}],
+        "tools": [{"type": "function", "odd_tool": 1, "function": {"name": "f", "odd_function": {}}}]});
+    let messages = json!({"messages": [{"role": "user", "odd_turn": 1, "content": [
+        {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "r", "odd_inside": 1}], "odd_block": 1}]}],
+        "tools": [{"name": "f", "input_schema": {}, "defer_loading": true}]});
+    let responses = json!({"input": [{"type": "message", "role": "user", "odd_item": 1, "content": [{"type": "input_text", "text": "a", "odd_part": 1}]}]});
+    for (from, to, body, want) in [
+        (
+            Chat,
+            Messages,
+            chat,
+            &["prefix", "odd_part", "odd_tool", "odd_function"][..],
+        ),
+        (
+            Messages,
+            Chat,
+            messages,
+            &["odd_turn", "odd_block", "odd_inside", "defer_loading"],
+        ),
+        (Responses, Chat, responses, &["odd_item", "odd_part"]),
+    ] {
+        let want: Vec<_> = want
+            .iter()
+            .map(|name| format!("unknown-member:{name}"))
+            .collect();
+        assert_eq!(into(from, to, &body, &options()).1, want, "{body}");
+    }
+}
