@@ -35,6 +35,11 @@ pub enum ClientDialect {
     Responses,
 }
 
+impl ClientDialect {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Responses];
+}
+
 impl From<ClientDialect> for Dialect {
     fn from(dialect: ClientDialect) -> Self {
         match dialect {
@@ -59,6 +64,17 @@ pub enum Dialect {
     Messages,
     /// Responses.
     Responses,
+}
+
+impl Dialect {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::Chat,
+        Self::Converse,
+        Self::GenerateContent,
+        Self::Messages,
+        Self::Responses,
+    ];
 }
 
 impl fmt::Display for Dialect {

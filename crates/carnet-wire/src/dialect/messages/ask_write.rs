@@ -284,14 +284,8 @@ impl Writing<'_, '_> {
         settle("temperature", sampling.temperature, 1.0);
         settle("top_p", sampling.top_p, 1.0);
         settle("top_k", sampling.top_k, f64::INFINITY);
-        lose_sampling(
-            &[
-                ("seed", sampling.seed),
-                ("frequency_penalty", sampling.frequency_penalty),
-                ("presence_penalty", sampling.presence_penalty),
-            ],
-            self.blocks.losses,
-        );
+        let lacking = ["seed", "frequency_penalty", "presence_penalty"];
+        lose_sampling(self.ask, &lacking, self.blocks.losses);
     }
 }
 
