@@ -977,3 +977,33 @@ fn members_below_the_top_are_lost_by_name_too() {
         assert_eq!(into(from, to, &body, &options()).1, want, "{body}");
     }
 }
+
+#[test]
+fn reasoning_leaves_room_for_the_answer() {
+    let asked = |more: Value| {
+        let body = merged(
+            json!({"messages": [{"role": "user", "content": "q"}]}),
+            &more,
+        );
+        let (got, losses) = into(Chat, Messages, &body, &options());
+        assert!(losses.is_empty(), "{losses:?}");
+        [
+            got["max_tokens"].as_u64().unwrap(),
+            got["thinking"]["budget_tokens"].as_u64().unwrap_or(0),
+        ]
+    };
+    assert_eq!(asked(json!({})), [100, 0]);
+    assert_eq!(asked(json!({"reasoning_effort": "medium"})), [4_196, 2_098]);
+    assert_eq!(
+        asked(json!({"reasoning_effort": "high", "max_tokens": 8_000})),
+        [8_000, 4_000]
+    );
+    assert_eq!(
+        asked(json!({"reasoning_effort": "low", "max_tokens": 8_000})),
+        [8_000, 1_024]
+    );
+    assert_eq!(
+        asked(json!({"reasoning": {"max_tokens": 7_000}, "max_tokens": 8_000})),
+        [8_000, 7_000]
+    );
+}
