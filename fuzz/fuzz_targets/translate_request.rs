@@ -7,23 +7,10 @@ use carnet_wire::translate;
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 
-const CLIENTS: [ClientDialect; 3] = [
-    ClientDialect::Chat,
-    ClientDialect::Messages,
-    ClientDialect::Responses,
-];
-const SERVICES: [Dialect; 5] = [
-    Dialect::Chat,
-    Dialect::Converse,
-    Dialect::GenerateContent,
-    Dialect::Messages,
-    Dialect::Responses,
-];
-
 fuzz_target!(|body: &[u8]| {
     // A request in one dialect is none in the next, so most are read once only.
-    for from in CLIENTS {
-        for to in SERVICES {
+    for from in ClientDialect::ALL {
+        for to in Dialect::ALL {
             if let Ok(asked) = translate::ask(from, to, body, &Options::default()) {
                 serde_json::from_slice::<IgnoredAny>(&asked.body).expect("a request is JSON");
                 assert!(asked.losses.iter().all(|loss| !loss.to_string().is_empty()));

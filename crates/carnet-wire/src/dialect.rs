@@ -3,6 +3,7 @@
 mod chat;
 mod converse;
 mod generate;
+mod known;
 mod media;
 mod messages;
 mod options;
@@ -34,6 +35,11 @@ pub enum ClientDialect {
     Responses,
 }
 
+impl ClientDialect {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Responses];
+}
+
 impl From<ClientDialect> for Dialect {
     fn from(dialect: ClientDialect) -> Self {
         match dialect {
@@ -58,6 +64,17 @@ pub enum Dialect {
     Messages,
     /// Responses.
     Responses,
+}
+
+impl Dialect {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::Chat,
+        Self::Converse,
+        Self::GenerateContent,
+        Self::Messages,
+        Self::Responses,
+    ];
 }
 
 impl fmt::Display for Dialect {
@@ -138,6 +155,16 @@ impl ClientDialect {
         }
     }
 
+    /// Names what no reader of a request looks at.
+    pub(crate) fn lose_beside(self, root: Value<'_>, losses: &mut Losses) {
+        let places = match self {
+            Self::Chat => chat::ASKED,
+            Self::Messages => messages::ASKED,
+            Self::Responses => responses::ASKED,
+        };
+        known::lose_beside(root, places, losses);
+    }
+
     pub(crate) fn write_answer(
         self,
         answer: &Answer<'_>,
@@ -199,6 +226,18 @@ impl Dialect {
             Self::Messages => messages::read_answer(document),
             Self::Responses => responses::read_answer(document),
         }
+    }
+
+    /// Names what no reader of an answer looks at.
+    pub(crate) fn lose_beside(self, root: Value<'_>, losses: &mut Losses) {
+        let places = match self {
+            Self::Chat => chat::ANSWERED,
+            Self::Messages => messages::ANSWERED,
+            Self::Responses => responses::ANSWERED,
+            // Their readers see to it.
+            Self::Converse | Self::GenerateContent => return,
+        };
+        known::lose_beside(root, places, losses);
     }
 
     pub(crate) fn read_failure<'b>(self, status: u16, root: Value<'b>) -> Failure<'b> {

@@ -46,18 +46,18 @@ pub fn ask(
     options: &Options,
 ) -> Result<TranslatedAsk, TranslateError> {
     let document = Document::read(body, MAX_DEPTH)?;
-    let mut ask = from.read_ask(&document)?;
-    let include_usage = ask.include_usage;
-    // Whatever the client wants to see: who pays wants to know what a stream has used.
-    ask.include_usage = true;
+    let ask = from.read_ask(&document)?;
     let mut losses = Losses::default();
     let mut out = Vec::with_capacity(body.len() + GROWTH);
     to.write_ask(&ask, &options.target, &mut out, &mut losses)?;
+    if Dialect::from(from) != to {
+        from.lose_beside(document.root(), &mut losses);
+    }
     Ok(TranslatedAsk {
         body: out,
         losses,
         stream: ask.stream,
-        include_usage,
+        include_usage: ask.include_usage,
     })
 }
 
@@ -90,6 +90,9 @@ pub fn answer(
     let (usage, failed) = match from.read_answer(&document, &mut losses)? {
         Reply::Answer(answer) => {
             to.write_answer(&answer, &options.caller, &mut out, &mut losses)?;
+            if Dialect::from(to) != from {
+                from.lose_beside(document.root(), &mut losses);
+            }
             (answer.usage, None)
         }
         Reply::Failure(failure) => {

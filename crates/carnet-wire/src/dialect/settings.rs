@@ -42,11 +42,11 @@ pub(crate) fn write_stop(ask: &Ask<'_>, key: &str, body: &mut Object<'_>) {
 }
 
 /// Names the settings of sampling that a dialect lacks, unless they change nothing.
-pub(crate) fn lose_sampling(settings: &[(&str, Option<&str>)], losses: &mut Losses) {
-    for (key, value) in settings {
-        let changes = |value: &str| !key.ends_with("penalty") || value.parse() != Ok(0.0);
-        if value.is_some_and(changes) {
-            losses.add_at(LossCode::Sampling, key);
+pub(crate) fn lose_sampling(ask: &Ask<'_>, lacking: &[&str], losses: &mut Losses) {
+    for (name, value) in ask.sampling.set() {
+        let changes = !name.ends_with("penalty") || value.parse() != Ok(0.0);
+        if changes && lacking.contains(&name) {
+            losses.add_at(LossCode::Sampling, name);
         }
     }
 }

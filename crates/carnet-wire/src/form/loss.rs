@@ -171,6 +171,17 @@ mod tests {
     }
 
     #[test]
+    fn every_code_has_its_line_in_the_reference() {
+        let page = include_str!("../../../../docs/src/reference/losses.md");
+        let listed: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .collect();
+        let line = |code: &LossCode| format!("| `{code}` | {} |", code.description());
+        assert_eq!(listed, LossCode::ALL.iter().map(line).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn codes_are_unique_kebab_case_and_in_order() {
         let codes: Vec<_> = LossCode::ALL.iter().map(|code| code.as_str()).collect();
         assert!(codes.is_sorted() && codes.windows(2).all(|pair| pair[0] != pair[1]));

@@ -946,3 +946,64 @@ fn marks_of_what_to_cache_are_blocks_in_converse() {
     assert_eq!(got["messages"][0]["content"], json!([{"text": "q"}, point]));
     assert_eq!((&got["toolConfig"]["tools"][1], losses), (&point, vec![]));
 }
+
+#[test]
+fn members_below_the_top_are_lost_by_name_too() {
+    let chat = json!({"messages": [{"role": "assistant", "content": [{"type": "text", "text": "a", "odd_part": 1}], "prefix": true}],
+        "tools": [{"type": "function", "odd_tool": 1, "function": {"name": "f", "odd_function": {}}}]});
+    let messages = json!({"messages": [{"role": "user", "odd_turn": 1, "content": [
+        {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "r", "odd_inside": 1}], "odd_block": 1}]}],
+        "tools": [{"name": "f", "input_schema": {}, "defer_loading": true}]});
+    let responses = json!({"input": [{"type": "message", "role": "user", "odd_item": 1, "content": [{"type": "input_text", "text": "a", "odd_part": 1}]}]});
+    for (from, to, body, want) in [
+        (
+            Chat,
+            Messages,
+            chat,
+            &["prefix", "odd_part", "odd_tool", "odd_function"][..],
+        ),
+        (
+            Messages,
+            Chat,
+            messages,
+            &["odd_turn", "odd_block", "odd_inside", "defer_loading"],
+        ),
+        (Responses, Chat, responses, &["odd_item", "odd_part"]),
+    ] {
+        let want: Vec<_> = want
+            .iter()
+            .map(|name| format!("unknown-member:{name}"))
+            .collect();
+        assert_eq!(into(from, to, &body, &options()).1, want, "{body}");
+    }
+}
+
+#[test]
+fn reasoning_leaves_room_for_the_answer() {
+    let asked = |more: Value| {
+        let body = merged(
+            json!({"messages": [{"role": "user", "content": "q"}]}),
+            &more,
+        );
+        let (got, losses) = into(Chat, Messages, &body, &options());
+        assert!(losses.is_empty(), "{losses:?}");
+        [
+            got["max_tokens"].as_u64().unwrap(),
+            got["thinking"]["budget_tokens"].as_u64().unwrap_or(0),
+        ]
+    };
+    assert_eq!(asked(json!({})), [100, 0]);
+    assert_eq!(asked(json!({"reasoning_effort": "medium"})), [4_196, 2_098]);
+    assert_eq!(
+        asked(json!({"reasoning_effort": "high", "max_tokens": 8_000})),
+        [8_000, 4_000]
+    );
+    assert_eq!(
+        asked(json!({"reasoning_effort": "low", "max_tokens": 8_000})),
+        [8_000, 1_024]
+    );
+    assert_eq!(
+        asked(json!({"reasoning": {"max_tokens": 7_000}, "max_tokens": 8_000})),
+        [8_000, 7_000]
+    );
+}

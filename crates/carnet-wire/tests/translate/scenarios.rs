@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use carnet_wire::dialect::Dialect;
 use carnet_wire::form::{Failure, FailureKind, Losses};
+use carnet_wire::limits::{MAX_ANSWER_KEPT, MAX_HELD_BACK};
 use carnet_wire::translate::{State, Stream, answer, ask, failure};
 use serde_json::{Value, json};
 
@@ -15,12 +16,11 @@ use Dialect::{Chat, Converse, GenerateContent, Messages, Responses};
 
 pub(crate) const DIALECTS: [Dialect; 3] = [Chat, Messages, Responses];
 
-/// Those that services speak and clients do not.
-const SERVICES: [Dialect; 2] = [Converse, GenerateContent];
-
+/// Every service with every client.
 fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
-    let services = DIALECTS.into_iter().chain(SERVICES);
-    services.flat_map(|from| DIALECTS.map(|to| (from, to)))
+    Dialect::ALL
+        .into_iter()
+        .flat_map(|from| DIALECTS.map(|to| (from, to)))
 }
 
 /// What every answer of these scenarios must be, and that it says this text, reasoning and these calls.
@@ -860,4 +860,42 @@ fn what_only_the_service_knows_is_named() {
 
 fn names(losses: &Losses) -> Vec<String> {
     losses.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_is_kept_of_a_stream_has_its_bounds() {
+    let chunk =
+        |delta: Value| json!({"id": "i", "choices": [{"index": 0, "delta": delta}]}).to_string();
+    let call = |index: u64, id: &str, arguments: &str| {
+        let function = json!({"name": "f", "arguments": arguments});
+        chunk(json!({"tool_calls": [{"index": index, "id": id, "function": function}]}))
+    };
+    let half = "[".repeat(MAX_HELD_BACK / 2);
+    let mut stream = Stream::new(Chat, client(Messages), &options());
+    let mut out = Vec::new();
+    push(&mut stream, &call(0, "a", "{"), &mut out);
+    push(&mut stream, &call(1, "b", &half), &mut out);
+    assert!(
+        out.len() < half.len(),
+        "the second call waits for the first one"
+    );
+    push(&mut stream, &call(1, "", &half), &mut out);
+    assert!(out.len() > MAX_HELD_BACK, "but not for ever");
+    push(&mut stream, &call(0, "", "}"), &mut out);
+    assert_eq!(names(stream.losses()), ["invalid-arguments"]);
+
+    let long = chunk(json!({"content": "x".repeat(1024 * 1024)}));
+    for to in DIALECTS {
+        let mut stream = Stream::new(Chat, client(to), &options());
+        for _ in 0..=MAX_ANSWER_KEPT / (1024 * 1024) {
+            out.clear();
+            push(&mut stream, &long, &mut out);
+        }
+        let failed = matches!(stream.state(), State::Failed(_));
+        assert_eq!(
+            failed,
+            to == Responses,
+            "only one dialect repeats an answer at its end"
+        );
+    }
 }

@@ -109,7 +109,7 @@ fn write_annotations(parts: &[Part<'_>], message: &mut Object<'_>, losses: &mut 
         let Content::Text { text, citations } = &part.content else {
             continue;
         };
-        let end = start + characters(text);
+        let end = start + text.characters();
         for citation in citations {
             match &citation.url {
                 Some(url) => {
@@ -120,10 +120,6 @@ fn write_annotations(parts: &[Part<'_>], message: &mut Object<'_>, losses: &mut 
         }
         start = end;
     }
-}
-
-pub(super) fn characters(text: &Text<'_>) -> u64 {
-    u64::try_from(text.plain().chars().count()).unwrap_or(u64::MAX)
 }
 
 /// Writes one annotation, with the place that it names or else that of the text it belongs to.

@@ -47,7 +47,8 @@ pub(crate) fn write_ask(
     body.text_if("user", ask.user.as_ref());
     if ask.stream {
         body.bool("stream", true);
-        if ask.include_usage {
+        // Whatever the client wants to see: who pays wants to know what a stream has used.
+        if target.stream_usage {
             body.object("stream_options").bool("include_usage", true);
         }
     }

@@ -25,6 +25,20 @@ const CHUNK: &[&str] = &[
     "usage",
 ];
 
+/// The same of a choice and of what it grows by.
+const CHOICE: &[&str] = &["delta", "finish_reason", "index", "logprobs", "message"];
+const DELTA: &[&str] = &[
+    "annotations",
+    "content",
+    "function_call",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "refusal",
+    "role",
+    "tool_calls",
+];
+
 /// A reader of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
@@ -128,6 +142,13 @@ impl Reader {
                     emit(Event::Citation(annotation(citation)));
                 } else {
                     emit(lost(LossCode::Citations, ""));
+                }
+            }
+        }
+        for (members, known) in [(Some(choice), CHOICE), (choice.get("delta"), DELTA)] {
+            for (key, value) in members.into_iter().flat_map(Value::members) {
+                if !value.is_null() && !known.contains(&&*key) {
+                    emit(lost(LossCode::UnknownMember, &key));
                 }
             }
         }

@@ -295,15 +295,8 @@ impl<'a, 'b> Writing<'a, 'b> {
         config.raw_if("temperature", sampling.temperature);
         config.raw_if("topP", sampling.top_p);
         write_stop(self.ask, "stopSequences", &mut config);
-        lose_sampling(
-            &[
-                ("top_k", sampling.top_k),
-                ("seed", sampling.seed),
-                ("frequency_penalty", sampling.frequency_penalty),
-                ("presence_penalty", sampling.presence_penalty),
-            ],
-            self.losses,
-        );
+        let lacking = ["top_k", "seed", "frequency_penalty", "presence_penalty"];
+        lose_sampling(self.ask, &lacking, self.losses);
     }
 }
 

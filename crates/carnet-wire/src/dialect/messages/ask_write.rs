@@ -23,7 +23,7 @@ pub(crate) fn write_ask(
 ) -> Read<()> {
     let mut body = Object::open(out);
     write_model(ask, target, &mut body);
-    let max_tokens = ask.max_tokens.unwrap_or(target.max_tokens);
+    let max_tokens = max_tokens(ask, target);
     body.count("max_tokens", max_tokens);
     let mut writing = Writing {
         ask,
@@ -189,7 +189,7 @@ impl Writing<'_, '_> {
             self.ask.choice,
             Some(ToolChoice::Required | ToolChoice::One(_))
         );
-        let budget = self.budget().min(max_tokens.saturating_sub(1));
+        let budget = budget(self.ask, max_tokens);
         // What the dialect would refuse together: to reason before a forced call, or only from the middle of a round
         // of calls on.
         let allowed = !forced && (adaptive || budget >= MIN_BUDGET && !begins_unreasoned(said));
@@ -216,18 +216,6 @@ impl Writing<'_, '_> {
         }
         thinking.text_if("display", wish.display.as_ref());
         true
-    }
-
-    /// The tokens to reason with that the efforts by name stand for.
-    fn budget(&self) -> u64 {
-        let wish = &self.ask.thinking;
-        let named = match wish.effort.as_ref().map(Text::token) {
-            Some("minimal" | "low") => MIN_BUDGET,
-            Some("high") => 16_384,
-            Some("xhigh" | "max") => 32_768,
-            _ => 4_096,
-        };
-        wish.budget.unwrap_or(named).max(MIN_BUDGET)
     }
 
     fn output_config(&mut self, thinks: bool, body: &mut Object<'_>) {
@@ -284,14 +272,33 @@ impl Writing<'_, '_> {
         settle("temperature", sampling.temperature, 1.0);
         settle("top_p", sampling.top_p, 1.0);
         settle("top_k", sampling.top_k, f64::INFINITY);
-        lose_sampling(
-            &[
-                ("seed", sampling.seed),
-                ("frequency_penalty", sampling.frequency_penalty),
-                ("presence_penalty", sampling.presence_penalty),
-            ],
-            self.blocks.losses,
-        );
+        let lacking = ["seed", "frequency_penalty", "presence_penalty"];
+        lose_sampling(self.ask, &lacking, self.blocks.losses);
+    }
+}
+
+/// The most tokens to answer with. They include those to reason with, which come on top where the request says
+/// nothing.
+fn max_tokens(ask: &Ask<'_>, target: &Target) -> u64 {
+    let wish = &ask.thinking;
+    let reasons =
+        target.thinking == ThinkingForm::Budget && wish.on != Some(false) && wish.wanted();
+    let beside = if reasons { budget(ask, u64::MAX) } else { 0 };
+    ask.max_tokens
+        .unwrap_or(target.max_tokens.saturating_add(beside))
+}
+
+/// The tokens to reason with: what the request says, or what its effort stands for, but then at most half of all.
+fn budget(ask: &Ask<'_>, max_tokens: u64) -> u64 {
+    let named = match ask.thinking.effort.as_ref().map(Text::token) {
+        Some("minimal" | "low") => MIN_BUDGET,
+        Some("high") => 16_384,
+        Some("xhigh" | "max") => 32_768,
+        _ => 4_096,
+    };
+    match ask.thinking.budget {
+        Some(budget) => budget.max(MIN_BUDGET).min(max_tokens.saturating_sub(1)),
+        None => named.min(max_tokens / 2),
     }
 }
 

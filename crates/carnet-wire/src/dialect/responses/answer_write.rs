@@ -191,7 +191,7 @@ fn write_annotations(
     if citations.is_empty() {
         return;
     }
-    let end = u64::try_from(text.plain().chars().count()).unwrap_or(u64::MAX);
+    let end = text.characters();
     let mut written = Vec::new();
     let mut list = Array::open(&mut written);
     for citation in citations {

@@ -350,15 +350,8 @@ impl Writing<'_, '_> {
         let sampling = &self.ask.sampling;
         body.raw_if("temperature", sampling.temperature);
         body.raw_if("top_p", sampling.top_p);
-        lose_sampling(
-            &[
-                ("top_k", sampling.top_k),
-                ("seed", sampling.seed),
-                ("frequency_penalty", sampling.frequency_penalty),
-                ("presence_penalty", sampling.presence_penalty),
-            ],
-            self.losses,
-        );
+        let lacking = ["top_k", "seed", "frequency_penalty", "presence_penalty"];
+        lose_sampling(self.ask, &lacking, self.losses);
         if !self.ask.stop.is_empty() {
             self.losses.add_at(LossCode::Sampling, "stop");
         }
