@@ -162,10 +162,12 @@ fn translated(
             format!("{to} is not spoken to services"),
         )
     })?;
+    // One API sends an array unless it is asked for events.
+    let query = (call == Call::StreamGenerateContent).then_some("alt=sse");
     Ok(Cleared {
         body: smallvec![Bytes::from(ask.body)],
         call,
-        extras: Extras::of(call, &HeaderMap::new(), call.query()),
+        extras: Extras::of(call, &HeaderMap::new(), query),
         translation: Some(Translation {
             from,
             to,

@@ -263,29 +263,23 @@ async fn a_chat_is_streamed_from_a_model_that_speaks_converse() {
         frame("metadata", &json!({ "usage": { "inputTokens": 7, "outputTokens": 3, "totalTokens": 10 }, "metrics": { "latencyMs": 1 } })),
     ]
     .concat();
-    let (answer, ()) = tokio::join!(
-        ask(
-            &gateway,
-            "/v1/chat/completions",
-            &chat(json!({ "stream": true }))
-        ),
-        async {
-            let mut arrival = upstream.next().await;
-            assert_eq!(
-                arrival.line,
-                "POST /v1/model/llama3.3%3A70b/converse-stream HTTP/1.1"
-            );
-            assert_eq!(arrival.json()["messages"][0]["content"][0]["text"], "Hello");
-            let head = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\ncontent-length: {}\r\n\r\n",
-                frames.len()
-            );
-            arrival.write(head).await;
-            for piece in frames.chunks(11) {
-                arrival.write(piece).await;
-            }
+    let body = chat(json!({ "stream": true }));
+    let (answer, ()) = tokio::join!(ask(&gateway, "/v1/chat/completions", &body), async {
+        let mut arrival = upstream.next().await;
+        assert_eq!(
+            arrival.line,
+            "POST /v1/model/llama3.3%3A70b/converse-stream HTTP/1.1"
+        );
+        assert_eq!(arrival.json()["messages"][0]["content"][0]["text"], "Hello");
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\ncontent-length: {}\r\n\r\n",
+            frames.len()
+        );
+        arrival.write(head).await;
+        for piece in frames.chunks(11) {
+            arrival.write(piece).await;
         }
-    );
+    });
     let text = answer.text().await;
     let chunks = json_body(text.trim_end_matches("data: [DONE]\n\n"));
     let said: String = chunks
@@ -294,6 +288,42 @@ async fn a_chat_is_streamed_from_a_model_that_speaks_converse() {
         .collect();
     assert_eq!(said, "Hi", "{text}");
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn messages_are_streamed_from_a_model_that_speaks_generate_content() {
+    let mut upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, "generate-content").await;
+    let chunk = |text: &str, finish: Value| {
+        let candidate = json!({ "index": 0, "content": { "role": "model", "parts": [{ "text": text }] }, "finishReason": finish });
+        let usage =
+            json!({ "promptTokenCount": 7, "candidatesTokenCount": 3, "totalTokenCount": 10 });
+        let body =
+            json!({ "candidates": [candidate], "usageMetadata": usage, "modelVersion": MODEL });
+        format!("data: {body}\r\n\r\n")
+    };
+    let events = chunk("Gr\u{fc}\u{df} ", Value::Null) + &chunk("Gott", json!("STOP"));
+    let body = json!({ "model": MODEL, "max_tokens": 9, "stream": true, "messages": [{ "role": "user", "content": "Hello" }] });
+    let (answer, ()) = tokio::join!(ask(&gateway, "/v1/messages", &body), async {
+        let mut arrival = upstream.next().await;
+        let line = "POST /v1/models/llama3.3%3A70b:streamGenerateContent?alt=sse HTTP/1.1";
+        assert_eq!(arrival.line, line);
+        let asked = arrival.json();
+        assert_eq!(asked["contents"][0]["parts"][0]["text"], "Hello", "{asked}");
+        assert_eq!(asked["generationConfig"]["maxOutputTokens"], 9);
+        stream(&mut arrival, events.as_bytes(), 5).await;
+    });
+    let text = answer.text().await;
+    let said: String = json_body(&text)
+        .iter()
+        .filter_map(|event| event["delta"]["text"].as_str())
+        .collect();
+    assert_eq!(said, "Gr\u{fc}\u{df} Gott", "{text}");
+    assert!(
+        text.contains("event: message_start\n") && text.contains("event: message_stop\n"),
+        "{text}"
+    );
     gateway.finish().await;
 }
 
