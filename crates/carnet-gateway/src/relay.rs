@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use carnet_audit::Outcome;
 use carnet_wire::sniff::{Absence, Framing, Reported, ReportedModel};
+use carnet_wire::stream::aws;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, response};
 use http_body::{Body, Frame, SizeHint};
@@ -107,10 +108,10 @@ impl Answered {
     /// How an answer that is to be translated is framed.
     pub(crate) fn shape(&self, head: &response::Parts) -> Shape {
         let kind = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let amazon = kind.is_some_and(|kind| kind.starts_with(AMAZON_EVENT_STREAM));
+        let frames = kind.is_some_and(|kind| kind.starts_with(aws::MEDIA_TYPE.as_bytes()));
         match self.framing {
             _ if !self.success => Shape::Whole,
-            _ if amazon => Shape::AwsStream,
+            _ if frames => Shape::AwsStream,
             Framing::EventStream => Shape::Events,
             Framing::Json => Shape::Whole,
         }
@@ -145,8 +146,6 @@ impl Answered {
         }
     }
 }
-
-const AMAZON_EVENT_STREAM: &[u8] = b"application/vnd.amazon.eventstream";
 
 /// Whether a piece of a stream is only comments, by which upstreams keep a connection alive.
 fn is_comment(piece: &[u8]) -> bool {
