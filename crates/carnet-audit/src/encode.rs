@@ -13,8 +13,6 @@ const CLIPPED_TEXT_BYTES: usize = 96;
 const CLIPPED_DETAIL_BYTES: usize = 512;
 /// Rules that are kept.
 const CLIPPED_RULES: usize = 8;
-/// Losses of a translation in a record that was shortened.
-const CLIPPED_LOSSES: usize = 4;
 /// Attempts that are kept, the last ones: they say how it ended.
 const CLIPPED_ATTEMPTS: usize = 3;
 
@@ -108,12 +106,7 @@ fn clip_record(record: &Record) -> Record {
         decision_doc: clip_some(record.decision_doc.as_ref()),
         rules: record.rules.iter().take(CLIPPED_RULES).map(clip).collect(),
         translated_to: clip_some(record.translated_to.as_ref()),
-        losses: record
-            .losses
-            .iter()
-            .take(CLIPPED_LOSSES)
-            .map(clip)
-            .collect(),
+        losses: Vec::new(),
         policy_version: clip_some(record.policy_version.as_ref()),
         registry_version: clip_some(record.registry_version.as_ref()),
         config_version: clip_some(record.config_version.as_ref()),

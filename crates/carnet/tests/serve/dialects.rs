@@ -117,7 +117,9 @@ async fn exchange(
 ) -> (Answer, Arrival) {
     tokio::join!(gateway.send(request), async {
         let mut arrival = upstream.next().await;
-        arrival.write(whole("", answer.as_bytes())).await;
+        // Else the next request could meet this connection just when it ends.
+        let answer = whole("connection: close\r\n", answer.as_bytes());
+        arrival.write(answer).await;
         arrival
     })
 }

@@ -9,6 +9,9 @@ use crate::harness::{
     Answer, Arrival, Gateway, MODEL, ONE_SECOND, Setup, Upstream, entry, json_body, within,
 };
 
+/// Else the next request could meet a connection just when it ends.
+const CLOSE: &str = "connection: close\r\n";
+
 async fn gateway(upstream: &Upstream, api: &str) -> Gateway {
     let entry = entry(
         "local",
@@ -41,7 +44,10 @@ async fn a_chat_reaches_a_model_that_speaks_messages() {
     let (answer, seen) = tokio::join!(ask(&gateway, "/v1/chat/completions", &body), async {
         let mut arrival = upstream.next().await;
         arrival
-            .write(whole("retry-after: 3\r\n", MESSAGE.as_bytes()))
+            .write(whole(
+                "retry-after: 3\r\nconnection: close\r\n",
+                MESSAGE.as_bytes(),
+            ))
             .await;
         arrival
     });
@@ -206,7 +212,7 @@ async fn messages_and_responses_reach_a_model_that_speaks_chat() {
     ] {
         let (answer, seen) = tokio::join!(ask(&gateway, path, &body), async {
             let mut arrival = upstream.next().await;
-            arrival.write(whole("", completion.as_bytes())).await;
+            arrival.write(whole(CLOSE, completion.as_bytes())).await;
             arrival
         });
         assert_eq!(seen.line, "POST /v1/chat/completions HTTP/1.1");
@@ -346,7 +352,7 @@ async fn errors_come_in_the_callers_dialect_with_their_status() {
                 let body =
                     r#"{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}"#;
                 let head = format!(
-                    "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nretry-after: 7\r\ncontent-length: {}\r\n\r\n{body}",
+                    "HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\ncontent-type: application/json\r\nretry-after: 7\r\ncontent-length: {}\r\n\r\n{body}",
                     body.len()
                 );
                 arrival.write(head).await;
@@ -364,7 +370,7 @@ async fn errors_come_in_the_callers_dialect_with_their_status() {
     // What is no answer of the dialect is said to be none.
     let (answer, ()) = tokio::join!(
         async { ask(&gateway, "/v1/chat/completions", &chat(json!({}))).await },
-        async { upstream.next().await.write(whole("", b"[1]")).await }
+        async { upstream.next().await.write(whole(CLOSE, b"[1]")).await }
     );
     let id = answer.record();
     answer.error(502, "answer_unreadable").await;
@@ -438,7 +444,7 @@ async fn an_operator_may_refuse_what_cannot_be_said() {
             upstream
                 .next()
                 .await
-                .write(whole("", MESSAGE.as_bytes()))
+                .write(whole(CLOSE, MESSAGE.as_bytes()))
                 .await
         }
     );
