@@ -19,13 +19,15 @@ const SECONDS: u32 = 60;
 /// More memory than any parser may take, and longer than any input may need.
 const BOUNDS: [&str; 2] = ["-rss_limit_mb=2048", "-timeout=10"];
 /// Longest inputs of targets that read texts.
-const SHORT: [(&str, u32); 6] = [
+const SHORT: [(&str, u32); 8] = [
     ("card", 4096),
     ("json_scan", 4096),
     ("resolve_id", 300),
     ("sniff", 4096),
     ("stream_ndjson", 4096),
     ("stream_sse", 4096),
+    ("translate_answer", 4096),
+    ("translate_request", 4096),
 ];
 
 pub(crate) fn run(repo: &Repo) -> Result<Totals> {

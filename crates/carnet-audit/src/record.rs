@@ -255,6 +255,12 @@ pub struct Record {
     /// Whether the answer was a stream.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stream: bool,
+    /// Dialect into which the request was translated for its upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translated_to: Option<Arc<str>>,
+    /// What did not come over in translation, of request and answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Arc<str>>,
     /// Model that the caller named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_model: Option<Arc<str>>,
@@ -433,6 +439,8 @@ impl Record {
             requested_model: None,
             resolved_model: None,
             reported_model: None,
+            translated_to: None,
+            losses: Vec::new(),
             answering_model: None,
             upstream: None,
             host: None,

@@ -37,7 +37,7 @@ pub(crate) fn decide<'a>(
     let mut suspended = false;
     let mut first: Option<(Denial, &Offer)> = None;
     for offer in offers {
-        if !offer.upstream.config().urls.take(prompt.call) {
+        if offer.way(prompt.call).is_none() {
             continue;
         }
         match generation.decide(principal, &offer.target, &ask, now) {

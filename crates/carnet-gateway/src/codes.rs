@@ -56,6 +56,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// The upstream's answer is not one of the dialect in which it was asked.
+    AnswerUnreadable = "answer_unreadable", BAD_GATEWAY, "api_error", retry: false, outcome: UpstreamError;
     /// The model is offered, but not by this kind of request.
     ApiNotOffered = "api_not_offered", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
     /// The request body did not arrive in time.
@@ -80,6 +82,8 @@ codes! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "invalid_request_error", retry: false, outcome: Refused;
     /// The answer names another model than the one that was decided on.
     ModelMismatch = "model_mismatch", BAD_GATEWAY, "api_error", retry: false, outcome: Mismatch;
+    /// The upstream speaks another dialect, which cannot say what the request asks for.
+    NotTranslatable = "not_translatable", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
     /// No configured upstream offers a model of this name.
     ModelNotFound = "model_not_found", NOT_FOUND, "invalid_request_error", retry: false, outcome: Refused;
     /// The path is not served.

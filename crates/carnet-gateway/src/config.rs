@@ -36,6 +36,9 @@ section! {
             /// What happens when an answer names another model than was decided on: `cut` (default) ends it
             /// before its first byte and takes the target out of service, `flag` only records it.
             on_mismatch: String,
+            /// What happens when a request is translated for its upstream and something of it cannot be said there: `name`
+            /// (default) sends the rest and names it in `carnet-losses` and the record, `refuse` sends nothing.
+            on_loss: String,
             /// Decisions kept, so that alike requests are not evaluated again. Default 4096; 0 evaluates every
             /// request in full.
             decisions_max: u64,
@@ -282,6 +285,8 @@ pub struct ServerConfig {
     pub on_revoke: OnRevoke,
     /// What happens when another model answers than was decided on.
     pub on_mismatch: OnMismatch,
+    /// What happens when a translation loses something.
+    pub on_loss: OnLoss,
     /// Pairs of caller and target whose decisions are kept.
     pub decisions_max: usize,
     /// Time for running requests after a signal to stop.
@@ -304,6 +309,15 @@ pub enum OnMismatch {
     Cut,
     /// It goes on; record, counter and log say so.
     Flag,
+}
+
+/// What happens when something of a request cannot be said in the dialect of its upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLoss {
+    /// The rest is sent, and what is lost is named.
+    Name,
+    /// Nothing is sent.
+    Refuse,
 }
 
 /// What happens to running answers when their key is revoked.
@@ -463,6 +477,7 @@ impl Check<'_> {
             connections_max: limits::CONNECTIONS_MAX,
             on_revoke: OnRevoke::Cut,
             on_mismatch: OnMismatch::Cut,
+            on_loss: OnLoss::Name,
             decisions_max: limits::DECISIONS_MAX,
             drain: limits::DRAIN_TIME_MAX,
         };
@@ -553,6 +568,17 @@ impl Check<'_> {
                     word.span,
                     format!("`{other}` is not a way to meet another model"),
                     "write \"cut\" or \"flag\"",
+                ),
+            }
+        }
+        if let Some(word) = raw.on_loss.given() {
+            match word.value.as_str() {
+                "name" => server.on_loss = OnLoss::Name,
+                "refuse" => server.on_loss = OnLoss::Refuse,
+                other => self.problem(
+                    word.span,
+                    format!("`{other}` is not a way to meet a loss"),
+                    "write \"name\" or \"refuse\"",
                 ),
             }
         }

@@ -525,7 +525,8 @@ fn reader(call: Call, view: &View, upstreams: &[Arc<Upstream>]) -> Result<Reader
     let mut fields = HashMap::new();
     let mut known_anywhere: Vec<String> = Vec::new();
     for upstream in upstreams {
-        if !upstream.config().urls.take(call) {
+        // Those too that are asked in another dialect: it is the caller's body that is looked at.
+        if !upstream.config().urls.take(call) && call.client().is_none() {
             continue;
         }
         let host = host_of(view, upstream.config());

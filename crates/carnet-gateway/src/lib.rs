@@ -55,6 +55,7 @@ mod resolve;
 mod screen;
 mod server;
 mod service;
+mod translate;
 
 pub use egress::{Secret, UpstreamFiles, UpstreamProblem, Urls};
 pub use gateway::{Clock, Gateway, Status};

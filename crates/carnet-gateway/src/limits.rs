@@ -74,5 +74,9 @@ pub const REPORTED_NAMES_MAX: usize = 16;
 pub const SUSPENDED_MAX: usize = 4_096;
 /// Characters of a reported name that errors, the program's log and the admin listener repeat.
 pub const REPORTED_NAME_SHOWN: usize = 120;
+/// Losses of a translation that are named in a response header; the record has all of them.
+pub const LOSSES_SHOWN_MAX: usize = 16;
+/// Bytes of an answer that is translated as a whole: the longest that models give, pictures as base64 among it.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one answer that wait for its model's name: more than is searched for it, with room for comments.
 pub const HELD_BYTES_MAX: usize = 2 * 1024 * 1024;

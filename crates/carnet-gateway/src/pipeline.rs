@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use carnet_audit::Outcome;
-use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -20,15 +20,20 @@ use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::generation::Generation;
 use crate::ingress::{self, Call, Dialect, Extras, ModelPlace, Route};
-use crate::limits::{ATTEMPTS_MAX, HEADER_FIELDS_MAX};
+use crate::limits::{ATTEMPTS_MAX, HEADER_FIELDS_MAX, LOSSES_SHOWN_MAX};
 use crate::record::OpenRecord;
 use crate::relay::{self, Answered, Relay, ResponseBody};
 use crate::reported::Check;
 use crate::resolve::Offer;
+use crate::translate::{Shape, Translation, Translator};
 use crate::{admit, models, resolve, screen};
 
 /// Id of the record of this request.
 const CARNET_RECORD: HeaderName = HeaderName::from_static("carnet-record");
+/// What of the request could not be said in the dialect of its upstream.
+const CARNET_LOSSES: HeaderName = HeaderName::from_static("carnet-losses");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// `permit`, `deny` or `report-deny`.
 const CARNET_DECISION: HeaderName = HeaderName::from_static("carnet-decision");
 
@@ -75,10 +80,7 @@ pub(crate) async fn handle(
         Ok(Route::Call(call, place)) => {
             let asked = (call, place, request);
             return match answer(&gateway, &generation, &caller, asked, &mut record).await {
-                Ok((answer, offer)) => {
-                    let answer = (call, answer, offer);
-                    relayed(answer, &generation, record, connection).await
-                }
+                Ok(answer) => relayed(answer, &generation, record, connection).await,
                 Err(stop) => refused(stop, call.dialect(), record).await,
             };
         }
@@ -98,14 +100,22 @@ pub(crate) async fn handle(
     }
 }
 
-/// An upstream's answer, and the offer that it answers for.
+/// An upstream's answer, with what it answers.
+struct Answering<'a> {
+    call: Call,
+    answer: Answer,
+    offer: &'a Offer,
+    translation: Option<Translation>,
+}
+
+/// Ask for a model, and give what it answers.
 async fn answer<'a>(
     gateway: &Gateway,
     generation: &'a Generation,
     caller: &Caller,
     (call, place, request): (Call, ModelPlace, Request<Incoming>),
     record: &mut OpenRecord,
-) -> Result<(Answer, &'a Offer), Stop> {
+) -> Result<Answering<'a>, Stop> {
     let principal = caller::principal(generation, caller)?;
     let reader = generation.reader(call).ok_or_else(|| no_rules(call))?;
     let extras = Extras::of(call, request.headers(), request.uri().query());
@@ -134,7 +144,12 @@ async fn answer<'a>(
         // 4 guard
         let fields = reader.fields(offer.upstream.name());
         let fields = fields.ok_or_else(|| no_rules(call))?;
-        let cleared = screen::clear(permit, &prompt, offer, fields)?;
+        let on_loss = generation.server().on_loss;
+        let cleared = screen::clear(permit, &prompt, offer, fields, on_loss)?;
+        let translation = cleared.translation().cloned();
+        if let Some(translation) = &translation {
+            record.translated(translation);
+        }
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
         // 5 send
@@ -151,7 +166,12 @@ async fn answer<'a>(
         let stopped = match answered {
             Ok(answer) => {
                 record.answered(answer.response.status());
-                return Ok((answer, offer));
+                return Ok(Answering {
+                    call,
+                    answer,
+                    offer,
+                    translation,
+                });
             }
             Err(stopped) => stopped,
         };
@@ -186,14 +206,32 @@ async fn interrupted(record: &OpenRecord, on_revoke: OnRevoke) -> Fault {
 
 // 6 stream back; the record goes along and ends with the last byte
 async fn relayed(
-    (call, answer, offer): (Call, Answer, &Offer),
+    Answering {
+        call,
+        answer,
+        offer,
+        translation,
+    }: Answering<'_>,
     generation: &Arc<Generation>,
     record: OpenRecord,
     connection: CancellationToken,
 ) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
     let (mut head, body) = answer.response.into_parts();
-    let answered = Answered::new(body, &head, record.is_stream());
+    let mut answered = Answered::new(body, &head, record.is_stream());
+    if let Some(translation) = &translation {
+        let created = u64::try_from(record.time().as_second()).unwrap_or(0);
+        let shape = answered.shape(&head);
+        let from = (head.status, shape);
+        answered = answered.translated(Translator::new(translation, from, (record.id(), created)));
+        let kind = if shape == Shape::Whole {
+            JSON
+        } else {
+            EVENT_STREAM
+        };
+        head.headers.remove(CONTENT_LENGTH);
+        head.headers.insert(CONTENT_TYPE, kind);
+    }
     let idle_timeout = offer.upstream.config().idle_timeout;
     let check = Check {
         call,
@@ -212,9 +250,23 @@ async fn relayed(
     for (name, value) in &offer.headers {
         head.headers.insert(name.clone(), value.clone());
     }
+    if let Some(losses) = translation.and_then(|translation| losses_header(&translation.losses)) {
+        head.headers.insert(CARNET_LOSSES, losses);
+    }
     head.headers.insert(CARNET_DECISION, decision);
     head.headers.insert(CARNET_RECORD, id);
     Response::from_parts(head, ResponseBody::relay(relay))
+}
+
+/// What the upstream was not told. Losses are named in ASCII; what callers wrote is escaped in them.
+fn losses_header(losses: &[Box<str>]) -> Option<HeaderValue> {
+    let shown = losses.iter().take(LOSSES_SHOWN_MAX);
+    let text = shown.map(|loss| &**loss).collect::<Vec<_>>().join(", ");
+    if text.is_empty() {
+        return None;
+    }
+    let ascii: String = text.chars().flat_map(char::escape_default).collect();
+    HeaderValue::from_str(&ascii).ok()
 }
 
 async fn whole(bytes: Bytes, dialect: Dialect, record: OpenRecord) -> Response<ResponseBody> {

@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::config::OnLoss;
 use crate::egress;
 use crate::error::Fault;
 use crate::gateway::Gateway;
@@ -110,7 +111,7 @@ impl Gateway {
         };
         let body = Bytes::from(question.to_string());
         let prompt = ingress::read(call, place, extras, body, reader.watch()).map_err(told)?;
-        let cleared = screen::clear(permit, &prompt, offer, fields).map_err(told)?;
+        let cleared = screen::clear(permit, &prompt, offer, fields, OnLoss::Name).map_err(told)?;
         let (_, answer) = egress::send(&offer.upstream, cleared, self.now());
         let answer = answer.await.map_err(|failed| failed.fault.message)?;
         let status = answer.response.status();

@@ -10,6 +10,7 @@ use carnet_audit::{Attempt, Kind, Outcome, Record, Ruling, Slot};
 use carnet_policy::{Effect, Verdict};
 use carnet_wire::sniff::Absence;
 use http::{HeaderValue, StatusCode};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
@@ -22,6 +23,7 @@ use crate::generation::Generation;
 use crate::reported::{Check, shortened};
 use crate::resolve::Offer;
 use crate::service::Suspended;
+use crate::translate::Translation;
 
 /// The record of a request that still runs.
 #[derive(Debug)]
@@ -197,6 +199,28 @@ impl OpenRecord {
         })?;
         self.intent_written = true;
         Ok(())
+    }
+
+    /// The request was translated for its upstream.
+    pub(crate) fn translated(&mut self, translation: &Translation) {
+        self.record.translated_to = Some(translation.to.to_string().into());
+        self.record.losses = translation
+            .losses
+            .iter()
+            .map(|loss| (&**loss).into())
+            .collect();
+    }
+
+    /// What of the answer the caller was not told.
+    pub(crate) fn lost(&mut self, losses: &[Box<str>]) {
+        self.record
+            .losses
+            .extend(losses.iter().map(|loss| Arc::from(&**loss)));
+    }
+
+    /// When the request arrived.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.record.time
     }
 
     /// An attempt begins.

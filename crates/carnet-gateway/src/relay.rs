@@ -14,8 +14,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use carnet_audit::Outcome;
 use carnet_wire::sniff::{Absence, Framing, Reported, ReportedModel};
+use carnet_wire::stream::aws;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, response};
+use http::{HeaderMap, HeaderValue, response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -29,6 +30,7 @@ use crate::limits::{HELD_BYTES_MAX, UNREAD_GRACE};
 use crate::record::OpenRecord;
 use crate::relays::Running;
 use crate::reported::{Answering, Check, shortened};
+use crate::translate::{Shape, Translator};
 
 /// What hyper sends to the caller.
 #[derive(Debug)]
@@ -55,6 +57,10 @@ pub(crate) struct Relay {
     /// Pieces that wait until it is known which model they are from.
     held: VecDeque<Bytes>,
     held_bytes: usize,
+    /// The first piece, when it was waited for.
+    opening: Option<Bytes>,
+    /// Whether the caller was told of an error under a status of success.
+    failed: bool,
     /// Whether the upstream has sent everything.
     ended: bool,
     events: bool,
@@ -62,6 +68,10 @@ pub(crate) struct Relay {
     torn: bool,
     /// How it ends when it must.
     end: StreamEnd,
+    /// Puts the answer into the caller's dialect; gone once it has ended.
+    translator: Option<Translator>,
+    /// Whether there is or was one.
+    translated: bool,
     /// Gone once it has fired and the answer may run on all the same.
     revoked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     on_revoke: OnRevoke,
@@ -91,9 +101,28 @@ pub(crate) struct Answered {
     body: Incoming,
     framing: Framing,
     success: bool,
+    translator: Option<Translator>,
 }
 
 impl Answered {
+    /// How an answer that is to be translated is framed.
+    pub(crate) fn shape(&self, head: &response::Parts) -> Shape {
+        let kind = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let frames = kind.is_some_and(|kind| kind.starts_with(aws::MEDIA_TYPE.as_bytes()));
+        match self.framing {
+            _ if !self.success => Shape::Whole,
+            _ if frames => Shape::AwsStream,
+            Framing::EventStream => Shape::Events,
+            Framing::Json => Shape::Whole,
+        }
+    }
+
+    /// The same answer, to be put into the caller's dialect.
+    pub(crate) fn translated(mut self, translator: Translator) -> Self {
+        self.translator = Some(translator);
+        self
+    }
+
     /// `stream`: whether the caller asked for one, and so reads it as one, whatever it is called.
     pub(crate) fn new(body: Incoming, head: &response::Parts, stream: bool) -> Self {
         let kind = head.headers.get(CONTENT_TYPE);
@@ -113,6 +142,7 @@ impl Answered {
             body,
             framing,
             success: head.status.is_success(),
+            translator: None,
         }
     }
 }
@@ -153,6 +183,10 @@ impl Relay {
             .open(connection, cuts, idle_timeout + UNREAD_GRACE);
         let revoked = Some(Box::pin(record.revoked().clone().cancelled_owned()));
         let framing = answer.framing;
+        let events = match &answer.translator {
+            Some(translator) => translator.streams(),
+            None => framing == Framing::EventStream,
+        };
         let now = Instant::now();
         let mut relay = Self {
             upstream: answer.body,
@@ -165,9 +199,13 @@ impl Relay {
             mismatched: false,
             held: VecDeque::new(),
             held_bytes: 0,
+            opening: None,
+            failed: false,
             ended: false,
-            events: framing == Framing::EventStream,
+            events,
             torn: false,
+            translated: answer.translator.is_some(),
+            translator: answer.translator,
             revoked,
             on_revoke,
             idle: Box::pin(sleep_until(now + idle_timeout)),
@@ -177,7 +215,7 @@ impl Relay {
             gateway,
         };
         // Nobody asks for the pieces of an answer that has none.
-        if relay.upstream.is_end_stream() {
+        if relay.upstream.is_end_stream() && !relay.translated {
             relay.complete();
         }
         relay
@@ -186,7 +224,8 @@ impl Relay {
     /// Wait until it is known which model answers. Of an answer that comes as a whole the head waits
     /// too, so that a refusal can still be one; a stream's head goes out at once.
     pub(crate) async fn opened(mut self) -> Result<Self, (Fault, OpenRecord)> {
-        if self.events || self.sniff.is_none() || self.record.is_none() {
+        let waits = self.sniff.is_some() || self.translated;
+        if self.events || !waits || self.record.is_none() {
             return Ok(self);
         }
         let step = poll_fn(|cx| {
@@ -195,7 +234,7 @@ impl Relay {
             self.step(cx)
         });
         match step.await {
-            Step::Piece(piece) => self.held.push_front(piece),
+            Step::Piece(piece) => self.opening = Some(piece),
             Step::End => self.ended = true,
             Step::Stop(fault) => {
                 if let Some(record) = self.record.take() {
@@ -211,7 +250,12 @@ impl Relay {
             return Poll::Ready(None);
         }
         self.running.asked();
-        match ready!(self.step(cx)) {
+        let opening = self.opening.take().map(Step::Piece);
+        let step = match opening {
+            Some(step) => step,
+            None => ready!(self.step(cx)),
+        };
+        match step {
             Step::Piece(piece) => {
                 if let Some(record) = &mut self.record {
                     record.passed_on(piece.len());
@@ -220,7 +264,7 @@ impl Relay {
                     self.end.passes(&piece);
                 }
                 self.torn = !ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end));
-                if self.ended && self.held.is_empty() {
+                if self.ended && self.held.is_empty() && self.translator.is_none() {
                     self.complete();
                 }
                 Poll::Ready(Some(Ok(Frame::data(piece))))
@@ -233,7 +277,36 @@ impl Relay {
         }
     }
 
+    /// What comes next, in the caller's dialect.
     fn step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            let step = ready!(self.upstreams_step(cx));
+            let Some(translator) = &mut self.translator else {
+                return Poll::Ready(step);
+            };
+            let said = match step {
+                Step::Piece(piece) => translator.push(&piece),
+                Step::End => {
+                    let said = translator.finish();
+                    if let Some(record) = &mut self.record {
+                        record.lost(translator.losses());
+                    }
+                    self.failed = translator.failed();
+                    self.translator = None;
+                    said
+                }
+                Step::Stop(fault) => return Poll::Ready(Step::Stop(fault)),
+            };
+            match said {
+                Ok(piece) if piece.is_empty() => {}
+                Ok(piece) => return Poll::Ready(Step::Piece(piece)),
+                Err(fault) => return Poll::Ready(Step::Stop(fault)),
+            }
+        }
+    }
+
+    /// What comes next, as the upstream says it.
+    fn upstreams_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         if let Some(fault) = self.interruption(cx) {
             return Poll::Ready(Step::Stop(fault));
         }
@@ -364,8 +437,11 @@ impl Relay {
 
     /// What is still to come, the pieces that wait among it.
     fn size_hint(&self) -> SizeHint {
+        if self.translated {
+            return SizeHint::default();
+        }
         let rest = self.upstream.size_hint();
-        let held: usize = self.held.iter().map(Bytes::len).sum();
+        let held: usize = self.held.iter().chain(&self.opening).map(Bytes::len).sum();
         match rest.exact() {
             Some(rest) => SizeHint::with_exact(rest.saturating_add(held as u64)),
             None => rest,
@@ -376,6 +452,8 @@ impl Relay {
     fn complete(&mut self) {
         self.finish(if self.mismatched {
             Outcome::Mismatch
+        } else if self.failed {
+            Outcome::UpstreamError
         } else {
             Outcome::Completed
         });
@@ -395,7 +473,7 @@ impl Relay {
         };
         let outcome = fault.code.outcome();
         // An announced length leaves no room for a further event.
-        let room = self.events && self.upstream.size_hint().exact().is_none();
+        let room = self.events && (self.translated || self.upstream.size_hint().exact().is_none());
         let event = room.then(|| Stop::Fault(fault).event(&self.end, record.id()));
         let event = event.flatten().map(|event| {
             if self.torn {

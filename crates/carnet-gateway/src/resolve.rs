@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use carnet_policy::Target;
+use carnet_wire::dialect::{ClientDialect, Dialect};
 use http::header::{HeaderName, HeaderValue};
 
 use crate::codes::Code;
 use crate::egress::Upstream;
 use crate::error::Fault;
 use crate::generation::Generation;
+use crate::ingress::Call;
 use crate::reported::Expected;
 
 /// One offer of a model: facts for the decision, the way there, and what the caller is told of it.
@@ -32,7 +34,37 @@ pub(crate) struct Offer {
     pub(crate) overlay: Option<String>,
 }
 
+/// How a request reaches an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As it came.
+    Direct,
+    /// In another dialect.
+    Translated(ClientDialect, Dialect),
+}
+
+/// The dialects into which requests are translated, those first that lose the least.
+const TARGETS: [Dialect; 5] = [
+    Dialect::Chat,
+    Dialect::Messages,
+    Dialect::Responses,
+    Dialect::GenerateContent,
+    Dialect::Converse,
+];
+
 impl Offer {
+    /// How its upstream can be asked, if it can.
+    pub(crate) fn way(&self, call: Call) -> Option<Way> {
+        let urls = &self.upstream.config().urls;
+        if urls.take(call) {
+            return Some(Way::Direct);
+        }
+        let from = call.client()?;
+        let taken = |to: &Dialect| Call::in_dialect(*to, false).is_some_and(|call| urls.take(call));
+        let to = TARGETS.into_iter().find(taken)?;
+        Some(Way::Translated(from, to))
+    }
+
     /// The upstream's own name for the model.
     pub(crate) fn own_name(&self) -> &str {
         self.expected.asked()

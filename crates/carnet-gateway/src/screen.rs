@@ -7,13 +7,18 @@ use std::ops::Range;
 use bytes::Bytes;
 use carnet_policy::Permit;
 use carnet_provenance::{FieldAction, FieldRule};
+use carnet_wire::dialect::{ClientDialect, Dialect, Options, TranslateError};
 use carnet_wire::json::{self, Edit, Hit, Kind, Scan};
-use smallvec::SmallVec;
+use carnet_wire::translate;
+use http::HeaderMap;
+use smallvec::{SmallVec, smallvec};
 
 use crate::codes::Code;
+use crate::config::OnLoss;
 use crate::error::Fault;
 use crate::ingress::{Call, Extras, Prompt};
-use crate::resolve::Offer;
+use crate::resolve::{Offer, Way};
+use crate::translate::{Translation, said};
 
 /// A request that may be sent once, to the origin that its permit names.
 ///
@@ -28,6 +33,7 @@ pub struct Cleared {
     call: Call,
     stream: bool,
     extras: Extras,
+    translation: Option<Translation>,
 }
 
 impl Cleared {
@@ -45,6 +51,11 @@ impl Cleared {
     /// The kind of request.
     pub(crate) fn call(&self) -> Call {
         self.call
+    }
+
+    /// How it was translated, if it was.
+    pub(crate) fn translation(&self) -> Option<&Translation> {
+        self.translation.as_ref()
     }
 
     /// Its parts, for sending: the body, and what stands beside it.
@@ -73,6 +84,7 @@ pub(crate) fn clear(
     prompt: &Prompt,
     offer: &Offer,
     fields: &Fields,
+    on_loss: OnLoss,
 ) -> Result<Cleared, Fault> {
     let mut edits: SmallVec<[Edit; 4]> = SmallVec::new();
     for hit in &prompt.scan.hits {
@@ -103,12 +115,66 @@ pub(crate) fn clear(
     }
     edits.extend(prompt.name_model(offer.rename.as_ref()));
     edits.extend(prompt.unstored.clone());
-    Ok(Cleared {
+    let body = json::splice(&prompt.body, &edits);
+    let cleared = Cleared {
         permit,
-        body: json::splice(&prompt.body, &edits),
+        body,
         call: prompt.call,
         stream: prompt.stream,
         extras: prompt.extras.clone(),
+        translation: None,
+    };
+    match offer.way(prompt.call) {
+        Some(Way::Translated(from, to)) => translated(cleared, from, to, on_loss),
+        _ => Ok(cleared),
+    }
+}
+
+/// The same request in the dialect of its upstream.
+fn translated(
+    cleared: Cleared,
+    from: ClientDialect,
+    to: Dialect,
+    on_loss: OnLoss,
+) -> Result<Cleared, Fault> {
+    let asked = cleared.body.concat();
+    let ask = translate::ask(from, to, &asked, &Options::default()).map_err(|why| {
+        let code = match why {
+            TranslateError::Unsupported { .. } => Code::NotTranslatable,
+            _ => Code::InvalidRequest,
+        };
+        Fault::new(
+            code,
+            format!("the request is translated for its upstream: {why}"),
+        )
+    })?;
+    let losses: Vec<Box<str>> = ask.losses.iter().map(said).collect();
+    if on_loss == OnLoss::Refuse && !losses.is_empty() {
+        let message = format!(
+            "the upstream speaks {to}, which cannot say {}; take it out, or choose another model",
+            losses.join(", ")
+        );
+        return Err(Fault::new(Code::NotTranslatable, message));
+    }
+    let call = Call::in_dialect(to, ask.stream).ok_or_else(|| {
+        Fault::new(
+            Code::NotTranslatable,
+            format!("{to} is not spoken to services"),
+        )
+    })?;
+    // One API sends an array unless it is asked for events.
+    let query = (call == Call::StreamGenerateContent).then_some("alt=sse");
+    Ok(Cleared {
+        body: smallvec![Bytes::from(ask.body)],
+        call,
+        extras: Extras::of(call, &HeaderMap::new(), query),
+        translation: Some(Translation {
+            from,
+            to,
+            losses,
+            include_usage: ask.include_usage,
+        }),
+        ..cleared
     })
 }
 

@@ -8,7 +8,7 @@
 
 use std::hint::black_box;
 
-use carnet_wire::dialect::{Dialect, Options};
+use carnet_wire::dialect::{ClientDialect, Dialect, Options};
 use carnet_wire::translate::{self, Stream};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, json};
@@ -50,13 +50,18 @@ fn conversations(c: &mut Criterion) {
     options.target.unsigned_reasoning = true;
     let translated = |from, to, body: &[u8]| translate::ask(from, to, body, &options).unwrap().body;
     let chat = conversation().into_bytes();
-    let messages = translated(Dialect::Chat, Dialect::Messages, &chat);
+    let messages = translated(ClientDialect::Chat, Dialect::Messages, &chat);
     let mut group = c.benchmark_group("conversation");
     for (name, from, to, body) in [
-        ("chat to messages", Dialect::Chat, Dialect::Messages, &chat),
+        (
+            "chat to messages",
+            ClientDialect::Chat,
+            Dialect::Messages,
+            &chat,
+        ),
         (
             "messages to chat",
-            Dialect::Messages,
+            ClientDialect::Messages,
             Dialect::Chat,
             &messages,
         ),
@@ -74,11 +79,11 @@ fn streams(c: &mut Criterion) {
     let mut group = c.benchmark_group("stream");
     group.throughput(Throughput::Elements(1));
     group.bench_function("one event of chat to messages", |b| {
-        let mut stream = Stream::new(Dialect::Chat, Dialect::Messages, &options);
+        let mut stream = Stream::new(Dialect::Chat, ClientDialect::Messages, &options);
         let mut out = Vec::new();
         b.iter(|| {
             out.clear();
-            stream.push(black_box(event.as_bytes()), &mut out);
+            stream.push("", black_box(event.as_bytes()), &mut out);
         });
     });
 }

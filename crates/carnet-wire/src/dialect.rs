@@ -1,13 +1,18 @@
 //! The dialects: how each says what the internal form means. One folder a dialect, one file a direction.
 
 mod chat;
+mod converse;
+mod generate;
+mod known;
 mod media;
 mod messages;
 mod options;
 mod order;
 mod responses;
+mod settings;
 mod shape;
 mod sse;
+mod turns;
 
 use std::fmt;
 
@@ -18,10 +23,10 @@ use shape::Read;
 
 pub use options::{Caller, Options, ReasoningName, Target, ThinkingForm, TokenLimitName};
 
-/// A way in which a service is spoken to.
+/// A way in which clients speak to us.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
-pub enum Dialect {
+pub enum ClientDialect {
     /// Chat completions.
     Chat,
     /// Messages.
@@ -30,10 +35,54 @@ pub enum Dialect {
     Responses,
 }
 
+impl ClientDialect {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Responses];
+}
+
+impl From<ClientDialect> for Dialect {
+    fn from(dialect: ClientDialect) -> Self {
+        match dialect {
+            ClientDialect::Chat => Self::Chat,
+            ClientDialect::Messages => Self::Messages,
+            ClientDialect::Responses => Self::Responses,
+        }
+    }
+}
+
+/// A way in which a service is spoken to.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Chat completions.
+    Chat,
+    /// Converse.
+    Converse,
+    /// `generateContent`.
+    GenerateContent,
+    /// Messages.
+    Messages,
+    /// Responses.
+    Responses,
+}
+
+impl Dialect {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::Chat,
+        Self::Converse,
+        Self::GenerateContent,
+        Self::Messages,
+        Self::Responses,
+    ];
+}
+
 impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Chat => "chat completions",
+            Self::Converse => "converse",
+            Self::GenerateContent => "generateContent",
             Self::Messages => "messages",
             Self::Responses => "responses",
         })
@@ -78,8 +127,8 @@ pub(crate) type Emit<'e> = dyn FnMut(Event<'_>) + 'e;
 
 /// A reader of one stream.
 pub(crate) trait StreamReader: fmt::Debug + Send {
-    /// Reads the data of one event.
-    fn push(&mut self, data: &[u8], emit: &mut Emit<'_>) -> Read<()>;
+    /// Reads the data of one event. Most dialects say in the data what event it is.
+    fn push(&mut self, name: &str, data: &[u8], emit: &mut Emit<'_>) -> Read<()>;
 
     /// The upstream has closed the stream.
     fn close(&mut self, emit: &mut Emit<'_>);
@@ -96,8 +145,8 @@ pub(crate) trait StreamWriter: fmt::Debug + Send {
     }
 }
 
-/// The one place where a dialect leads to its readers and writers.
-impl Dialect {
+/// The one place where a client's dialect leads to its readers and writers.
+impl ClientDialect {
     pub(crate) fn read_ask<'b>(self, document: &'b Document<'b>) -> Read<Ask<'b>> {
         match self {
             Self::Chat => chat::read_ask(document),
@@ -106,30 +155,14 @@ impl Dialect {
         }
     }
 
-    pub(crate) fn write_ask(
-        self,
-        ask: &Ask<'_>,
-        target: &Target,
-        out: &mut Vec<u8>,
-        losses: &mut Losses,
-    ) -> Read<()> {
-        match self {
-            Self::Chat => chat::write_ask(ask, target, out, losses),
-            Self::Messages => messages::write_ask(ask, target, out, losses),
-            Self::Responses => responses::write_ask(ask, target, out, losses),
-        }
-    }
-
-    pub(crate) fn read_answer<'b>(
-        self,
-        document: &'b Document<'b>,
-        losses: &mut Losses,
-    ) -> Read<Reply<'b>> {
-        match self {
-            Self::Chat => chat::read_answer(document, losses),
-            Self::Messages => messages::read_answer(document),
-            Self::Responses => responses::read_answer(document),
-        }
+    /// Names what no reader of a request looks at.
+    pub(crate) fn lose_beside(self, root: Value<'_>, losses: &mut Losses) {
+        let places = match self {
+            Self::Chat => chat::ASKED,
+            Self::Messages => messages::ASKED,
+            Self::Responses => responses::ASKED,
+        };
+        known::lose_beside(root, places, losses);
     }
 
     pub(crate) fn write_answer(
@@ -146,14 +179,6 @@ impl Dialect {
         }
     }
 
-    pub(crate) fn read_failure<'b>(self, status: u16, root: Value<'b>) -> Failure<'b> {
-        match self {
-            Self::Chat => chat::read_failure(status, root),
-            Self::Messages => messages::read_failure(status, root),
-            Self::Responses => responses::read_failure(status, root),
-        }
-    }
-
     pub(crate) fn write_failure(self, failure: &Failure<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Chat => chat::write_failure(failure, out),
@@ -162,19 +187,76 @@ impl Dialect {
         }
     }
 
-    pub(crate) fn reader(self) -> Box<dyn StreamReader> {
-        match self {
-            Self::Chat => Box::new(chat::Reader::default()),
-            Self::Messages => Box::new(messages::Reader::default()),
-            Self::Responses => Box::new(responses::Reader::default()),
-        }
-    }
-
     pub(crate) fn writer(self, caller: &Caller) -> Box<dyn StreamWriter> {
         match self {
             Self::Chat => Box::new(chat::Writer::new(caller)),
             Self::Messages => Box::new(messages::Writer::new(caller)),
             Self::Responses => Box::new(responses::Writer::new(caller)),
+        }
+    }
+}
+
+/// The one place where a service's dialect leads to its readers and writers.
+impl Dialect {
+    pub(crate) fn write_ask(
+        self,
+        ask: &Ask<'_>,
+        target: &Target,
+        out: &mut Vec<u8>,
+        losses: &mut Losses,
+    ) -> Read<()> {
+        match self {
+            Self::Chat => chat::write_ask(ask, target, out, losses),
+            Self::Converse => converse::write_ask(ask, target, out, losses),
+            Self::GenerateContent => generate::write_ask(ask, target, out, losses),
+            Self::Messages => messages::write_ask(ask, target, out, losses),
+            Self::Responses => responses::write_ask(ask, target, out, losses),
+        }
+    }
+
+    pub(crate) fn read_answer<'b>(
+        self,
+        document: &'b Document<'b>,
+        losses: &mut Losses,
+    ) -> Read<Reply<'b>> {
+        match self {
+            Self::Chat => chat::read_answer(document, losses),
+            Self::Converse => converse::read_answer(document, losses),
+            Self::GenerateContent => generate::read_answer(document, losses),
+            Self::Messages => messages::read_answer(document),
+            Self::Responses => responses::read_answer(document),
+        }
+    }
+
+    /// Names what no reader of an answer looks at.
+    pub(crate) fn lose_beside(self, root: Value<'_>, losses: &mut Losses) {
+        let places = match self {
+            Self::Chat => chat::ANSWERED,
+            Self::Messages => messages::ANSWERED,
+            Self::Responses => responses::ANSWERED,
+            // Their readers see to it.
+            Self::Converse | Self::GenerateContent => return,
+        };
+        known::lose_beside(root, places, losses);
+    }
+
+    pub(crate) fn read_failure<'b>(self, status: u16, root: Value<'b>) -> Failure<'b> {
+        match self {
+            Self::Chat => chat::read_failure(status, root),
+            Self::Converse => converse::read_failure(status, root),
+            Self::GenerateContent => generate::read_failure(status, root),
+            Self::Messages => messages::read_failure(status, root),
+            Self::Responses => responses::read_failure(status, root),
+        }
+    }
+
+    pub(crate) fn reader(self) -> Box<dyn StreamReader> {
+        match self {
+            Self::Chat => Box::new(chat::Reader::default()),
+            Self::Converse => Box::new(converse::Reader::default()),
+            Self::GenerateContent => Box::new(generate::Reader::default()),
+            Self::Messages => Box::new(messages::Reader::default()),
+            Self::Responses => Box::new(responses::Reader::default()),
         }
     }
 }
@@ -192,6 +274,8 @@ fn lose_unknown(ask: &Ask<'_>, target: Dialect, losses: &mut Losses) -> Result<(
             Dialect::Chat => chat::lose(unknown, losses),
             Dialect::Messages => messages::lose(unknown, losses),
             Dialect::Responses => responses::lose(unknown, losses),
+            // No client speaks them.
+            Dialect::Converse | Dialect::GenerateContent => None,
         };
         if let Some(what) = unsupported {
             return Err(TranslateError::Unsupported { what, target });

@@ -1,8 +1,11 @@
-//! Read, write and edit provider API messages and streams, with no I/O.
+//! Read, write, edit and translate provider API messages and streams, with no I/O.
 //!
 //! A gateway must decide on exactly the bytes that the upstream will act on. So this crate reads a request once,
 //! strictly, and refuses every body that two parsers could read differently; what it does not decide on passes
 //! through byte for byte. It never opens a socket, reads a clock or holds a fact about the world.
+//!
+//! Where a client and a service speak different dialects, [`translate`] carries requests, answers, errors and streams
+//! over through one [`form`]; what does not come over is refused or has a name.
 //!
 //! ```
 //! use bytes::Bytes;

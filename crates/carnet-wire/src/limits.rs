@@ -56,11 +56,12 @@ pub const MAX_LOSSES: usize = 32;
 /// Bytes of a name that a loss repeats.
 pub const MAX_LOSS_PLACE: usize = 64;
 
-/// Turns of a conversation, and parts of one turn. A conversation that fills the largest context with one-word turns
+/// Turns of a conversation. One that fills the largest context with one-word turns
 /// stays below it.
 pub const MAX_TURNS: usize = 100_000;
 
-/// Calls of tools in one answer, and in one conversation: matching results to calls looks at all that are open.
+/// Calls of tools in one answer or conversation, and tools that a request declares. More than any model makes or can
+/// choose from; what is kept of each outlives its event.
 pub const MAX_TOOL_CALLS: usize = 4_096;
 
 /// Bytes of calls of tools that are held back in a stream until the call before them is complete. Services send one

@@ -3,18 +3,18 @@
 //! What the target has no words for is named as a loss, or refused where the answer would depend on it.
 //!
 //! ```
-//! use carnet_wire::dialect::{Dialect, Options};
+//! use carnet_wire::dialect::{ClientDialect, Dialect, Options};
 //! use carnet_wire::translate;
 //!
 //! let body = br#"{"model":"m","messages":[{"role":"user","content":"hello"}],"seed":1}"#;
-//! let ask = translate::ask(Dialect::Chat, Dialect::Messages, body, &Options::default())?;
+//! let ask = translate::ask(ClientDialect::Chat, Dialect::Messages, body, &Options::default())?;
 //!
 //! assert_eq!(ask.body, br#"{"model":"m","max_tokens":4096,"messages":[{"role":"user","content":"hello"}]}"#);
 //! assert_eq!(ask.losses.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sampling:seed"]);
 //! # Ok::<(), carnet_wire::dialect::TranslateError>(())
 //! ```
 
-use crate::dialect::{Dialect, Options, StreamReader, StreamWriter, TranslateError};
+use crate::dialect::{ClientDialect, Dialect, Options, StreamReader, StreamWriter, TranslateError};
 use crate::form::{Event, Failure, FailureKind, Losses, Reply, Usage};
 use crate::json::Document;
 use crate::limits::MAX_DEPTH;
@@ -40,24 +40,24 @@ pub struct TranslatedAsk {
 /// # Errors
 /// When the body is not a request of its dialect, or the answer depends on something that the target lacks.
 pub fn ask(
-    from: Dialect,
+    from: ClientDialect,
     to: Dialect,
     body: &[u8],
     options: &Options,
 ) -> Result<TranslatedAsk, TranslateError> {
     let document = Document::read(body, MAX_DEPTH)?;
-    let mut ask = from.read_ask(&document)?;
-    let include_usage = ask.include_usage;
-    // Whatever the client wants to see: who pays wants to know what a stream has used.
-    ask.include_usage = true;
+    let ask = from.read_ask(&document)?;
     let mut losses = Losses::default();
     let mut out = Vec::with_capacity(body.len() + GROWTH);
     to.write_ask(&ask, &options.target, &mut out, &mut losses)?;
+    if Dialect::from(from) != to {
+        from.lose_beside(document.root(), &mut losses);
+    }
     Ok(TranslatedAsk {
         body: out,
         losses,
         stream: ask.stream,
-        include_usage,
+        include_usage: ask.include_usage,
     })
 }
 
@@ -80,7 +80,7 @@ pub struct TranslatedAnswer {
 /// When the body is not an answer of its dialect, or is one that the client's dialect has no words for.
 pub fn answer(
     from: Dialect,
-    to: Dialect,
+    to: ClientDialect,
     body: &[u8],
     options: &Options,
 ) -> Result<TranslatedAnswer, TranslateError> {
@@ -90,6 +90,9 @@ pub fn answer(
     let (usage, failed) = match from.read_answer(&document, &mut losses)? {
         Reply::Answer(answer) => {
             to.write_answer(&answer, &options.caller, &mut out, &mut losses)?;
+            if Dialect::from(to) != from {
+                from.lose_beside(document.root(), &mut losses);
+            }
             (answer.usage, None)
         }
         Reply::Failure(failure) => {
@@ -107,7 +110,12 @@ pub fn answer(
 
 /// Translates the body of an error with a status of failure. A body that nobody understands, such as a page for
 /// people, becomes an error of the same sort that says no more.
-pub fn failure(from: Dialect, to: Dialect, status: u16, body: &[u8]) -> (FailureKind, Vec<u8>) {
+pub fn failure(
+    from: Dialect,
+    to: ClientDialect,
+    status: u16,
+    body: &[u8],
+) -> (FailureKind, Vec<u8>) {
     let document = Document::read(body, MAX_DEPTH);
     let failure = match &document {
         Ok(document) => from.read_failure(status, document.root()),
@@ -149,7 +157,7 @@ pub enum State {
 
 impl Stream {
     /// Begins a stream from the dialect of the service to that of the client.
-    pub fn new(from: Dialect, to: Dialect, options: &Options) -> Self {
+    pub fn new(from: Dialect, to: ClientDialect, options: &Options) -> Self {
         Self {
             reader: from.reader(),
             writing: Writing {
@@ -163,15 +171,16 @@ impl Stream {
 
     /// Takes the data of one event and puts behind `out` what the client is to get for it, framed.
     ///
-    /// An event that is none of the dialect ends the stream with an error.
-    pub fn push(&mut self, data: &[u8], out: &mut Vec<u8>) {
+    /// `name` is what its framing calls the event, or its exception; one dialect says it nowhere else. An event that is
+    /// none of the dialect ends the stream with an error.
+    pub fn push(&mut self, name: &str, data: &[u8], out: &mut Vec<u8>) {
         if self.writing.state != State::Open {
             return;
         }
         let writing = &mut self.writing;
         let read = self
             .reader
-            .push(data, &mut |event| writing.write(event, out));
+            .push(name, data, &mut |event| writing.write(event, out));
         if read.is_err() {
             let message = "the upstream sent an event that cannot be read";
             self.fail(&Failure::new(FailureKind::Server, message), out);

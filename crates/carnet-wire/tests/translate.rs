@@ -1,8 +1,8 @@
 //! Translation between dialects, against readings that share nothing with it.
 #![expect(
-    clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::unwrap_used,
     reason = "helpers of a test fail the test"
 )]
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use carnet_wire::stream::aws as event_stream;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT,
 };
@@ -53,8 +54,7 @@ use crate::screen::Cleared;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("carnet/", env!("CARGO_PKG_VERSION")));
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const AMAZON_EVENT_STREAM: HeaderValue =
-    HeaderValue::from_static("application/vnd.amazon.eventstream");
+const AWS_EVENT_STREAM: HeaderValue = HeaderValue::from_static(event_stream::MEDIA_TYPE);
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// An upstream with its connections.
@@ -407,7 +407,7 @@ fn unauthenticated(upstream: &str, why: &NoToken) -> Fault {
 /// The kind of answer that a call asks for.
 fn accepted(call: Call, stream: bool) -> HeaderValue {
     match call {
-        Call::ConverseStream => AMAZON_EVENT_STREAM,
+        Call::ConverseStream => AWS_EVENT_STREAM,
         _ if stream => EVENT_STREAM,
         _ => JSON,
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use carnet_policy::Api;
+use carnet_wire::dialect::{self as wire, ClientDialect};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -137,6 +138,30 @@ impl Call {
             Self::GenerateContent | Self::StreamGenerateContent => Dialect::GenerateContent,
             Self::Responses => Dialect::Responses,
         }
+    }
+
+    /// The dialect in which its callers speak, where it can be translated.
+    pub(crate) fn client(self) -> Option<ClientDialect> {
+        match self {
+            Self::Chat => Some(ClientDialect::Chat),
+            Self::Messages => Some(ClientDialect::Messages),
+            Self::Responses => Some(ClientDialect::Responses),
+            _ => None,
+        }
+    }
+
+    /// The call by which a service is asked in a dialect.
+    pub(crate) fn in_dialect(dialect: wire::Dialect, stream: bool) -> Option<Self> {
+        Some(match dialect {
+            wire::Dialect::Chat => Self::Chat,
+            wire::Dialect::Converse if stream => Self::ConverseStream,
+            wire::Dialect::Converse => Self::Converse,
+            wire::Dialect::GenerateContent if stream => Self::StreamGenerateContent,
+            wire::Dialect::GenerateContent => Self::GenerateContent,
+            wire::Dialect::Messages => Self::Messages,
+            wire::Dialect::Responses => Self::Responses,
+            _ => return None,
+        })
     }
 
     /// The registry's list of fields in its bodies.

@@ -20,6 +20,8 @@ pub struct Target {
     pub max_tokens: u64,
     /// The name of that limit, where the dialect has two.
     pub token_limit: TokenLimitName,
+    /// Whether it tells the usage of a stream when asked to, where the dialect leaves that to who asks.
+    pub stream_usage: bool,
     /// Whether it takes marks of what to cache, where the dialect does not say so.
     pub cache_control: bool,
     /// The form of ids of tool calls.
@@ -40,6 +42,7 @@ impl Default for Target {
             model: None,
             max_tokens: 4_096,
             token_limit: TokenLimitName::default(),
+            stream_usage: true,
             cache_control: false,
             tool_ids: IdRule::default(),
             reasoning: ReasoningName::default(),

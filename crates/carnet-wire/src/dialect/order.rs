@@ -110,7 +110,9 @@ impl Order {
     /// A part that is there at once.
     pub(crate) fn whole(&mut self, piece: Piece<'_>, emit: &mut Emit<'_>) {
         if self.must_wait() {
+            self.held_back += size(&piece);
             self.waiting.push_back(Waiting::Whole(owned(piece)));
+            self.flush(false, emit);
             return;
         }
         self.close(emit);
@@ -133,6 +135,7 @@ impl Order {
 
     fn begin(&mut self, slot: Slot, piece: Piece<'_>, emit: &mut Emit<'_>) {
         if self.must_wait() {
+            self.held_back += size(&piece);
             self.waiting.push_back(Waiting::Growing {
                 slot,
                 piece: owned(piece),
@@ -207,10 +210,12 @@ impl Order {
             self.close(emit);
             match next {
                 Waiting::Whole(piece) => {
+                    self.held_back = self.held_back.saturating_sub(size(&piece));
                     emit(Event::PartStart(piece));
                     emit(Event::PartEnd);
                 }
                 Waiting::Growing { slot, piece, text } => {
+                    self.held_back = self.held_back.saturating_sub(size(&piece));
                     emit(Event::PartStart(piece));
                     let mut progress = Progress::default();
                     self.held_back = self.held_back.saturating_sub(text.token().len());
@@ -223,6 +228,16 @@ impl Order {
             }
         }
     }
+}
+
+/// The bytes that a part takes while it waits, beside what it grows by.
+fn size(piece: &Piece<'_>) -> usize {
+    let texts = match piece {
+        Piece::Encrypted { data, .. } => data.token().len(),
+        Piece::ToolUse { id, name } => id.token().len() + name.token().len(),
+        Piece::Reasoning | Piece::Refusal | Piece::Text => 0,
+    };
+    texts + size_of::<Waiting>()
 }
 
 fn owned(piece: Piece<'_>) -> Piece<'static> {

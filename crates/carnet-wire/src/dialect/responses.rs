@@ -19,4 +19,4 @@ pub(crate) use ask_write::write_ask;
 pub(crate) use failure::{read_failure, write_failure};
 pub(crate) use stream_read::Reader;
 pub(crate) use stream_write::Writer;
-pub(crate) use unknown::lose;
+pub(crate) use unknown::{ANSWERED, ASKED, lose};

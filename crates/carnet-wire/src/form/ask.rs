@@ -165,6 +165,22 @@ pub struct Sampling<'b> {
     pub presence_penalty: Option<&'b str>,
 }
 
+impl Sampling<'_> {
+    /// What is set, by the names that chat completions have for it.
+    pub(crate) fn set(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("temperature", self.temperature),
+            ("top_p", self.top_p),
+            ("top_k", self.top_k),
+            ("seed", self.seed),
+            ("frequency_penalty", self.frequency_penalty),
+            ("presence_penalty", self.presence_penalty),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+    }
+}
+
 /// How much to reason.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Thinking<'b> {

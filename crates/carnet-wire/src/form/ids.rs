@@ -1,7 +1,7 @@
 //! Ids of tool calls: unique within a conversation, and of the form that a service demands.
 
 use std::borrow::Cow;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::json::Text;
 
@@ -108,18 +108,17 @@ impl TakenIds {
 /// Some services give no ids, or begin anew with every turn.
 pub(crate) fn unique_ids(turns: &mut [Turn<'_>]) {
     let mut taken = TakenIds::default();
-    // Calls without a result yet: the id they came with, and the one they have now.
-    let mut open: VecDeque<(Text<'_>, Text<'_>)> = VecDeque::new();
+    // Ids of calls without a result yet, by the ids they came with.
+    let mut open: HashMap<Text<'_>, VecDeque<Text<'_>>> = HashMap::new();
     for part in turns.iter_mut().flat_map(|turn| &mut turn.parts) {
         match &mut part.content {
             Content::ToolUse(call) => {
                 let was = std::mem::take(&mut call.id);
                 call.id = taken.unique(was.clone());
-                open.push_back((was, call.id.clone()));
+                open.entry(was).or_default().push_back(call.id.clone());
             }
             Content::ToolResult(result) => {
-                let at = open.iter().position(|(was, _)| *was == result.id);
-                if let Some((_, is)) = at.and_then(|at| open.remove(at)) {
+                if let Some(is) = open.get_mut(&result.id).and_then(VecDeque::pop_front) {
                     result.id = is;
                 }
             }

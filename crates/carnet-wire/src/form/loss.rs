@@ -48,9 +48,11 @@ loss_codes! {
     ReasoningEffort "reasoning-effort" "How much to reason, where the target cannot be told so for this request."
     ReasoningSignature "reasoning-signature" "The proof that reasoning comes from the service that made it."
     RefusalMark "refusal-mark" "That a text is a refusal; the text stays."
+    SafetyRatings "safety-ratings" "How a service rates the safety of an answer."
     Sampling "sampling" "A setting of how tokens are drawn."
     SchemaStrictness "schema-strictness" "Whether the target must keep to a schema exactly."
     SystemPosition "system-position" "Where in the conversation an instruction stood; it moves to the front."
+    ToolChoice "tool-choice" "The wish that no tool is called."
     ToolError "tool-error" "That the result of a tool is an error; the text stays."
     ToolResultMedia "tool-result-media" "That an image or file is the result of a tool; it follows as the user's."
     UnknownMember "unknown-member" "A member that only its own dialect knows."
@@ -166,6 +168,17 @@ mod tests {
                 .as_ref()
                 .is_none_or(|place| place.len() <= MAX_LOSS_PLACE)
         }));
+    }
+
+    #[test]
+    fn every_code_has_its_line_in_the_reference() {
+        let page = include_str!("../../../../docs/src/reference/losses.md");
+        let listed: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .collect();
+        let line = |code: &LossCode| format!("| `{code}` | {} |", code.description());
+        assert_eq!(listed, LossCode::ALL.iter().map(line).collect::<Vec<_>>());
     }
 
     #[test]

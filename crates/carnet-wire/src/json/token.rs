@@ -62,6 +62,11 @@ impl<'b> Text<'b> {
         }
     }
 
+    /// How many characters there are.
+    pub(crate) fn characters(&self) -> u64 {
+        u64::try_from(self.plain().chars().count()).unwrap_or(u64::MAX)
+    }
+
     /// Whether there are no characters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

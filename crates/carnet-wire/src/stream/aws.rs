@@ -25,6 +25,9 @@ const CHECKSUM: usize = 4;
 /// Headers that a message holds without another allocation; real ones have three or four.
 const INLINE: usize = 4;
 
+/// The media type of such a stream.
+pub const MEDIA_TYPE: &str = "application/vnd.amazon.eventstream";
+
 /// One message of a stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message<'a> {

@@ -1,5 +1,6 @@
 //! Requests: what each member becomes in the other dialect, and what is lost or refused on the way.
 
+use super::reading::client;
 use carnet_wire::dialect::{
     Dialect, Options, ReasoningName, ThinkingForm, TokenLimitName, TranslateError,
 };
@@ -18,7 +19,7 @@ fn options() -> Options {
 /// The request in the other dialect, and the names of what was lost.
 fn with(from: Dialect, body: &Value, options: &Options) -> (Value, Vec<String>) {
     let to = if from == Chat { Messages } else { Chat };
-    let asked = ask(from, to, body.to_string().as_bytes(), options).unwrap();
+    let asked = ask(client(from), to, body.to_string().as_bytes(), options).unwrap();
     let losses = asked.losses.iter().map(ToString::to_string).collect();
     (serde_json::from_slice(&asked.body).unwrap(), losses)
 }
@@ -317,7 +318,7 @@ fn images_and_files_come_over_as_they_are_named() {
     }
     // Some clients escape the slashes of an address.
     let body = br#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image\/png;base64,aG\/k="}}]}]}"#;
-    let asked = ask(Chat, Messages, body, &options()).unwrap();
+    let asked = ask(client(Chat), Messages, body, &options()).unwrap();
     let got: Value = serde_json::from_slice(&asked.body).unwrap();
     assert_eq!(
         got["messages"][0]["content"][0]["source"],
@@ -562,7 +563,7 @@ fn what_the_answer_depends_on_is_refused_where_it_cannot_be_said() {
         ),
     ] {
         let to = if from == Chat { Messages } else { Chat };
-        let error = ask(from, to, body.to_string().as_bytes(), &options()).unwrap_err();
+        let error = ask(client(from), to, body.to_string().as_bytes(), &options()).unwrap_err();
         assert_eq!(
             error,
             TranslateError::Unsupported {
@@ -572,7 +573,7 @@ fn what_the_answer_depends_on_is_refused_where_it_cannot_be_said() {
             "{body}"
         );
         // Their own dialect says it.
-        let same = ask(from, from, body.to_string().as_bytes(), &options());
+        let same = ask(client(from), from, body.to_string().as_bytes(), &options());
         assert!(same.is_ok_and(|same| same.losses.is_empty()), "{body}");
     }
 }
@@ -620,19 +621,19 @@ fn a_member_of_another_shape_is_named() {
         ),
     ] {
         for to in [Chat, Messages] {
-            let error = ask(from, to, body.to_string().as_bytes(), &options()).unwrap_err();
+            let error = ask(client(from), to, body.to_string().as_bytes(), &options()).unwrap_err();
             assert_eq!(error.to_string(), want, "{body}");
         }
     }
     assert!(matches!(
-        ask(Chat, Messages, b"{", &options()),
+        ask(client(Chat), Messages, b"{", &options()),
         Err(TranslateError::Json(_))
     ));
 }
 
 /// The request in another dialect, and the names of what was lost.
 fn into(from: Dialect, to: Dialect, body: &Value, options: &Options) -> (Value, Vec<String>) {
-    let asked = ask(from, to, body.to_string().as_bytes(), options).unwrap();
+    let asked = ask(client(from), to, body.to_string().as_bytes(), options).unwrap();
     let losses = asked.losses.iter().map(ToString::to_string).collect();
     (serde_json::from_slice(&asked.body).unwrap(), losses)
 }
@@ -778,7 +779,7 @@ fn members_of_responses_become_those_of_the_others() {
     ] {
         for to in [Chat, Messages] {
             let body = merged(json!({"input": "q"}), &more).to_string();
-            let error = ask(Responses, to, body.as_bytes(), &options()).unwrap_err();
+            let error = ask(client(Responses), to, body.as_bytes(), &options()).unwrap_err();
             assert_eq!(
                 error,
                 TranslateError::Unsupported {
@@ -818,5 +819,191 @@ fn turns_become_items() {
                 "sampling:stop".to_owned()
             ]
         )
+    );
+}
+
+/// A conversation with all that services speak of in their own ways.
+fn conversation() -> Value {
+    json!({"model": "m", "max_tokens": 9, "temperature": 0.5, "top_k": 3, "stop": ["x"], "user": "u", "stream": true,
+    "reasoning_effort": "low",
+    "tools": [{"type": "function", "function": {"name": "f", "description": "", "parameters": {"$ref": "#/$defs/a"}, "strict": true}}],
+    "tool_choice": {"type": "function", "function": {"name": "f"}}, "parallel_tool_calls": false,
+    "messages": [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": [
+            {"type": "text", "text": "q"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+            {"type": "file", "file": {"file_data": "data:application/pdf;base64,aGk=", "filename": "a_b.pdf"}},
+        ]},
+        {"role": "assistant", "content": "t", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}},
+            {"id": "c2", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}},
+        ]},
+        {"role": "tool", "tool_call_id": "c1", "content": "{\"$ref\":\"x\"}"},
+        {"role": "tool", "tool_call_id": "c2", "content": ""},
+        {"role": "user", "content": " \n"},
+        {"role": "user", "content": "next"},
+    ]})
+}
+
+#[test]
+fn generate_content_is_asked_in_its_own_way() {
+    let mut options = options();
+    options.target.thinking = ThinkingForm::Adaptive;
+    let (got, losses) = into(Chat, Dialect::GenerateContent, &conversation(), &options);
+    let call = |id, args: Value| json!({"functionCall": {"id": id, "name": "f", "args": args}});
+    let result = |id, text| json!({"functionResponse": {"id": id, "name": "f", "response": {"output": text}}});
+    let want = json!({
+        "systemInstruction": {"parts": [{"text": "s"}]},
+        "contents": [
+            {"role": "user", "parts": [
+                {"text": "q"},
+                {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
+                {"inlineData": {"mimeType": "application/pdf", "data": "aGk="}},
+            ]},
+            {"role": "model", "parts": [{"text": "t"}, call("c1", json!({})), call("c2", json!({"a": 1}))]},
+            {"role": "user", "parts": [result("c1", r#"{"$ref":"x"}"#), result("c2", ""), {"text": " \n"}, {"text": "next"}]},
+        ],
+        "tools": [{"functionDeclarations": [{"name": "f", "description": "", "parametersJsonSchema": {"$ref": "#/$defs/a"}}]}],
+        "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
+        "generationConfig": {"maxOutputTokens": 9, "temperature": 0.5, "topK": 3, "stopSequences": ["x"],
+            "thinkingConfig": {"includeThoughts": true, "thinkingLevel": "low"}},
+    });
+    assert_eq!(got, want);
+    assert_eq!(
+        losses,
+        ["schema-strictness", "parallel-tools", "metadata:user"]
+    );
+    let shaped = json!({"messages": [], "response_format": {"type": "json_object"}, "reasoning_effort": "none"});
+    let (got, _) = into(Chat, Dialect::GenerateContent, &shaped, &options);
+    assert_eq!(
+        got["generationConfig"],
+        json!({"responseMimeType": "application/json", "thinkingConfig": {"thinkingBudget": 0}})
+    );
+}
+
+#[test]
+fn converse_is_asked_in_its_own_way() {
+    let (got, losses) = into(Chat, Dialect::Converse, &conversation(), &options());
+    let call =
+        |id, input: Value| json!({"toolUse": {"toolUseId": id, "name": "f", "input": input}});
+    let want = json!({
+        "system": [{"text": "s"}],
+        "messages": [
+            {"role": "user", "content": [
+                {"text": "q"},
+                {"image": {"format": "png", "source": {"bytes": "aGk="}}},
+                {"document": {"format": "pdf", "name": "a b pdf", "source": {"bytes": "aGk="}}},
+            ]},
+            {"role": "assistant", "content": [{"text": "t"}, call("c1", json!({})), call("c2", json!({"a": 1}))]},
+            {"role": "user", "content": [
+                {"toolResult": {"toolUseId": "c1", "content": [{"text": r#"{"$ref":"x"}"#}]}},
+                {"toolResult": {"toolUseId": "c2", "content": []}},
+                {"text": "next"},
+            ]},
+        ],
+        "toolConfig": {
+            "tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"$ref": "#/$defs/a"}}, "strict": true}}],
+            "toolChoice": {"tool": {"name": "f"}},
+        },
+        "inferenceConfig": {"maxTokens": 9, "temperature": 0.5, "stopSequences": ["x"]},
+    });
+    assert_eq!(got, want);
+    assert_eq!(
+        losses,
+        [
+            "parallel-tools",
+            "sampling:top_k",
+            "reasoning-effort",
+            "metadata:user"
+        ]
+    );
+
+    let tool = json!({"type": "function", "function": {"name": "f"}});
+    let none = json!({"messages": [{"role": "user", "content": "q"}], "tools": [tool], "tool_choice": "none"});
+    let (got, losses) = into(Chat, Dialect::Converse, &none, &options());
+    assert!(
+        got.get("toolConfig").is_none() && losses.is_empty(),
+        "{got}"
+    );
+}
+
+#[test]
+fn marks_of_what_to_cache_are_blocks_in_converse() {
+    let mark = json!({"type": "ephemeral"});
+    let messages = json!({
+        "system": [{"type": "text", "text": "s", "cache_control": mark}],
+        "tools": [{"name": "f", "input_schema": {"type": "object"}, "cache_control": mark}],
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "q", "cache_control": mark}]}],
+    });
+    let mut options = options();
+    let (_, losses) = into(Messages, Dialect::Converse, &messages, &options);
+    assert_eq!(losses, ["cache-control"]);
+    options.target.cache_control = true;
+    let (got, losses) = into(Messages, Dialect::Converse, &messages, &options);
+    let point = json!({"cachePoint": {"type": "default"}});
+    assert_eq!(got["system"], json!([{"text": "s"}, point]));
+    assert_eq!(got["messages"][0]["content"], json!([{"text": "q"}, point]));
+    assert_eq!((&got["toolConfig"]["tools"][1], losses), (&point, vec![]));
+}
+
+#[test]
+fn members_below_the_top_are_lost_by_name_too() {
+    let chat = json!({"messages": [{"role": "assistant", "content": [{"type": "text", "text": "a", "odd_part": 1}], "prefix": true}],
+        "tools": [{"type": "function", "odd_tool": 1, "function": {"name": "f", "odd_function": {}}}]});
+    let messages = json!({"messages": [{"role": "user", "odd_turn": 1, "content": [
+        {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "r", "odd_inside": 1}], "odd_block": 1}]}],
+        "tools": [{"name": "f", "input_schema": {}, "defer_loading": true}]});
+    let responses = json!({"input": [{"type": "message", "role": "user", "odd_item": 1, "content": [{"type": "input_text", "text": "a", "odd_part": 1}]}]});
+    for (from, to, body, want) in [
+        (
+            Chat,
+            Messages,
+            chat,
+            &["prefix", "odd_part", "odd_tool", "odd_function"][..],
+        ),
+        (
+            Messages,
+            Chat,
+            messages,
+            &["odd_turn", "odd_block", "odd_inside", "defer_loading"],
+        ),
+        (Responses, Chat, responses, &["odd_item", "odd_part"]),
+    ] {
+        let want: Vec<_> = want
+            .iter()
+            .map(|name| format!("unknown-member:{name}"))
+            .collect();
+        assert_eq!(into(from, to, &body, &options()).1, want, "{body}");
+    }
+}
+
+#[test]
+fn reasoning_leaves_room_for_the_answer() {
+    let asked = |more: Value| {
+        let body = merged(
+            json!({"messages": [{"role": "user", "content": "q"}]}),
+            &more,
+        );
+        let (got, losses) = into(Chat, Messages, &body, &options());
+        assert!(losses.is_empty(), "{losses:?}");
+        [
+            got["max_tokens"].as_u64().unwrap(),
+            got["thinking"]["budget_tokens"].as_u64().unwrap_or(0),
+        ]
+    };
+    assert_eq!(asked(json!({})), [100, 0]);
+    assert_eq!(asked(json!({"reasoning_effort": "medium"})), [4_196, 2_098]);
+    assert_eq!(
+        asked(json!({"reasoning_effort": "high", "max_tokens": 8_000})),
+        [8_000, 4_000]
+    );
+    assert_eq!(
+        asked(json!({"reasoning_effort": "low", "max_tokens": 8_000})),
+        [8_000, 1_024]
+    );
+    assert_eq!(
+        asked(json!({"reasoning": {"max_tokens": 7_000}, "max_tokens": 8_000})),
+        [8_000, 7_000]
     );
 }

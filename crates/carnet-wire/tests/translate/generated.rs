@@ -6,7 +6,7 @@ use carnet_wire::translate::{Stream, answer, ask};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::reading::text;
+use super::reading::{client, text};
 use super::scenarios::DIALECTS;
 
 use Dialect::{Chat, Messages, Responses};
@@ -412,7 +412,7 @@ fn of_messages(body: &Value) -> Talk {
 }
 
 fn sent(from: Dialect, to: Dialect, body: &Value) -> (Value, Losses) {
-    let asked = ask(from, to, body.to_string().as_bytes(), &options()).unwrap();
+    let asked = ask(client(from), to, body.to_string().as_bytes(), &options()).unwrap();
     (serde_json::from_slice(&asked.body).unwrap(), asked.losses)
 }
 
@@ -556,18 +556,18 @@ proptest! {
         for (from, to) in DIALECTS.into_iter().flat_map(|from| DIALECTS.map(|to| (from, to))) {
             for body in [body.clone(), format!(r#"{{"messages":[{body}],"tools":[{body}],"input":[{body}]}}"#), format!(r#"{{"choices":[{{"message":{body}}}],"content":[{body}],"output":[{body}]}}"#)] {
                 let outs = [
-                    ask(from, to, body.as_bytes(), &options()).map(|asked| asked.body),
-                    answer(from, to, body.as_bytes(), &options()).map(|answered| answered.body),
+                    ask(client(from), to, body.as_bytes(), &options()).map(|asked| asked.body),
+                    answer(from, client(to), body.as_bytes(), &options()).map(|answered| answered.body),
                 ];
                 for out in outs.into_iter().flatten() {
                     prop_assert!(serde_json::from_slice::<Value>(&out).is_ok(), "{:?}", String::from_utf8(out));
                 }
             }
-            let mut translated = Stream::new(from, to, &options());
+            let mut translated = Stream::new(from, client(to), &options());
             let mut out = Vec::new();
             for event in &stream {
-                translated.push(event.to_string().as_bytes(), &mut out);
-                translated.push(format!(r#"{{"choices":[{{"delta":{event}}}]}}"#).as_bytes(), &mut out);
+                translated.push("", event.to_string().as_bytes(), &mut out);
+                translated.push("", format!(r#"{{"choices":[{{"delta":{event}}}]}}"#).as_bytes(), &mut out);
             }
             translated.finish(&mut out);
             prop_assert_ne!(translated.state(), carnet_wire::translate::State::Open);

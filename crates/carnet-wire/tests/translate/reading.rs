@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use carnet_wire::dialect::{Caller, Dialect, Options};
+use carnet_wire::dialect::{Caller, ClientDialect, Dialect, Options};
 use carnet_wire::translate::{Stream, answer};
 use serde_json::{Value, json};
 
@@ -58,9 +58,22 @@ pub(crate) fn options() -> Options {
     }
 }
 
+/// A dialect as one that clients speak.
+pub(crate) fn client(dialect: Dialect) -> ClientDialect {
+    match dialect {
+        Dialect::Chat => ClientDialect::Chat,
+        Dialect::Messages => ClientDialect::Messages,
+        Dialect::Responses => ClientDialect::Responses,
+        _ => panic!("no client speaks {dialect}"),
+    }
+}
+
 /// Translates a whole answer and reads it.
 pub(crate) fn whole(from: Dialect, to: Dialect, body: &[u8]) -> Said {
-    read_whole(to, &answer(from, to, body, &options()).unwrap().body)
+    read_whole(
+        to,
+        &answer(from, client(to), body, &options()).unwrap().body,
+    )
 }
 
 /// Translates a stream of events and reads it.
@@ -69,15 +82,21 @@ pub(crate) fn streamed(from: Dialect, to: Dialect, events: &[String], closed: bo
 }
 
 pub(crate) fn translated(from: Dialect, to: Dialect, events: &[String], closed: bool) -> Vec<u8> {
-    let mut stream = Stream::new(from, to, &options());
+    let mut stream = Stream::new(from, client(to), &options());
     let mut out = Vec::new();
     for event in events {
-        stream.push(event.as_bytes(), &mut out);
+        push(&mut stream, event, &mut out);
     }
     if closed {
         stream.finish(&mut out);
     }
     out
+}
+
+/// Pushes an event: its data, or its name and data with a tab between them.
+pub(crate) fn push(stream: &mut Stream, event: &str, out: &mut Vec<u8>) {
+    let (name, data) = event.split_once('\t').unwrap_or(("", event));
+    stream.push(name, data.as_bytes(), out);
 }
 
 /// The data of each event, as the specification of server-sent events has it.
@@ -117,6 +136,14 @@ pub(crate) fn read_whole(dialect: Dialect, body: &[u8]) -> Said {
     }
     if dialect == Dialect::Responses {
         said.response(&body);
+        return said;
+    }
+    if dialect == Dialect::GenerateContent {
+        said.generated(&body);
+        return said;
+    }
+    if dialect == Dialect::Converse {
+        said.conversed(&body);
         return said;
     }
     for block in body["content"].as_array().unwrap() {
@@ -162,6 +189,8 @@ pub(crate) fn read_stream(dialect: Dialect, stream: &[u8]) -> Said {
             said.errors.push(text(&error["message"]));
         } else if dialect == Dialect::Chat {
             said.chunk(&event);
+        } else if dialect == Dialect::GenerateContent {
+            said.generated(&event);
         } else if dialect == Dialect::Responses {
             said.response_event(&event, &mut blocks);
         } else {
@@ -292,6 +321,96 @@ impl Said {
             });
         }
         self.calls[at].arguments += &text(&call["function"]["arguments"]);
+    }
+
+    /// Reads an answer of Converse.
+    fn conversed(&mut self, body: &Value) {
+        for block in body["output"]["message"]["content"].as_array().unwrap() {
+            self.text += &text(&block["text"]);
+            let reasoning = &block["reasoningContent"];
+            self.reasoning += &text(&reasoning["reasoningText"]["text"]);
+            self.sign(&reasoning["reasoningText"]["signature"]);
+            self.sign(&reasoning["redactedContent"]);
+            if let Some(call) = block.get("toolUse") {
+                let arguments = call["input"].to_string();
+                self.calls.push(Call {
+                    id: text(&call["toolUseId"]),
+                    name: text(&call["name"]),
+                    arguments,
+                });
+            }
+        }
+        self.finish.push(text(&body["stopReason"]));
+        self.converse_usage(&body["usage"]);
+    }
+
+    fn converse_usage(&mut self, usage: &Value) {
+        self.cached = count(&usage["cacheReadInputTokens"]);
+        self.prompt =
+            count(&usage["inputTokens"]) + self.cached + count(&usage["cacheWriteInputTokens"]);
+        self.output = count(&usage["outputTokens"]);
+    }
+
+    /// Reads an event of a Converse stream, which its framing names.
+    pub(crate) fn converse_event(&mut self, name: &str, event: &Value) {
+        let delta = &event["delta"];
+        match name {
+            "contentBlockStart" => {
+                if let Some(call) = event["start"].get("toolUse") {
+                    let (id, name) = (text(&call["toolUseId"]), text(&call["name"]));
+                    self.calls.push(Call {
+                        id,
+                        name,
+                        arguments: String::new(),
+                    });
+                }
+            }
+            "contentBlockDelta" => {
+                self.text += &text(&delta["text"]);
+                self.reasoning += &text(&delta["reasoningContent"]["text"]);
+                self.sign(&delta["reasoningContent"]["signature"]);
+                self.sign(&delta["reasoningContent"]["redactedContent"]);
+                if let Some(call) = self.calls.last_mut() {
+                    call.arguments += &text(&delta["toolUse"]["input"]);
+                }
+            }
+            "messageStop" => self.finish.push(text(&event["stopReason"])),
+            "metadata" => self.converse_usage(&event["usage"]),
+            _ => {}
+        }
+    }
+
+    /// Reads an answer of `generateContent`, or a piece of one.
+    fn generated(&mut self, body: &Value) {
+        let candidate = &body["candidates"][0];
+        for part in candidate["content"]["parts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            self.sign(&part["thoughtSignature"]);
+            if part["thought"] == true {
+                self.reasoning += &text(&part["text"]);
+            } else if let Some(call) = part.get("functionCall") {
+                let arguments = call.get("args").map_or("{}".to_owned(), Value::to_string);
+                self.calls.push(Call {
+                    id: text(&call["id"]),
+                    name: text(&call["name"]),
+                    arguments,
+                });
+            } else {
+                self.text += &text(&part["text"]);
+            }
+        }
+        self.finish
+            .extend(candidate["finishReason"].as_str().map(str::to_owned));
+        let usage = &body["usageMetadata"];
+        let or = |key: &str, known: u64| usage[key].as_u64().unwrap_or(known);
+        self.prompt = or("promptTokenCount", self.prompt) + or("toolUsePromptTokenCount", 0);
+        self.cached = or("cachedContentTokenCount", self.cached);
+        if usage["candidatesTokenCount"].is_u64() || usage["thoughtsTokenCount"].is_u64() {
+            self.output = or("candidatesTokenCount", 0) + or("thoughtsTokenCount", 0);
+        }
     }
 
     /// Reads the items of a whole answer, and why it ends.

@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use carnet_wire::dialect::{Dialect, TranslateError};
 use carnet_wire::translate::ask;
 use serde_json::Value;
 
-use super::reading::{Said, data, not_run, options, read_stream, read_whole, streamed, whole};
+use super::reading::{
+    Said, client, data, not_run, options, read_stream, read_whole, streamed, whole,
+};
 
 struct Exchange {
     id: String,
@@ -17,6 +21,7 @@ struct Exchange {
     request: String,
     answer: String,
     is_stream: bool,
+    events: Vec<String>,
 }
 
 /// The recorded exchanges in these dialects; none where the recordings are not on this machine.
@@ -39,6 +44,8 @@ fn exchange(line: &str) -> Option<Exchange> {
     let field = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let dialect = match entry["api"].as_str()? {
         "chat.completions" => Dialect::Chat,
+        "bedrock.converse" | "bedrock.converse-stream" => Dialect::Converse,
+        "gemini.generate" | "gemini.stream" => Dialect::GenerateContent,
         "messages" => Dialect::Messages,
         // The same family has paths that count tokens or fetch and delete what is kept.
         "responses"
@@ -48,16 +55,37 @@ fn exchange(line: &str) -> Option<Exchange> {
         }
         _ => return None,
     };
+    // A stream of one family may also come as a list, which is no matter of this crate.
+    if entry["response_body"]["text"]
+        .as_str()
+        .unwrap_or_default()
+        .trim_start()
+        .starts_with('[')
+    {
+        return None;
+    }
+    let answer = field(&entry["response_body"]["text"]);
+    // Not every recorder keeps the type of an answer.
+    let is_sse = answer.trim_start().starts_with(['e', 'd', ':']);
+    // Nor does every recorder say that it has kept binary data as base64.
+    let binary = if answer.starts_with("AAAA") {
+        answer.clone()
+    } else {
+        field(&entry["response_body"]["base64"])
+    };
+    let events = if binary.is_empty() {
+        data(&answer)
+    } else {
+        binary_events(&STANDARD.decode(&binary).unwrap())
+    };
     Some(Exchange {
         id: field(&entry["id"]),
         dialect,
         status: entry["status"].as_u64()?,
         request: field(&entry["request_body"]["text"]),
-        answer: field(&entry["response_body"]["text"]),
-        // Not every recorder keeps the type of an answer.
-        is_stream: field(&entry["response_body"]["text"])
-            .trim_start()
-            .starts_with(['e', 'd', ':']),
+        answer,
+        is_stream: is_sse || !binary.is_empty(),
+        events,
     })
 }
 
@@ -70,10 +98,9 @@ fn recorded_answers_say_the_same_in_every_dialect() {
     for exchange in exchanges.iter().filter(|exchange| exchange.status == 200) {
         for to in ALL {
             let (want, got) = if exchange.is_stream {
-                let events = data(&exchange.answer);
                 (
                     read_stream_of(exchange),
-                    streamed(exchange.dialect, to, &events, true),
+                    streamed(exchange.dialect, to, &exchange.events, true),
                 )
             } else {
                 let body = exchange.answer.as_bytes();
@@ -96,9 +123,43 @@ fn recorded_answers_say_the_same_in_every_dialect() {
     );
 }
 
-/// What the recording says; how it numbers blocks is its own affair.
+/// What the recording says.
 fn read_stream_of(exchange: &Exchange) -> Said {
-    read_stream(exchange.dialect, exchange.answer.as_bytes())
+    if exchange.dialect != Dialect::Converse {
+        return read_stream(exchange.dialect, exchange.answer.as_bytes());
+    }
+    let mut said = Said::default();
+    for event in &exchange.events {
+        let (name, data) = event.split_once('\t').unwrap();
+        said.converse_event(name, &serde_json::from_str(data).unwrap());
+    }
+    said
+}
+
+/// The events of a binary stream as name and data: each message has its lengths, headers, data and a checksum.
+fn binary_events(mut stream: &[u8]) -> Vec<String> {
+    let number = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0, |number, byte| number << 8 | usize::from(*byte))
+    };
+    let mut events = Vec::new();
+    while !stream.is_empty() {
+        let (message, rest) = stream.split_at(number(&stream[..4]));
+        let (mut headers, data) = message[12..message.len() - 4].split_at(number(&message[4..8]));
+        while !headers.is_empty() {
+            // Every header of these streams is a string.
+            let name = usize::from(headers[0]) + 1;
+            let value = name + 3 + number(&headers[name + 1..name + 3]);
+            if matches!(&headers[1..name], b":event-type" | b":exception-type") {
+                let name = std::str::from_utf8(&headers[name + 3..value]).unwrap();
+                events.push(format!("{name}\t{}", std::str::from_utf8(data).unwrap()));
+            }
+            headers = &headers[value..];
+        }
+        stream = rest;
+    }
+    events
 }
 
 fn differences(want: &Said, got: &Said) -> Vec<String> {
@@ -154,9 +215,15 @@ fn recorded_requests_translate_or_say_what_cannot() {
     let mut refused: BTreeMap<String, u32> = BTreeMap::new();
     let mut translated = 0;
     for exchange in exchanges.iter().filter(|exchange| exchange.status == 200) {
-        for to in ALL {
+        if matches!(
+            exchange.dialect,
+            Dialect::Converse | Dialect::GenerateContent
+        ) {
+            continue;
+        }
+        for to in Dialect::ALL {
             match ask(
-                exchange.dialect,
+                client(exchange.dialect),
                 to,
                 exchange.request.as_bytes(),
                 &options(),
@@ -164,15 +231,17 @@ fn recorded_requests_translate_or_say_what_cannot() {
                 Ok(asked) => {
                     translated += 1;
                     let body: Value = serde_json::from_slice(&asked.body).unwrap();
-                    let key = if to == Dialect::Responses {
-                        "input"
-                    } else {
-                        "messages"
+                    let key = match to {
+                        Dialect::GenerateContent => "contents",
+                        Dialect::Responses => "input",
+                        _ => "messages",
                     };
                     let said = body[key].as_array().unwrap();
                     assert!(!said.is_empty(), "{}", exchange.id);
                     let before: Value = serde_json::from_str(&exchange.request).unwrap();
-                    assert_eq!(body["model"], before["model"], "{}", exchange.id);
+                    let named = matches!(to, Dialect::Converse | Dialect::GenerateContent)
+                        || body["model"] == before["model"];
+                    assert!(named, "{}", exchange.id);
                 }
                 Err(error @ TranslateError::Unsupported { .. }) => {
                     assert_ne!(to, exchange.dialect, "{}: {error}", exchange.id);

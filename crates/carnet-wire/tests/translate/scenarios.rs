@@ -4,17 +4,21 @@ use std::collections::HashSet;
 
 use carnet_wire::dialect::Dialect;
 use carnet_wire::form::{Failure, FailureKind, Losses};
+use carnet_wire::limits::{MAX_ANSWER_KEPT, MAX_HELD_BACK};
 use carnet_wire::translate::{State, Stream, answer, ask, failure};
 use serde_json::{Value, json};
 
-use super::reading::{Said, options, read_stream, read_whole, streamed, translated, whole};
+use super::reading::{
+    Said, client, options, push, read_stream, read_whole, streamed, translated, whole,
+};
 
-use Dialect::{Chat, Messages, Responses};
+use Dialect::{Chat, Converse, GenerateContent, Messages, Responses};
 
 pub(crate) const DIALECTS: [Dialect; 3] = [Chat, Messages, Responses];
 
+/// Every service with every client.
 fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
-    DIALECTS
+    Dialect::ALL
         .into_iter()
         .flat_map(|from| DIALECTS.map(|to| (from, to)))
 }
@@ -54,6 +58,13 @@ fn usage(dialect: Dialect) -> Value {
     match dialect {
         Chat => json!({"prompt_tokens": 100, "completion_tokens": 9, "total_tokens": 109,
             "prompt_tokens_details": {"cached_tokens": 60}}),
+        Converse => {
+            json!({"inputTokens": 40, "cacheReadInputTokens": 60, "outputTokens": 9, "totalTokens": 109})
+        }
+        GenerateContent => {
+            json!({"promptTokenCount": 100, "cachedContentTokenCount": 60, "candidatesTokenCount": 4,
+            "thoughtsTokenCount": 5, "totalTokenCount": 109})
+        }
         Responses => json!({"input_tokens": 100, "output_tokens": 9, "total_tokens": 109,
             "input_tokens_details": {"cached_tokens": 60}}),
         _ => json!({"input_tokens": 40, "cache_read_input_tokens": 60, "output_tokens": 9}),
@@ -98,6 +109,30 @@ pub(crate) fn body(
             json!({"id": "i", "object": "response", "model": "m", "status": "completed", "error": null, "incomplete_details": null,
                 "output": output, "usage": usage(Responses)})
         }
+        Converse => {
+            let mut content = Vec::new();
+            if !reasoning.is_empty() {
+                content.push(json!({"reasoningContent": {"reasoningText": {"text": reasoning, "signature": "s=="}}}));
+            }
+            content.push(json!({"text": text}));
+            content.extend(calls.map(|(id, (name, input))| json!({"toolUse": {"toolUseId": id, "name": name, "input": input}})));
+            json!({"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "end_turn", "usage": usage(Converse)})
+        }
+        GenerateContent => {
+            let mut parts = Vec::new();
+            if !reasoning.is_empty() {
+                parts.push(json!({"text": reasoning, "thought": true}));
+            }
+            if !text.is_empty() {
+                parts.push(json!({"text": text}));
+            }
+            parts.extend(calls.map(|(id, (name, args))| json!({"functionCall": {"id": id, "name": name, "args": args}})));
+            // The proof of reasoning hangs on the part behind it.
+            if !reasoning.is_empty() {
+                parts[1]["thoughtSignature"] = json!("s==");
+            }
+            generated(&parts, true)
+        }
         _ => {
             let mut content = Vec::new();
             if !reasoning.is_empty() {
@@ -122,6 +157,8 @@ pub(crate) fn stream(
 ) -> Vec<String> {
     match dialect {
         Chat => chat_stream(text, reasoning, calls),
+        Converse => converse_stream(text, reasoning, calls),
+        GenerateContent => generate_stream(text, reasoning, calls),
         Responses => responses_stream(text, reasoning, calls),
         _ => messages_stream(text, reasoning, calls),
     }
@@ -263,6 +300,86 @@ fn responses_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec
     events.iter().map(Value::to_string).collect()
 }
 
+/// Events with their names, which stand in the framing.
+fn converse_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<String> {
+    let event = |name: &str, data: Value| format!("{name}\t{data}");
+    let delta = |index: usize, delta: Value| {
+        event(
+            "contentBlockDelta",
+            json!({"contentBlockIndex": index, "delta": delta}),
+        )
+    };
+    let stop = |index: usize| event("contentBlockStop", json!({"contentBlockIndex": index}));
+    let mut events = vec![event("messageStart", json!({"role": "assistant"}))];
+    let mut index = 0;
+    if !reasoning.is_empty() {
+        events.extend(
+            halves(reasoning).map(|half| delta(0, json!({"reasoningContent": {"text": half}}))),
+        );
+        events.push(delta(0, json!({"reasoningContent": {"signature": "s=="}})));
+        events.push(stop(0));
+        index += 1;
+    }
+    events.extend(halves(text).map(|half| delta(index, json!({"text": half}))));
+    events.push(stop(index));
+    for (number, (name, input)) in calls.iter().enumerate() {
+        index += 1;
+        let start = json!({"toolUse": {"toolUseId": format!("c{number}"), "name": name}});
+        events.push(event(
+            "contentBlockStart",
+            json!({"contentBlockIndex": index, "start": start}),
+        ));
+        let json = if *input == json!({}) {
+            String::new()
+        } else {
+            input.to_string()
+        };
+        events.extend(halves(&json).map(|half| delta(index, json!({"toolUse": {"input": half}}))));
+        events.push(stop(index));
+    }
+    events.push(event("messageStop", json!({"stopReason": "end_turn"})));
+    events.push(event(
+        "metadata",
+        json!({"usage": usage(Converse), "metrics": {"latencyMs": 1}}),
+    ));
+    events
+}
+
+fn generated(parts: &[Value], last: bool) -> Value {
+    let mut answer = json!({"responseId": "i", "modelVersion": "m", "usageMetadata": usage(GenerateContent),
+        "candidates": [{"content": {"role": "model", "parts": parts}}]});
+    if last {
+        answer["candidates"][0]["finishReason"] = json!("STOP");
+    }
+    answer
+}
+
+/// Each part in an event of its own, texts in two; the end comes behind the calls.
+fn generate_stream(text: &str, reasoning: &str, calls: &[(&str, Value)]) -> Vec<String> {
+    let whole: Value =
+        serde_json::from_slice(&body(GenerateContent, text, reasoning, calls)).unwrap();
+    let mut events = Vec::new();
+    for part in whole["candidates"][0]["content"]["parts"]
+        .as_array()
+        .unwrap()
+    {
+        if let Some(text) = part["text"].as_str() {
+            for half in halves(text) {
+                let mut piece = part.clone();
+                piece["text"] = json!(half);
+                events.push(generated(&[piece], false));
+            }
+        } else {
+            let mut call = part.clone();
+            call["functionCall"]["id"] =
+                json!(text_of(&part["functionCall"]["id"]).replace("call-", "c"));
+            events.push(generated(&[call], false));
+        }
+    }
+    events.push(generated(&[json!({"text": ""})], true));
+    events.iter().map(Value::to_string).collect()
+}
+
 fn text_of(value: &Value) -> String {
     super::reading::text(value)
 }
@@ -283,18 +400,20 @@ fn plain() {
 fn a_stream_with_and_without_usage() {
     for (from, to) in pairs() {
         let events = stream(from, TEXT, "", &[]);
-        for closed in [false, true] {
+        // Of one dialect nothing but the close is the end.
+        for closed in [from == GenerateContent, true] {
             let said = streamed(from, to, &events, closed);
             check(to, &said, TEXT, "", &[]);
             assert_eq!(used(&said), [100, 60, 9]);
         }
         let mut options = options();
         options.caller.include_usage = false;
-        let mut stream = Stream::new(from, to, &options);
+        let mut stream = Stream::new(from, client(to), &options);
         let mut out = Vec::new();
         events
             .iter()
-            .for_each(|event| stream.push(event.as_bytes(), &mut out));
+            .for_each(|event| push(&mut stream, event, &mut out));
+        stream.finish(&mut out);
         let said = read_stream(to, &out);
         check(to, &said, TEXT, "", &[]);
         // In chat completions usage comes only if the client has asked for it, but the gateway knows it.
@@ -367,9 +486,22 @@ fn a_schema() {
         }
     };
     for (from, to) in pairs() {
-        let sent = ask(from, to, asked(from).to_string().as_bytes(), &options()).unwrap();
+        let sent = ask(
+            client(to),
+            from,
+            asked(to).to_string().as_bytes(),
+            &options(),
+        )
+        .unwrap();
         let sent: Value = serde_json::from_slice(&sent.body).unwrap();
-        let there = match to {
+        let there = match from {
+            Converse => {
+                let text = sent["outputConfig"]["textFormat"]["structure"]["jsonSchema"]["schema"]
+                    .as_str()
+                    .unwrap();
+                &serde_json::from_str(text).unwrap()
+            }
+            GenerateContent => &sent["generationConfig"]["responseJsonSchema"],
             Chat => &sent["response_format"]["json_schema"]["schema"],
             Responses => &sent["text"]["format"]["schema"],
             _ => &sent["output_config"]["format"]["schema"],
@@ -385,7 +517,13 @@ fn a_schema() {
 fn reasoning_with_a_round_of_tools() {
     let calls = [("f", json!({"a": 1}))];
     for (from, to) in pairs() {
-        let answered = answer(from, to, &body(from, "", THOUGHT, &calls), &options()).unwrap();
+        let answered = answer(
+            from,
+            client(to),
+            &body(from, "", THOUGHT, &calls),
+            &options(),
+        )
+        .unwrap();
         check(to, &read_whole(to, &answered.body), "", THOUGHT, &calls);
         let streamed = streamed(from, to, &stream(from, "", THOUGHT, &calls), true);
         check(to, &streamed, "", THOUGHT, &calls);
@@ -395,13 +533,35 @@ fn reasoning_with_a_round_of_tools() {
         let mut options = options();
         options.target.unsigned_reasoning = from == Chat;
         let back = round(to, &serde_json::from_slice(&answered.body).unwrap());
-        let sent = ask(to, from, back.to_string().as_bytes(), &options).unwrap();
+        let sent = ask(client(to), from, back.to_string().as_bytes(), &options).unwrap();
         let sent: Value = serde_json::from_slice(&sent.body).unwrap();
         match from {
             Chat => {
                 assert_eq!(sent["messages"][1]["reasoning_content"], THOUGHT);
                 assert_eq!(sent["messages"][1]["tool_calls"][0]["id"], "call-0");
                 assert_eq!(sent["messages"][2]["tool_call_id"], "call-0");
+            }
+            Converse => {
+                let shown = json!({"reasoningText": {"text": THOUGHT, "signature": "s=="}});
+                let call =
+                    json!({"toolUse": {"toolUseId": "call-0", "name": "f", "input": {"a": 1}}});
+                assert_eq!(
+                    sent["messages"][1]["content"],
+                    json!([{"reasoningContent": shown}, call])
+                );
+                let result =
+                    json!({"toolResult": {"toolUseId": "call-0", "content": [{"text": "r"}]}});
+                assert_eq!(sent["messages"][2]["content"], json!([result]));
+                assert_eq!(sent["toolConfig"]["tools"][0]["toolSpec"]["name"], "f");
+            }
+            GenerateContent => {
+                let call = json!({"functionCall": {"id": "call-0", "name": "f", "args": {"a": 1}}, "thoughtSignature": "s=="});
+                assert_eq!(
+                    sent["contents"][1]["parts"],
+                    json!([{"text": THOUGHT, "thought": true}, call])
+                );
+                let result = json!({"functionResponse": {"id": "call-0", "name": "f", "response": {"output": "r"}}});
+                assert_eq!(sent["contents"][2]["parts"], json!([result]));
             }
             Responses => {
                 let summary = json!([{"type": "summary_text", "text": THOUGHT}]);
@@ -454,6 +614,8 @@ fn round(dialect: Dialect, answer: &Value) -> Value {
 
 fn error(dialect: Dialect, class: &str) -> String {
     match dialect {
+        Converse => json!({"message": "too \"much\""}).to_string(),
+        GenerateContent => json!({"error": {"message": "too \"much\"", "status": "RESOURCE_EXHAUSTED", "code": 429}}).to_string(),
         Chat => {
             json!({"error": {"message": "too \"much\"", "type": class, "code": 429}}).to_string()
         }
@@ -465,13 +627,18 @@ fn error(dialect: Dialect, class: &str) -> String {
 #[test]
 fn too_many_requests() {
     for (from, to) in pairs() {
-        let (kind, body) = failure(from, to, 429, error(from, "rate_limit_error").as_bytes());
+        let (kind, body) = failure(
+            from,
+            client(to),
+            429,
+            error(from, "rate_limit_error").as_bytes(),
+        );
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((kind, kind.status()), (FailureKind::RateLimit, 429));
         assert_eq!(body["error"]["message"], "too \"much\"");
         assert_eq!(body["error"]["type"], "rate_limit_error");
         // A page for people in its place.
-        let (kind, body) = failure(from, to, 503, b"<html>");
+        let (kind, body) = failure(from, client(to), 503, b"<html>");
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert!(kind == FailureKind::Overloaded && body["error"]["message"].is_string());
     }
@@ -491,14 +658,15 @@ fn an_error_within_a_stream() {
                 json!({"type": "error", "code": "server_error", "message": "too \"much\""})
                     .to_string()
             }
+            Converse => format!("throttlingException\t{}", error(from, "")),
             _ => error(from, "overloaded_error"),
         });
         events.push(stream(from, "never", "", &[]).concat());
-        let mut stream = Stream::new(from, to, &options());
+        let mut stream = Stream::new(from, client(to), &options());
         let mut out = Vec::new();
         events
             .iter()
-            .for_each(|event| stream.push(event.as_bytes(), &mut out));
+            .for_each(|event| push(&mut stream, event, &mut out));
         stream.finish(&mut out);
         let said = read_stream(to, &out);
         assert_eq!(
@@ -515,7 +683,7 @@ fn an_error_within_a_stream() {
 fn a_stream_that_breaks_off_or_makes_no_sense_ends_in_an_error() {
     for (from, to) in pairs() {
         let events = stream(from, TEXT, "", &[]);
-        for cut in 0..4 {
+        for cut in 0..3 {
             let said = streamed(from, to, &events[..cut], true);
             assert!(
                 said.errors.len() == 1 && said.finish.is_empty() && !said.ended,
@@ -537,13 +705,13 @@ fn a_stream_that_breaks_off_or_makes_no_sense_ends_in_an_error() {
 fn an_abort_by_the_gateway() {
     for (from, to) in pairs() {
         let events = stream(from, TEXT, "", &[]);
-        let mut stream = Stream::new(from, to, &options());
+        let mut stream = Stream::new(from, client(to), &options());
         let mut out = Vec::new();
-        stream.push(events[0].as_bytes(), &mut out);
+        push(&mut stream, &events[0], &mut out);
         stream.fail(&Failure::new(FailureKind::Permission, "cut"), &mut out);
         events[1..]
             .iter()
-            .for_each(|event| stream.push(event.as_bytes(), &mut out));
+            .for_each(|event| push(&mut stream, event, &mut out));
         stream.finish(&mut out);
         stream.fail(&Failure::new(FailureKind::Server, "again"), &mut out);
         assert_eq!(read_stream(to, &out).errors, ["cut"]);
@@ -627,7 +795,7 @@ fn streams_of_chat_completions_have_their_ways() {
 fn an_error_that_comes_as_a_success_stays_one() {
     let body = br#"{"error":{"code":"content_filter","message":"filtered","status":400}}"#;
     for to in DIALECTS {
-        let answered = answer(Chat, to, body, &options()).unwrap();
+        let answered = answer(Chat, client(to), body, &options()).unwrap();
         assert_eq!(answered.failed, Some(FailureKind::InvalidRequest));
         assert_eq!(read_whole(to, &answered.body).errors, ["filtered"]);
     }
@@ -642,7 +810,7 @@ fn addresses_that_a_text_rests_on_come_over() {
     ]);
     let body =
         json!({"type": "message", "content": content, "stop_reason": "end_turn"}).to_string();
-    let answered = answer(Messages, Chat, body.as_bytes(), &options()).unwrap();
+    let answered = answer(Messages, client(Chat), body.as_bytes(), &options()).unwrap();
     let message: Value = serde_json::from_slice(&answered.body).unwrap();
     let want = json!([{"type": "url_citation", "url_citation": {"start_index": 4, "end_index": 11, "title": "t", "url": "u"}}]);
     assert_eq!(message["choices"][0]["message"]["annotations"], want);
@@ -655,7 +823,13 @@ fn what_only_the_service_knows_is_named() {
         {"index": 0, "message": {"content": "a", "audio": {"id": "x"}}, "logprobs": {"content": []}, "finish_reason": "odd"},
         {"index": 1, "message": {"content": "b"}, "finish_reason": "stop"},
     ]});
-    let answered = answer(Chat, Messages, body.to_string().as_bytes(), &options()).unwrap();
+    let answered = answer(
+        Chat,
+        client(Messages),
+        body.to_string().as_bytes(),
+        &options(),
+    )
+    .unwrap();
     assert_eq!(
         names(&answered.losses),
         [
@@ -667,7 +841,13 @@ fn what_only_the_service_knows_is_named() {
         ]
     );
     let body = json!({"type": "message", "content": [{"type": "server_tool_use", "id": "s"}], "stop_reason": "pause_turn", "container": {}});
-    let answered = answer(Messages, Chat, body.to_string().as_bytes(), &options()).unwrap();
+    let answered = answer(
+        Messages,
+        client(Chat),
+        body.to_string().as_bytes(),
+        &options(),
+    )
+    .unwrap();
     assert_eq!(
         names(&answered.losses),
         [
@@ -680,4 +860,42 @@ fn what_only_the_service_knows_is_named() {
 
 fn names(losses: &Losses) -> Vec<String> {
     losses.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_is_kept_of_a_stream_has_its_bounds() {
+    let chunk =
+        |delta: Value| json!({"id": "i", "choices": [{"index": 0, "delta": delta}]}).to_string();
+    let call = |index: u64, id: &str, arguments: &str| {
+        let function = json!({"name": "f", "arguments": arguments});
+        chunk(json!({"tool_calls": [{"index": index, "id": id, "function": function}]}))
+    };
+    let half = "[".repeat(MAX_HELD_BACK / 2);
+    let mut stream = Stream::new(Chat, client(Messages), &options());
+    let mut out = Vec::new();
+    push(&mut stream, &call(0, "a", "{"), &mut out);
+    push(&mut stream, &call(1, "b", &half), &mut out);
+    assert!(
+        out.len() < half.len(),
+        "the second call waits for the first one"
+    );
+    push(&mut stream, &call(1, "", &half), &mut out);
+    assert!(out.len() > MAX_HELD_BACK, "but not for ever");
+    push(&mut stream, &call(0, "", "}"), &mut out);
+    assert_eq!(names(stream.losses()), ["invalid-arguments"]);
+
+    let long = chunk(json!({"content": "x".repeat(1024 * 1024)}));
+    for to in DIALECTS {
+        let mut stream = Stream::new(Chat, client(to), &options());
+        for _ in 0..=MAX_ANSWER_KEPT / (1024 * 1024) {
+            out.clear();
+            push(&mut stream, &long, &mut out);
+        }
+        let failed = matches!(stream.state(), State::Failed(_));
+        assert_eq!(
+            failed,
+            to == Responses,
+            "only one dialect repeats an answer at its end"
+        );
+    }
 }

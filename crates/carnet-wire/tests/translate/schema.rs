@@ -7,7 +7,7 @@ use carnet_wire::dialect::Dialect;
 use carnet_wire::translate::answer;
 use serde_json::{Value, json};
 
-use super::reading::{data, not_run, options, translated};
+use super::reading::{client, data, not_run, options, translated};
 use super::scenarios::{body, stream};
 
 /// The schemas of the specification; none where it is not on this machine.
@@ -124,7 +124,7 @@ fn every_event_and_answer_is_one_of_the_specification() {
         assert_eq!(check(&all, &cut).last().unwrap(), "response.failed");
         let whole = answer(
             from,
-            Dialect::Responses,
+            client(Dialect::Responses),
             &body(from, "text", "thought", &calls),
             &options(),
         )

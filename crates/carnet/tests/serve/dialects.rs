@@ -117,7 +117,9 @@ async fn exchange(
 ) -> (Answer, Arrival) {
     tokio::join!(gateway.send(request), async {
         let mut arrival = upstream.next().await;
-        arrival.write(whole("", answer.as_bytes())).await;
+        // Else the next request could meet this connection just when it ends.
+        let answer = whole("connection: close\r\n", answer.as_bytes());
+        arrival.write(answer).await;
         arrival
     })
 }
@@ -333,11 +335,11 @@ async fn refusals_have_the_callers_own_shape() {
 #[tokio::test]
 async fn a_call_that_no_upstream_takes_says_where_the_model_is() {
     let mut upstream = Upstream::start().await;
-    let entry = entry("local", &upstream.base_url(), r#"apis = ["messages"]"#);
+    let entry = entry("local", &upstream.base_url(), r#"apis = ["embeddings"]"#);
     let gateway = Setup::with(&entry).start().await;
     for case in &CASES {
         let request = gateway.request(Method::POST, &case.path(MODEL), case.body(MODEL));
-        if case.api == "messages" {
+        if case.api == "embeddings" {
             let (answer, _) = exchange(&gateway, &mut upstream, request, case.answer).await;
             assert_eq!(answer.status, 200);
             continue;
@@ -345,7 +347,7 @@ async fn a_call_that_no_upstream_takes_says_where_the_model_is() {
         let answer = gateway.send(request).await;
         assert_eq!(answer.status, 400, "{}", case.path);
         let body = answer.text().await;
-        assert!(body.contains(" at /v1/messages"), "{body}");
+        assert!(body.contains(" at /v1/embeddings"), "{body}");
     }
     assert!(upstream.is_untouched());
     gateway.finish().await;

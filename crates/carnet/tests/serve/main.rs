@@ -23,4 +23,5 @@ mod routes;
 mod service_account;
 mod sockets;
 mod stop;
+mod translations;
 mod upstream_tls;

@@ -103,8 +103,8 @@ async fn without_a_token_nothing_of_the_prompt_is_sent() {
     let (mut upstream, mut tokens) = (Upstream::start().await, Upstream::start().await);
     let gateway = gateway(&upstream, &tokens).await;
     for answer in [
-        &b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n{}"[..],
-        &whole("", b"{\"access_token\":7}"),
+        &b"HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"[..],
+        &whole("connection: close\r\n", b"{\"access_token\":7}"),
         b"",
     ] {
         let (refused, ()) = tokio::join!(ask(&gateway), async {

@@ -1,12 +1,13 @@
 //! Writing a whole answer.
 
+use crate::dialect::settings::unsupported;
 use crate::dialect::shape::Read;
 use crate::dialect::{Caller, Dialect};
 use crate::form::{Answer, Citation, Content, Finish, LossCode, Losses, Part};
 use crate::json::{Object, Text};
 
 use super::parts_write::{
-    Reader, lose_order, unsupported, write_reasoning, write_refusal, write_texts, write_tool_call,
+    Reader, lose_order, write_reasoning, write_refusal, write_texts, write_tool_call,
 };
 use super::usage::write_usage;
 
@@ -87,7 +88,9 @@ fn write_message(
                 message.raw(kind.token(), json)
             }
             Content::Unknown { kind, .. } => losses.add_at(LossCode::UnknownPart, &kind.plain()),
-            Content::Media(_) => return unsupported("an image, file or sound from the model"),
+            Content::Media(_) => {
+                return unsupported("an image, file or sound from the model", Dialect::Chat);
+            }
             _ => {}
         }
     }
@@ -106,7 +109,7 @@ fn write_annotations(parts: &[Part<'_>], message: &mut Object<'_>, losses: &mut 
         let Content::Text { text, citations } = &part.content else {
             continue;
         };
-        let end = start + characters(text);
+        let end = start + text.characters();
         for citation in citations {
             match &citation.url {
                 Some(url) => {
@@ -117,10 +120,6 @@ fn write_annotations(parts: &[Part<'_>], message: &mut Object<'_>, losses: &mut 
         }
         start = end;
     }
-}
-
-pub(super) fn characters(text: &Text<'_>) -> u64 {
-    u64::try_from(text.plain().chars().count()).unwrap_or(u64::MAX)
 }
 
 /// Writes one annotation, with the place that it names or else that of the text it belongs to.

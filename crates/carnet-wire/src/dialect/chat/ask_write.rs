@@ -1,7 +1,8 @@
 //! Writing a request.
 
+use crate::dialect::settings::{unsupported, write_model, write_stop, write_unknown};
 use crate::dialect::shape::Read;
-use crate::dialect::{Dialect, Target, TokenLimitName, lose_unknown};
+use crate::dialect::{Dialect, Target, TokenLimitName};
 use crate::form::{
     Ask, Content, Format, LossCode, Losses, MediaSource, Part, Role, Tool, ToolChoice, ToolKind,
     ToolResult, Turn,
@@ -9,8 +10,7 @@ use crate::form::{
 use crate::json::{Array, Object, Text};
 
 use super::parts_write::{
-    Reader, lose_order, unsupported, write_media, write_reasoning, write_refusal, write_texts,
-    write_tool_call,
+    Reader, lose_order, write_media, write_reasoning, write_refusal, write_texts, write_tool_call,
 };
 
 /// Tokens to reason with that the efforts by name stand for, up to and including.
@@ -25,10 +25,7 @@ pub(crate) fn write_ask(
     losses: &mut Losses,
 ) -> Read<()> {
     let mut body = Object::open(out);
-    match &target.model {
-        Some(model) => body.str("model", model),
-        None => body.text_if("model", ask.model.as_ref()),
-    }
+    write_model(ask, target, &mut body);
     let mut writing = Writing {
         ask,
         target,
@@ -45,25 +42,17 @@ pub(crate) fn write_ask(
         body.count(key, max);
     }
     writing.sampling(&mut body);
-    if !ask.stop.is_empty() {
-        let mut stop = body.array("stop");
-        ask.stop.iter().for_each(|text| stop.text(text));
-    }
+    write_stop(ask, "stop", &mut body);
     writing.thinking(&mut body);
     body.text_if("user", ask.user.as_ref());
     if ask.stream {
         body.bool("stream", true);
-        if ask.include_usage {
+        // Whatever the client wants to see: who pays wants to know what a stream has used.
+        if target.stream_usage {
             body.object("stream_options").bool("include_usage", true);
         }
     }
-    if ask.origin != Dialect::Chat {
-        return lose_unknown(ask, Dialect::Chat, losses);
-    }
-    for unknown in &ask.unknown {
-        body.raw(unknown.key.token(), unknown.json);
-    }
-    Ok(())
+    write_unknown(ask, Dialect::Chat, &mut body, losses)
 }
 
 struct Writing<'a, 'b> {
@@ -156,7 +145,7 @@ impl Writing<'_, '_> {
                 content.raw(json);
                 return Ok(());
             }
-            Content::Unknown { .. } => return unsupported("a part of this kind"),
+            Content::Unknown { .. } => return unsupported("a part of this kind", Dialect::Chat),
             // These are no parts here; whoever calls has seen to them.
             Content::Reasoning(_) | Content::ToolResult(_) | Content::ToolUse(_) => return Ok(()),
             Content::Media(_) | Content::Refusal(_) | Content::Text { .. } => {}
@@ -229,7 +218,9 @@ impl Writing<'_, '_> {
                 Content::Unknown { kind, .. } => {
                     self.losses.add_at(LossCode::UnknownPart, &kind.plain())
                 }
-                Content::Media(_) => return unsupported("an image, file or sound from the model"),
+                Content::Media(_) => {
+                    return unsupported("an image, file or sound from the model", Dialect::Chat);
+                }
                 Content::Text { citations, .. } if !citations.is_empty() => {
                     self.losses.add(LossCode::Citations)
                 }
@@ -306,7 +297,9 @@ impl Writing<'_, '_> {
                 }
             }
             ToolKind::Other { json, .. } if self.ask.origin == Dialect::Chat => tools.raw(json),
-            ToolKind::Other { .. } => return unsupported("a tool that the service runs"),
+            ToolKind::Other { .. } => {
+                return unsupported("a tool that the service runs", Dialect::Chat);
+            }
         }
         Ok(())
     }

@@ -164,32 +164,32 @@ pub(super) fn tool_use<'b>(id: Text<'b>, function: Value<'b>) -> Read<ToolUse<'b
     })
 }
 
-/// Reads the reasoning of a message, under whichever of its names. The details hold the same text with its proof, so
-/// they win over the plain text.
+/// Reads the reasoning of a message, under whichever of its names. Details repeat the plain text with its proof; where
+/// they hold nothing but proofs, the text belongs to the first of them.
 pub(super) fn read_reasoning<'b>(message: Value<'b>, parts: &mut Vec<Part<'b>>) {
-    let before = parts.len();
-    if let Some(details) = message.get("reasoning_details") {
-        for detail in details.elements() {
-            parts.extend(
-                reasoning_detail(detail)
-                    .map(Content::Reasoning)
-                    .map(Part::new),
-            );
+    let details = message
+        .get("reasoning_details")
+        .into_iter()
+        .flat_map(Value::elements);
+    let mut all: Vec<Reasoning<'b>> = details.filter_map(reasoning_detail).collect();
+    if all.iter().all(|one| one.text.is_empty()) {
+        let plain = ["reasoning_content", "reasoning"]
+            .into_iter()
+            .filter_map(|key| optional(message, key))
+            .find(|text| !text.is_empty());
+        match (plain, all.iter_mut().find(|one| one.signature.is_some())) {
+            (Some(text), Some(signed)) => signed.text = text,
+            (Some(text), None) => all.insert(
+                0,
+                Reasoning {
+                    text,
+                    ..Reasoning::default()
+                },
+            ),
+            (None, _) => {}
         }
     }
-    if parts.len() > before {
-        return;
-    }
-    let plain = ["reasoning_content", "reasoning"]
-        .into_iter()
-        .filter_map(|key| optional(message, key))
-        .find(|text| !text.is_empty());
-    parts.extend(plain.map(|text| {
-        Part::new(Content::Reasoning(Reasoning {
-            text,
-            ..Reasoning::default()
-        }))
-    }));
+    parts.extend(all.into_iter().map(Content::Reasoning).map(Part::new));
 }
 
 pub(super) fn reasoning_detail(detail: Value<'_>) -> Option<Reasoning<'_>> {

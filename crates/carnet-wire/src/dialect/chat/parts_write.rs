@@ -1,8 +1,9 @@
 //! Writing parts of messages, which requests and answers have in common.
 
+use crate::dialect::ReasoningName;
 use crate::dialect::media::write_data_url;
+use crate::dialect::settings::unsupported;
 use crate::dialect::{Dialect, shape::Read};
-use crate::dialect::{ReasoningName, TranslateError};
 use crate::form::{Content, LossCode, Losses, Media, MediaKind, MediaSource, Part, Reasoning};
 use crate::json::{Array, Object, Text};
 
@@ -137,7 +138,7 @@ pub(super) fn write_media(media: &Media<'_>, origin: Dialect, part: &mut Object<
                     write_data_url("url", media_type, data, &mut image)
                 }
                 MediaSource::Id(_) | MediaSource::Plain(_) => {
-                    return unsupported("an image by the id of a file");
+                    return unsupported("an image by the id of a file", Dialect::Chat);
                 }
             }
             image.text_if("detail", media.detail.as_ref());
@@ -151,9 +152,11 @@ pub(super) fn write_media(media: &Media<'_>, origin: Dialect, part: &mut Object<
                 }
                 MediaSource::Id(id) if origin == Dialect::Chat => file.text("file_id", id),
                 MediaSource::Url(data) if origin == Dialect::Chat => file.text("file_data", data),
-                MediaSource::Id(_) => return unsupported("a file by its id"),
-                MediaSource::Url(_) => return unsupported("a file by its address"),
-                MediaSource::Plain(_) => return unsupported("a document of plain text"),
+                MediaSource::Id(_) => return unsupported("a file by its id", Dialect::Chat),
+                MediaSource::Url(_) => return unsupported("a file by its address", Dialect::Chat),
+                MediaSource::Plain(_) => {
+                    return unsupported("a document of plain text", Dialect::Chat);
+                }
             }
             file.text_if("filename", media.name.as_ref());
         }
@@ -165,18 +168,11 @@ pub(super) fn write_media(media: &Media<'_>, origin: Dialect, part: &mut Object<
                     audio.text("format", media_type);
                     audio.text("data", data);
                 }
-                _ => return unsupported("sound by its address"),
+                _ => return unsupported("sound by its address", Dialect::Chat),
             }
         }
     }
     Ok(())
-}
-
-pub(super) fn unsupported<T>(what: &'static str) -> Read<T> {
-    Err(TranslateError::Unsupported {
-        what,
-        target: Dialect::Chat,
-    })
 }
 
 /// Writes one call.

@@ -25,6 +25,20 @@ const CHUNK: &[&str] = &[
     "usage",
 ];
 
+/// The same of a choice and of what it grows by.
+const CHOICE: &[&str] = &["delta", "finish_reason", "index", "logprobs", "message"];
+const DELTA: &[&str] = &[
+    "annotations",
+    "content",
+    "function_call",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "refusal",
+    "role",
+    "tool_calls",
+];
+
 /// A reader of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
@@ -38,7 +52,7 @@ pub(crate) struct Reader {
 }
 
 impl StreamReader for Reader {
-    fn push(&mut self, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
+    fn push(&mut self, _name: &str, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
         if data.trim_ascii().starts_with(b"[DONE]") {
             self.end(emit);
             return Ok(());
@@ -90,12 +104,8 @@ impl Reader {
                 emit(lost(LossCode::UnknownMember, &key));
             }
         }
-        let beside = || chunk.get("x_groq").and_then(|beside| beside.get("usage"));
-        let usage = chunk
-            .get("usage")
-            .filter(|usage| !usage.is_null())
-            .or_else(beside);
-        if let Some(usage) = usage.and_then(read_usage) {
+        let usage = chunk.get("usage").filter(|usage| !usage.is_null());
+        if let Some(usage) = usage.or_else(|| beside(chunk)).and_then(read_usage) {
             emit(Event::Usage(usage));
         }
         Ok(())
@@ -132,6 +142,13 @@ impl Reader {
                     emit(Event::Citation(annotation(citation)));
                 } else {
                     emit(lost(LossCode::Citations, ""));
+                }
+            }
+        }
+        for (members, known) in [(Some(choice), CHOICE), (choice.get("delta"), DELTA)] {
+            for (key, value) in members.into_iter().flat_map(Value::members) {
+                if !value.is_null() && !known.contains(&&*key) {
+                    emit(lost(LossCode::UnknownMember, &key));
                 }
             }
         }
@@ -269,6 +286,12 @@ impl Reader {
         });
         emit(Event::End);
     }
+}
+
+/// The usage in a member of the service's own, where some put it.
+fn beside(chunk: Value<'_>) -> Option<Value<'_>> {
+    let mut own = chunk.members().filter(|(key, _)| key.starts_with("x_"));
+    own.find_map(|(_, value)| value.get("usage"))
 }
 
 fn lost(code: LossCode, place: &str) -> Event<'_> {

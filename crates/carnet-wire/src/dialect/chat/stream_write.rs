@@ -7,7 +7,7 @@ use crate::json::{Object, Text};
 use crate::limits::MAX_HELD_BACK;
 use crate::openai::DONE_EVENT;
 
-use super::answer_write::{characters, finish_reason, write_annotation};
+use super::answer_write::{finish_reason, write_annotation};
 use super::failure::write_failure;
 use super::parts_write::write_details;
 use super::usage::write_usage;
@@ -148,7 +148,7 @@ impl Writer {
     fn delta(&mut self, text: Text<'_>, out: &mut Vec<u8>, losses: &mut Losses) {
         match self.open {
             Some(Piece::Text) => {
-                self.text_end += characters(&text);
+                self.text_end += text.characters();
                 self.chunk(out, None, |delta| delta.text("content", &text));
             }
             Some(Piece::Refusal) => self.chunk(out, None, |delta| delta.text("refusal", &text)),

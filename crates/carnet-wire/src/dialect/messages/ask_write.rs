@@ -1,17 +1,18 @@
 //! Writing a request.
 
+use crate::dialect::settings::{
+    NO_ARGUMENTS, lose_sampling, unsupported, write_model, write_stop, write_unknown,
+};
 use crate::dialect::shape::Read;
-use crate::dialect::{Dialect, Target, ThinkingForm, lose_unknown};
+use crate::dialect::turns::{Said, alternating, instructions, is_block};
+use crate::dialect::{Dialect, Target, ThinkingForm};
 use crate::form::{Ask, Content, Format, LossCode, Losses, Part, Role, Tool, ToolChoice, ToolKind};
 use crate::json::{Array, Object, Text};
 
-use super::blocks_write::{Blocks, unsupported};
+use super::blocks_write::Blocks;
 
 /// The least tokens to reason with that the dialect allows.
 const MIN_BUDGET: u64 = 1_024;
-
-/// What the dialect demands of a tool without arguments.
-const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
 /// Writes a request for a service.
 pub(crate) fn write_ask(
@@ -21,11 +22,8 @@ pub(crate) fn write_ask(
     losses: &mut Losses,
 ) -> Read<()> {
     let mut body = Object::open(out);
-    match &target.model {
-        Some(model) => body.str("model", model),
-        None => body.text_if("model", ask.model.as_ref()),
-    }
-    let max_tokens = ask.max_tokens.unwrap_or(target.max_tokens);
+    write_model(ask, target, &mut body);
+    let max_tokens = max_tokens(ask, target);
     body.count("max_tokens", max_tokens);
     let mut writing = Writing {
         ask,
@@ -38,33 +36,22 @@ pub(crate) fn write_ask(
         },
     };
     writing.system(&mut body)?;
-    let turns = writing.turns();
+    let keep = |part: &Part<'_>| is_block(part, target.unsigned_reasoning);
+    let turns = alternating(ask, Dialect::Messages, writing.blocks.losses, keep);
     writing.messages(&turns, &mut body)?;
     writing.tools(&mut body)?;
     let thinks = writing.thinking(&turns, max_tokens, &mut body);
     writing.output_config(thinks, &mut body);
     writing.sampling(thinks, &mut body);
-    if !ask.stop.is_empty() {
-        let mut stop = body.array("stop_sequences");
-        ask.stop.iter().for_each(|text| stop.text(text));
-    }
+    write_stop(ask, "stop_sequences", &mut body);
     if let Some(user) = &ask.user {
         body.object("metadata").text("user_id", user);
     }
     if ask.stream {
         body.bool("stream", true);
     }
-    if ask.origin != Dialect::Messages {
-        return lose_unknown(ask, Dialect::Messages, losses);
-    }
-    for unknown in &ask.unknown {
-        body.raw(unknown.key.token(), unknown.json);
-    }
-    Ok(())
+    write_unknown(ask, Dialect::Messages, &mut body, losses)
 }
-
-/// What one side says until the other one speaks.
-type Said<'p, 'b> = (Role, Vec<&'p Part<'b>>);
 
 struct Writing<'a, 'b> {
     ask: &'a Ask<'b>,
@@ -72,22 +59,10 @@ struct Writing<'a, 'b> {
     blocks: Blocks<'a>,
 }
 
-impl<'a, 'b> Writing<'a, 'b> {
-    /// Instructions stand beside the conversation here, so those from its middle move to the front.
+impl Writing<'_, '_> {
     fn system(&mut self, body: &mut Object<'_>) -> Read<()> {
-        let turns = &self.ask.turns;
-        let leading = turns
-            .iter()
-            .take_while(|turn| turn.role == Role::System)
-            .count();
-        let system = turns.iter().filter(|turn| turn.role == Role::System);
-        if system.clone().count() > leading {
-            self.blocks.losses.add(LossCode::SystemPosition);
-        }
-        let parts: Vec<_> = system
-            .flat_map(|turn| &turn.parts)
-            .filter(|part| self.blocks.is_block(part))
-            .collect();
+        let mut parts = instructions(self.ask, self.blocks.losses);
+        parts.retain(|part| is_block(part, self.blocks.unsigned));
         match parts.as_slice() {
             [] => {}
             [
@@ -104,46 +79,6 @@ impl<'a, 'b> Writing<'a, 'b> {
             }
         }
         Ok(())
-    }
-
-    /// The conversation with roles that alternate, without what would be an empty block.
-    fn turns(&mut self) -> Vec<Said<'a, 'b>> {
-        let mut said: Vec<Said<'a, 'b>> = Vec::new();
-        for turn in self
-            .ask
-            .turns
-            .iter()
-            .filter(|turn| turn.role != Role::System)
-        {
-            if turn.name.is_some() {
-                self.blocks.losses.add(LossCode::MessageName);
-            }
-            for part in &turn.parts {
-                if !self.blocks.is_block(part) {
-                    continue;
-                }
-                // What a service has done on its own while it answered; the answer stands without it.
-                if let (Role::Assistant, Content::Unknown { kind, .. }) = (turn.role, &part.content)
-                    && self.ask.origin != Dialect::Messages
-                {
-                    self.blocks
-                        .losses
-                        .add_at(LossCode::UnknownPart, &kind.plain());
-                    continue;
-                }
-                match said.last_mut() {
-                    Some((role, parts)) if *role == turn.role => parts.push(part),
-                    _ => said.push((turn.role, vec![part])),
-                }
-            }
-        }
-        for (role, parts) in &mut said {
-            if *role == Role::User {
-                // The dialect wants results right behind their calls.
-                parts.sort_by_key(|part| !matches!(part.content, Content::ToolResult(_)));
-            }
-        }
-        said
     }
 
     fn messages(&mut self, said: &[Said<'_, '_>], body: &mut Object<'_>) -> Read<()> {
@@ -174,12 +109,6 @@ impl<'a, 'b> Writing<'a, 'b> {
                     }
                 }
             }
-        }
-        drop(messages);
-        let all = self.ask.turns.iter().flat_map(|turn| &turn.parts);
-        let lost = |part: &Part<'_>| matches!(&part.content, Content::Reasoning(reasoning) if !self.blocks.takes(reasoning));
-        if all.into_iter().any(lost) {
-            self.blocks.losses.add(LossCode::Reasoning);
         }
         Ok(())
     }
@@ -232,7 +161,9 @@ impl<'a, 'b> Writing<'a, 'b> {
                 written.raw_if("cache_control", tool.cache);
             }
             ToolKind::Other { json, .. } if self.ask.origin == Dialect::Messages => tools.raw(json),
-            ToolKind::Other { .. } => return unsupported("a tool that the service runs"),
+            ToolKind::Other { .. } => {
+                return unsupported("a tool that the service runs", Dialect::Messages);
+            }
         }
         Ok(())
     }
@@ -258,7 +189,7 @@ impl<'a, 'b> Writing<'a, 'b> {
             self.ask.choice,
             Some(ToolChoice::Required | ToolChoice::One(_))
         );
-        let budget = self.budget().min(max_tokens.saturating_sub(1));
+        let budget = budget(self.ask, max_tokens);
         // What the dialect would refuse together: to reason before a forced call, or only from the middle of a round
         // of calls on.
         let allowed = !forced && (adaptive || budget >= MIN_BUDGET && !begins_unreasoned(said));
@@ -285,18 +216,6 @@ impl<'a, 'b> Writing<'a, 'b> {
         }
         thinking.text_if("display", wish.display.as_ref());
         true
-    }
-
-    /// The tokens to reason with that the efforts by name stand for.
-    fn budget(&self) -> u64 {
-        let wish = &self.ask.thinking;
-        let named = match wish.effort.as_ref().map(Text::token) {
-            Some("minimal" | "low") => MIN_BUDGET,
-            Some("high") => 16_384,
-            Some("xhigh" | "max") => 32_768,
-            _ => 4_096,
-        };
-        wish.budget.unwrap_or(named).max(MIN_BUDGET)
     }
 
     fn output_config(&mut self, thinks: bool, body: &mut Object<'_>) {
@@ -353,15 +272,33 @@ impl<'a, 'b> Writing<'a, 'b> {
         settle("temperature", sampling.temperature, 1.0);
         settle("top_p", sampling.top_p, 1.0);
         settle("top_k", sampling.top_k, f64::INFINITY);
-        for (key, value) in [
-            ("seed", sampling.seed),
-            ("frequency_penalty", sampling.frequency_penalty),
-            ("presence_penalty", sampling.presence_penalty),
-        ] {
-            if value.is_some_and(|value| key == "seed" || value.parse::<f64>() != Ok(0.0)) {
-                self.blocks.losses.add_at(LossCode::Sampling, key);
-            }
-        }
+        let lacking = ["seed", "frequency_penalty", "presence_penalty"];
+        lose_sampling(self.ask, &lacking, self.blocks.losses);
+    }
+}
+
+/// The most tokens to answer with. They include those to reason with, which come on top where the request says
+/// nothing.
+fn max_tokens(ask: &Ask<'_>, target: &Target) -> u64 {
+    let wish = &ask.thinking;
+    let reasons =
+        target.thinking == ThinkingForm::Budget && wish.on != Some(false) && wish.wanted();
+    let beside = if reasons { budget(ask, u64::MAX) } else { 0 };
+    ask.max_tokens
+        .unwrap_or(target.max_tokens.saturating_add(beside))
+}
+
+/// The tokens to reason with: what the request says, or what its effort stands for, but then at most half of all.
+fn budget(ask: &Ask<'_>, max_tokens: u64) -> u64 {
+    let named = match ask.thinking.effort.as_ref().map(Text::token) {
+        Some("minimal" | "low") => MIN_BUDGET,
+        Some("high") => 16_384,
+        Some("xhigh" | "max") => 32_768,
+        _ => 4_096,
+    };
+    match ask.thinking.budget {
+        Some(budget) => budget.max(MIN_BUDGET).min(max_tokens.saturating_sub(1)),
+        None => named.min(max_tokens / 2),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Writing content blocks, which requests and answers have in common.
 
+use crate::dialect::Dialect;
+use crate::dialect::settings::unsupported;
 use crate::dialect::shape::Read;
-use crate::dialect::{Dialect, TranslateError};
+use crate::dialect::turns::is_block;
 use crate::form::{
     Citation, Content, IdRule, LossCode, Losses, Media, MediaKind, MediaSource, Part, Reasoning,
     ToolResult,
@@ -19,27 +21,13 @@ pub(super) struct Blocks<'a> {
 }
 
 impl Blocks<'_> {
-    /// Whether a part becomes a block. The dialect refuses empty texts, which say nothing.
-    pub(super) fn is_block(&self, part: &Part<'_>) -> bool {
-        match &part.content {
-            Content::Text { text, .. } | Content::Refusal(text) => !text.is_blank(),
-            Content::Reasoning(reasoning) => self.takes(reasoning),
-            _ => true,
-        }
-    }
-
-    /// Whether the service takes this reasoning back.
-    pub(super) fn takes(&self, reasoning: &Reasoning<'_>) -> bool {
-        reasoning.signature.is_some() || reasoning.encrypted.is_some() || self.unsigned
-    }
-
     pub(super) fn write(&mut self, part: &Part<'_>, blocks: &mut Array<'_>) -> Read<()> {
         if let Content::Unknown { json, .. } = &part.content {
             if self.origin == Dialect::Messages {
                 blocks.raw(json);
                 return Ok(());
             }
-            return unsupported("a part of this kind");
+            return unsupported("a part of this kind", Dialect::Messages);
         }
         let mut block = blocks.object();
         match &part.content {
@@ -86,7 +74,7 @@ impl Blocks<'_> {
 
     fn media(&mut self, media: &Media<'_>, block: &mut Object<'_>) -> Read<()> {
         let image = match media.kind {
-            MediaKind::Audio => return unsupported("sound"),
+            MediaKind::Audio => return unsupported("sound", Dialect::Messages),
             MediaKind::Image => true,
             MediaKind::File => false,
         };
@@ -104,7 +92,7 @@ impl Blocks<'_> {
             MediaSource::Base64 { media_type, .. }
                 if !image && media_type.token() != "application/pdf" =>
             {
-                return unsupported("a file that is not a PDF");
+                return unsupported("a file that is not a PDF", Dialect::Messages);
             }
             MediaSource::Base64 { media_type, data } => {
                 source.str("type", "base64");
@@ -124,7 +112,7 @@ impl Blocks<'_> {
                 source.str("type", "file");
                 source.text("file_id", id);
             }
-            MediaSource::Id(_) => return unsupported("a file by its id"),
+            MediaSource::Id(_) => return unsupported("a file by its id", Dialect::Messages),
         }
         Ok(())
     }
@@ -135,7 +123,7 @@ impl Blocks<'_> {
         let parts: Vec<_> = result
             .parts
             .iter()
-            .filter(|part| self.is_block(part))
+            .filter(|part| is_block(part, self.unsigned))
             .collect();
         match parts.as_slice() {
             [] => {}
@@ -175,11 +163,4 @@ fn write_reasoning(reasoning: &Reasoning<'_>, block: &mut Object<'_>) {
             );
         }
     }
-}
-
-pub(super) fn unsupported<T>(what: &'static str) -> Read<T> {
-    Err(TranslateError::Unsupported {
-        what,
-        target: Dialect::Messages,
-    })
 }

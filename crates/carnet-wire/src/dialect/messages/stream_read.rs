@@ -25,7 +25,7 @@ pub(crate) struct Reader {
 }
 
 impl StreamReader for Reader {
-    fn push(&mut self, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
+    fn push(&mut self, _name: &str, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
         let document = Document::read(data, MAX_DEPTH)?;
         let root = object(document.root(), "the event")?;
         let kind = member(root, "type", "type")?;

@@ -1,7 +1,8 @@
 //! Writing a whole answer.
 
+use crate::dialect::settings::unsupported;
 use crate::dialect::shape::Read;
-use crate::dialect::{Caller, Dialect, TranslateError};
+use crate::dialect::{Caller, Dialect};
 use crate::form::{Answer, Citation, Content, LossCode, Losses, Part};
 use crate::json::{Array, Object, Text};
 
@@ -119,10 +120,7 @@ fn write_part(
             return Ok(false);
         }
         Content::Media(_) => {
-            return Err(TranslateError::Unsupported {
-                what: "an image, file or sound from the model",
-                target: Dialect::Responses,
-            });
+            return unsupported("an image, file or sound from the model", Dialect::Responses);
         }
         Content::ToolResult(_) => return Ok(false),
     }
@@ -193,7 +191,7 @@ fn write_annotations(
     if citations.is_empty() {
         return;
     }
-    let end = u64::try_from(text.plain().chars().count()).unwrap_or(u64::MAX);
+    let end = text.characters();
     let mut written = Vec::new();
     let mut list = Array::open(&mut written);
     for citation in citations {

@@ -1,8 +1,9 @@
 //! Writing a request.
 
 use crate::dialect::media::write_data_url;
+use crate::dialect::settings::{NO_ARGUMENTS, lose_sampling, unsupported, write_model};
 use crate::dialect::shape::Read;
-use crate::dialect::{Dialect, Target, TranslateError, lose_unknown};
+use crate::dialect::{Dialect, Target, lose_unknown};
 use crate::form::{
     Ask, Content, Format, LossCode, Losses, Media, MediaKind, MediaSource, Part, Reasoning, Role,
     ToolChoice, ToolKind, ToolResult, Turn,
@@ -19,10 +20,7 @@ pub(crate) fn write_ask(
     losses: &mut Losses,
 ) -> Read<()> {
     let mut body = Object::open(out);
-    match &target.model {
-        Some(model) => body.str("model", model),
-        None => body.text_if("model", ask.model.as_ref()),
-    }
+    write_model(ask, target, &mut body);
     let mut writing = Writing {
         ask,
         target,
@@ -142,7 +140,9 @@ impl Writing<'_, '_> {
             }
             Content::Media(media) => self.media(media, &mut content.object())?,
             Content::Unknown { json, .. } if self.own() => content.raw(json),
-            Content::Unknown { .. } => return unsupported("a part of this kind"),
+            Content::Unknown { .. } => {
+                return unsupported("a part of this kind", Dialect::Responses);
+            }
             // These are items of their own.
             Content::Reasoning(_) | Content::ToolResult(_) | Content::ToolUse(_) => {}
         }
@@ -151,7 +151,7 @@ impl Writing<'_, '_> {
 
     fn media(&mut self, media: &Media<'_>, part: &mut Object<'_>) -> Read<()> {
         let (kind, url, data) = match media.kind {
-            MediaKind::Audio => return unsupported("sound"),
+            MediaKind::Audio => return unsupported("sound", Dialect::Responses),
             MediaKind::File => ("input_file", "file_url", "file_data"),
             MediaKind::Image => ("input_image", "image_url", "image_url"),
         };
@@ -163,7 +163,9 @@ impl Writing<'_, '_> {
                 data: bytes,
             } => write_data_url(data, media_type, bytes, part),
             MediaSource::Id(id) if self.own() => part.text("file_id", id),
-            MediaSource::Id(_) | MediaSource::Plain(_) => return unsupported("a file by its id"),
+            MediaSource::Id(_) | MediaSource::Plain(_) => {
+                return unsupported("a file by its id", Dialect::Responses);
+            }
         }
         part.text_if("filename", media.name.as_ref());
         part.text_if("detail", media.detail.as_ref());
@@ -211,7 +213,12 @@ impl Writing<'_, '_> {
                 Content::Unknown { kind, .. } => {
                     self.losses.add_at(LossCode::UnknownPart, &kind.plain())
                 }
-                Content::Media(_) => return unsupported("an image, file or sound from the model"),
+                Content::Media(_) => {
+                    return unsupported(
+                        "an image, file or sound from the model",
+                        Dialect::Responses,
+                    );
+                }
                 Content::ToolResult(_) => {}
             }
         }
@@ -254,15 +261,14 @@ impl Writing<'_, '_> {
                     written.str("type", "function");
                     written.text("name", name);
                     written.text_if("description", description.as_ref());
-                    written.raw(
-                        "parameters",
-                        parameters.unwrap_or(r#"{"type":"object","properties":{}}"#),
-                    );
+                    written.raw("parameters", parameters.unwrap_or(NO_ARGUMENTS));
                     // Left out it means yes here and no elsewhere.
                     written.bool("strict", strict.unwrap_or(false));
                 }
                 ToolKind::Other { json, .. } if self.own() => tools.raw(json),
-                ToolKind::Other { .. } => return unsupported("a tool that the service runs"),
+                ToolKind::Other { .. } => {
+                    return unsupported("a tool that the service runs", Dialect::Responses);
+                }
             }
         }
         drop(tools);
@@ -344,18 +350,8 @@ impl Writing<'_, '_> {
         let sampling = &self.ask.sampling;
         body.raw_if("temperature", sampling.temperature);
         body.raw_if("top_p", sampling.top_p);
-        for (key, value) in [
-            ("top_k", sampling.top_k),
-            ("seed", sampling.seed),
-            ("frequency_penalty", sampling.frequency_penalty),
-            ("presence_penalty", sampling.presence_penalty),
-        ] {
-            let nothing = key.ends_with("penalty")
-                && value.and_then(|value| value.parse::<f64>().ok()) == Some(0.0);
-            if value.is_some() && !nothing {
-                self.losses.add_at(LossCode::Sampling, key);
-            }
-        }
+        let lacking = ["top_k", "seed", "frequency_penalty", "presence_penalty"];
+        lose_sampling(self.ask, &lacking, self.losses);
         if !self.ask.stop.is_empty() {
             self.losses.add_at(LossCode::Sampling, "stop");
         }
@@ -386,11 +382,4 @@ fn write_output(kind: &str, key: &str, text: &Text<'_>, input: &mut Array<'_>) {
     let mut part = content.object();
     part.str("type", kind);
     part.text(key, text);
-}
-
-fn unsupported<T>(what: &'static str) -> Read<T> {
-    Err(TranslateError::Unsupported {
-        what,
-        target: Dialect::Responses,
-    })
 }

@@ -30,7 +30,7 @@ pub(crate) struct Reader {
 }
 
 impl StreamReader for Reader {
-    fn push(&mut self, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
+    fn push(&mut self, _name: &str, data: &[u8], emit: &mut Emit<'_>) -> Read<()> {
         if data.trim_ascii().starts_with(b"[DONE]") {
             return Ok(());
         }

@@ -38,6 +38,8 @@ struct Open {
     /// Annotations with commas between them.
     annotations: Vec<u8>,
     annotated: u64,
+    /// The characters of the text so far.
+    characters: u64,
 }
 
 #[derive(Debug)]
@@ -103,7 +105,8 @@ impl StreamWriter for Writer {
     }
 
     fn is_full(&self) -> bool {
-        let open = self.open.as_ref().map_or(0, |open| open.text.token().len());
+        let open = self.open.as_ref();
+        let open = open.map_or(0, |open| open.text.token().len() + open.annotations.len());
         self.items.len() + open > MAX_ANSWER_KEPT
     }
 }
@@ -139,6 +142,7 @@ impl Writer {
             signature: Text::default(),
             annotations: Vec::new(),
             annotated: 0,
+            characters: 0,
         };
         self.named("response.output_item.added", out, |body| {
             open.write_item("in_progress", &mut body.object("item"));
@@ -179,6 +183,7 @@ impl Writer {
                 drop(body.array("logprobs"));
             }
         });
+        open.characters += text.characters();
         open.text.push(text);
         self.open = Some(open);
     }
@@ -187,9 +192,8 @@ impl Writer {
         let Some(mut open) = self.open.take() else {
             return;
         };
-        let end = u64::try_from(open.text.plain().chars().count()).unwrap_or(u64::MAX);
         let mut list = Vec::new();
-        if write_annotation(citation, (0, end), &mut Array::open(&mut list)) {
+        if write_annotation(citation, (0, open.characters), &mut Array::open(&mut list)) {
             let json = list.get(1..list.len() - 1).unwrap_or_default();
             self.at(
                 "response.output_text.annotation.added",

@@ -1,0 +1,192 @@
+//! An answer in the caller's dialect, from an upstream that was asked in another one.
+
+use std::mem;
+
+use bytes::Bytes;
+use carnet_wire::dialect::{Caller, ClientDialect, Dialect, Options};
+use carnet_wire::form::Loss;
+use carnet_wire::stream::aws::AwsDecoder;
+use carnet_wire::stream::sse::{Block, SseParser};
+use carnet_wire::translate::{self, State};
+use http::StatusCode;
+
+use crate::codes::Code;
+use crate::error::Fault;
+use crate::limits::ANSWER_BYTES_MAX;
+
+/// How a request was asked of its upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct Translation {
+    /// The caller's dialect.
+    pub(crate) from: ClientDialect,
+    /// The upstream's.
+    pub(crate) to: Dialect,
+    /// What of the request the upstream was not told.
+    pub(crate) losses: Vec<Box<str>>,
+    /// Whether the caller wants a stream to tell what it used.
+    pub(crate) include_usage: bool,
+}
+
+/// How an answer is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// As messages of an AWS event stream.
+    AwsStream,
+    /// As server-sent events.
+    Events,
+    /// As one body.
+    Whole,
+}
+
+/// An answer on its way into the caller's dialect.
+#[derive(Debug)]
+pub(crate) struct Translator {
+    from: Dialect,
+    to: ClientDialect,
+    options: Options,
+    reading: Reading,
+    /// What the caller is not told, as far as it is known.
+    losses: Vec<Box<str>>,
+    failed: bool,
+}
+
+#[derive(Debug)]
+enum Reading {
+    Aws(AwsDecoder, translate::Stream),
+    Events(SseParser, translate::Stream),
+    Whole(Vec<u8>, StatusCode),
+}
+
+impl Translator {
+    /// For an answer with this status and shape. `id` and `created` (seconds since 1970) are for an answer that comes
+    /// without.
+    pub(crate) fn new(
+        translation: &Translation,
+        (status, shape): (StatusCode, Shape),
+        (id, created): (&str, u64),
+    ) -> Self {
+        let options = Options {
+            caller: Caller {
+                id: id.to_owned(),
+                created,
+                include_usage: translation.include_usage,
+                ..Caller::default()
+            },
+            ..Options::default()
+        };
+        let (from, to) = (translation.to, translation.from);
+        let stream = || translate::Stream::new(from, to, &options);
+        let reading = match shape {
+            Shape::AwsStream => Reading::Aws(AwsDecoder::new(), stream()),
+            Shape::Events => Reading::Events(SseParser::new(), stream()),
+            Shape::Whole => Reading::Whole(Vec::new(), status),
+        };
+        Self {
+            from,
+            to,
+            reading,
+            options,
+            losses: Vec::new(),
+            failed: false,
+        }
+    }
+
+    /// Whether the caller gets a stream of events.
+    pub(crate) fn streams(&self) -> bool {
+        !matches!(self.reading, Reading::Whole(..))
+    }
+
+    /// What the caller gets for a piece of the answer; nothing while there is not enough of it.
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<Bytes, Fault> {
+        let mut out = Vec::new();
+        let mut rest = piece;
+        match &mut self.reading {
+            Reading::Whole(whole, _) => {
+                if whole.len().saturating_add(piece.len()) > ANSWER_BYTES_MAX {
+                    return Err(unreadable("it is too long to be translated"));
+                }
+                whole.extend_from_slice(piece);
+            }
+            Reading::Events(parser, stream) => {
+                while let Some(block) = parser.next(&mut rest).map_err(unreadable)? {
+                    if let Block::Event(event) = block {
+                        stream.push(&String::from_utf8_lossy(event.name), event.data, &mut out);
+                    }
+                }
+            }
+            Reading::Aws(decoder, stream) => {
+                while let Some(message) = decoder.next(&mut rest).map_err(unreadable)? {
+                    let name = message
+                        .event_type()
+                        .or_else(|| message.exception_type())
+                        .or_else(|| message.error_code());
+                    stream.push(name.unwrap_or_default(), message.payload, &mut out);
+                }
+            }
+        }
+        Ok(out.into())
+    }
+
+    /// What the caller gets when the upstream has sent everything.
+    pub(crate) fn finish(&mut self) -> Result<Bytes, Fault> {
+        let mut out = Vec::new();
+        match &mut self.reading {
+            Reading::Whole(whole, status) if status.is_success() => {
+                let whole = mem::take(whole);
+                let answer = translate::answer(self.from, self.to, &whole, &self.options);
+                let answer = answer.map_err(unreadable)?;
+                self.losses.extend(answer.losses.iter().map(said));
+                self.failed = answer.failed.is_some();
+                out = answer.body;
+            }
+            Reading::Whole(whole, status) => {
+                (_, out) = translate::failure(self.from, self.to, status.as_u16(), whole);
+            }
+            Reading::Events(parser, stream) => {
+                if let Some(event) = parser.finish() {
+                    stream.push(&String::from_utf8_lossy(event.name), event.data, &mut out);
+                }
+                end(stream, &mut out, &mut self.losses, &mut self.failed);
+            }
+            Reading::Aws(decoder, stream) => {
+                decoder.finish().map_err(unreadable)?;
+                end(stream, &mut out, &mut self.losses, &mut self.failed);
+            }
+        }
+        Ok(out.into())
+    }
+
+    /// What the caller was not told, once the answer is over.
+    pub(crate) fn losses(&self) -> &[Box<str>] {
+        &self.losses
+    }
+
+    /// Whether the caller got an error under a status of success.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed
+    }
+}
+
+fn end(
+    stream: &mut translate::Stream,
+    out: &mut Vec<u8>,
+    losses: &mut Vec<Box<str>>,
+    failed: &mut bool,
+) {
+    stream.finish(out);
+    losses.extend(stream.losses().iter().map(said));
+    *failed = matches!(stream.state(), State::Failed(_));
+}
+
+/// A loss in the words of headers and records.
+pub(crate) fn said(loss: &Loss) -> Box<str> {
+    loss.to_string().into()
+}
+
+fn unreadable(why: impl ToString) -> Fault {
+    let message = format!(
+        "the upstream's answer cannot be read in its dialect: {}",
+        why.to_string()
+    );
+    Fault::new(Code::AnswerUnreadable, message)
+}

@@ -1,0 +1,72 @@
+//! The conversation as dialects want it whose roles alternate and whose instructions stand beside it.
+
+use crate::form::{Ask, Content, LossCode, Losses, Part, Role};
+
+use super::Dialect;
+
+/// What one side says until the other one speaks.
+pub(crate) type Said<'p, 'b> = (Role, Vec<&'p Part<'b>>);
+
+/// The instructions of a conversation. Those from its middle move to the front.
+pub(crate) fn instructions<'p, 'b>(ask: &'p Ask<'b>, losses: &mut Losses) -> Vec<&'p Part<'b>> {
+    let is_system = |role| role == Role::System;
+    let behind = ask.turns.iter().skip_while(|turn| is_system(turn.role));
+    if behind.into_iter().any(|turn| is_system(turn.role)) {
+        losses.add(LossCode::SystemPosition);
+    }
+    let system = ask.turns.iter().filter(|turn| is_system(turn.role));
+    system.flat_map(|turn| &turn.parts).collect()
+}
+
+/// The rest of it with roles that alternate. Results of tools come first, right behind their calls; all those of a
+/// round are one turn.
+pub(crate) fn alternating<'p, 'b>(
+    ask: &'p Ask<'b>,
+    target: Dialect,
+    losses: &mut Losses,
+    keep: impl Fn(&Part<'_>) -> bool,
+) -> Vec<Said<'p, 'b>> {
+    let mut said: Vec<Said<'p, 'b>> = Vec::new();
+    for turn in ask.turns.iter().filter(|turn| turn.role != Role::System) {
+        if turn.name.is_some() {
+            losses.add(LossCode::MessageName);
+        }
+        for part in &turn.parts {
+            match &part.content {
+                // What a service has done on its own while it answered; the answer stands without it.
+                Content::Unknown { kind, .. }
+                    if turn.role == Role::Assistant && ask.origin != target =>
+                {
+                    losses.add_at(LossCode::UnknownPart, &kind.plain());
+                    continue;
+                }
+                _ if keep(part) => {}
+                Content::Reasoning(_) => {
+                    losses.add(LossCode::Reasoning);
+                    continue;
+                }
+                _ => continue,
+            }
+            match said.last_mut() {
+                Some((role, parts)) if *role == turn.role => parts.push(part),
+                _ => said.push((turn.role, vec![part])),
+            }
+        }
+    }
+    for (_, parts) in said.iter_mut().filter(|(role, _)| *role == Role::User) {
+        parts.sort_by_key(|part| !matches!(part.content, Content::ToolResult(_)));
+    }
+    said
+}
+
+/// Whether a part becomes a block where empty texts are refused, and reasoning without a proof unless the service
+/// takes it.
+pub(crate) fn is_block(part: &Part<'_>, unsigned: bool) -> bool {
+    match &part.content {
+        Content::Text { text, .. } | Content::Refusal(text) => !text.is_blank(),
+        Content::Reasoning(reasoning) => {
+            unsigned || reasoning.signature.is_some() || reasoning.encrypted.is_some()
+        }
+        _ => true,
+    }
+}
