@@ -70,6 +70,7 @@ impl NdjsonParser {
         }
         Some(without_cr(self.line.lend(b"")))
     }
+
     fn check(&mut self, piece: &[u8]) -> Result<(), TooLong> {
         self.too_long |= self.line.kept().len() + piece.len() > self.max;
         if self.too_long {
