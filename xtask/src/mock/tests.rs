@@ -99,7 +99,8 @@ fn a_peer_that_hangs_up_is_noticed_at_once() {
 fn a_recorded_exchange_comes_back_the_same_however_it_is_cut() {
     let folder = tempfile::tempdir().unwrap();
     let line = json!({
-        "id": "a#0", "provider": "p", "api": "chat.completions", "method": "POST", "status": 200, "reserialised": false,
+        "id": "a#0", "provider": "p", "api": "chat.completions", "method": "POST", "path": "/chat/completions", "status": 200,
+        "reserialised": false,
         "request_body": {"text": "{\"model\": \"m\", \"stream\": true}"},
         "response_headers": {"content-type": "text/event-stream", "content-length": "5"},
         "response_body": {"text": "data: {\"x\":\"ü\"}\r\n\r\ndata: [DONE]\n\n"},
