@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::import::Product;
+
 pub(crate) use registry::{
     BundleArgs, BundleKeyArgs, DiffArgs, ExportArgs, GraphArgs, GraphFormat, ListArgs,
     RegistryCommand, RegistryKind, ShowArgs, StatsArgs, UpdateArgs, ValidateArgs,
@@ -504,4 +506,25 @@ pub(crate) enum ConfigCommand {
     },
     /// Print the JSON schema of the configuration.
     Schema,
+    /// Make a configuration of another gateway's, and tell what became of each part of it.
+    /// Exit code 1 when something was not carried over.
+    Import(ImportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The other gateway.
+    #[arg(long, value_name = "GATEWAY", value_enum)]
+    pub(crate) from: Product,
+    /// Its configuration file.
+    pub(crate) file: PathBuf,
+    /// File to write; `-` prints it, and the report on standard error.
+    #[arg(long, value_name = "FILE", default_value = "carnet.toml")]
+    pub(crate) out: PathBuf,
+    /// Overwrite a file that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The report as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -10,6 +10,7 @@ mod embedded;
 mod engine;
 mod evidence;
 mod exit;
+mod import;
 mod installed;
 mod loaded;
 mod out;

@@ -20,6 +20,7 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
             out::answer(config::schema());
             Exit::Good
         }
+        ConfigCommand::Import(args) => commands::import::run(args),
     }
 }
 
@@ -28,12 +29,11 @@ fn init(file: &Path) -> Exit {
         out::raw(TEMPLATE);
         return Exit::Good;
     }
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(file)
-        .and_then(|mut new| new.write_all(TEMPLATE.as_bytes()));
-    match written {
+    match create(
+        file,
+        TEMPLATE,
+        "it is there already and stays as it is; name another file",
+    ) {
         Ok(()) => {
             out::answer(format_args!(
                 "wrote {}; next: uncomment an upstream, then `carnet config check {0}`",
@@ -41,15 +41,25 @@ fn init(file: &Path) -> Exit {
             ));
             Exit::Good
         }
-        Err(error) => {
-            let help = if error.kind() == ErrorKind::AlreadyExists {
-                "it is there already and stays as it is; name another file"
-            } else {
-                "check the path and its permissions"
-            };
-            commands::failed(&Trouble::io("write it", file, &error, help))
-        }
+        Err(troubles) => commands::failed(&troubles),
     }
+}
+
+/// Write a file that is not there yet; `is_there` is the advice when it is.
+pub(crate) fn create(file: &Path, text: &str, is_there: &str) -> Result<(), Troubles> {
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(file)
+        .and_then(|mut new| new.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        let help = if error.kind() == ErrorKind::AlreadyExists {
+            is_there
+        } else {
+            "check the path and its permissions"
+        };
+        Trouble::io("write it", file, &error, help)
+    })
 }
 
 fn check(file: &Path, state: Option<&Path>) -> Exit {

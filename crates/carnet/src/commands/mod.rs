@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod diff;
 pub(crate) mod engine;
 pub(crate) mod explain;
+pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod policy;
 pub(crate) mod prove;
