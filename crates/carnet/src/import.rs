@@ -13,7 +13,9 @@ mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use carnet_provenance::{Overlay, View};
 use clap::ValueEnum;
 
 use self::cursor::{At, Mistakes};
@@ -23,6 +25,7 @@ use self::report::{Place, Secret};
 use self::tree::{Node, Value};
 use self::upstream::{Entry, Key, Model, Upstream, Workload};
 use crate::config::{Draft, Given};
+use crate::embedded;
 use crate::trouble::Troubles;
 
 /// The workload of callers, where the source names none.
@@ -391,6 +394,7 @@ impl<'k> Import<'k> {
             });
         }
         self.name_variables();
+        self.check_regions()?;
         self.tell_of_models();
         self.walk(tree, "", &mut Vec::new());
         let variable = |key: &Key| match key {
@@ -434,6 +438,25 @@ impl<'k> Import<'k> {
         for asked in &mut self.asked {
             asked.secret.variable = names.unused(&asked.wish);
         }
+    }
+
+    /// An upstream in a region that nobody has described would not be taken.
+    fn check_regions(&mut self) -> Result<(), Troubles> {
+        let view = View::new(Arc::new(embedded::registry()?), Overlay::default());
+        for Entry { upstream, .. } in &mut self.entries {
+            let (Some(region), Some(url)) = (&upstream.region, &upstream.base_url) else {
+                continue;
+            };
+            let host =
+                upstream::address(url).and_then(|(uri, _)| view.host_for_origin(uri.host()?));
+            let known =
+                host.is_some_and(|host| view.regions(host.as_str()).contains(&region.as_str()));
+            if !known {
+                let lack = format!("nobody has described its region `{region}`: an overlay can");
+                upstream.lacks.push(lack);
+            }
+        }
+        Ok(())
     }
 
     /// What callers find, and where that differs from before.
@@ -481,7 +504,7 @@ impl<'k> Import<'k> {
 
     /// Report what nobody took below this value.
     fn walk(&mut self, node: &Node, path: &str, generic: &mut Vec<String>) {
-        if node.taken.get() {
+        if node.taken.get() || node.value.is_empty() {
             return;
         }
         let value = match &node.value {
@@ -520,10 +543,7 @@ impl<'k> Import<'k> {
                 generic.pop();
                 generic.push(key);
             }
-            Value::Map(entries) if entries.is_empty() => {}
-            Value::List(items) if items.is_empty() => {}
-            Value::Null => {}
-            Value::List(_) | Value::Map(_) | Value::Text(_) => self.report.left(
+            _ => self.report.left(
                 place(path, node),
                 "this setting is not known here",
                 Some("look whether you need it; `carnet config schema` lists what Carnet has"),
@@ -563,3 +583,6 @@ fn variable_of(upstream: &str) -> String {
         .collect();
     format!("{name}_API_KEY")
 }
+
+#[cfg(test)]
+mod tests;

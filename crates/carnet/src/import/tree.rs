@@ -48,6 +48,16 @@ impl Value {
         }
     }
 
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::List(items) => items.is_empty(),
+            Self::Map(entries) => entries.is_empty(),
+            Self::Null => true,
+            Self::Text(text) => text.is_empty(),
+        }
+    }
+
     fn depth(&self) -> usize {
         let below = |nodes: &mut dyn Iterator<Item = &Node>| {
             nodes.map(|node| node.value.depth()).max().unwrap_or(0)
@@ -150,6 +160,10 @@ impl Build {
             Event::UnresolvedAlias(_) => Err(Trouble::new(
                 "this repeats a part that is not there",
                 "correct the name behind `*`",
+            )),
+            Event::DocumentStart(..) if self.root.is_some() => Err(Trouble::new(
+                "a second document begins here",
+                "keep one document in the file",
             )),
             Event::Scalar(text, style, anchor, _) => {
                 self.count(1)?;
@@ -254,12 +268,6 @@ impl Build {
             );
         }
         match self.open.last_mut().map(|open| &mut open.content) {
-            None if self.root.is_some() => {
-                return Err(Trouble::new(
-                    "a second document begins here",
-                    "keep one document in the file",
-                ));
-            }
             None => self.root = Some(node),
             Some(Content::List(items)) => items.push(node),
             Some(Content::Map(entries, key)) => match (key.take(), node) {
@@ -327,4 +335,148 @@ fn merged(entries: Vec<(String, Node)>) -> Result<Vec<(String, Node)>, Trouble> 
         }
     }
     Ok(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(node: &Node) -> String {
+        match &node.value {
+            Value::List(items) => format!(
+                "[{}]",
+                items.iter().map(shown).collect::<Vec<_>>().join(" ")
+            ),
+            Value::Map(entries) => {
+                let entry = |(key, value): &(String, Node)| format!("{key}={}", shown(value));
+                format!(
+                    "{{{}}}",
+                    entries.iter().map(entry).collect::<Vec<_>>().join(" ")
+                )
+            }
+            Value::Null => "~".to_owned(),
+            Value::Text(text) => format!("{text}@{}", node.line),
+        }
+    }
+
+    fn refused(text: &str) -> String {
+        let trouble = read_yaml(text).expect_err(text);
+        format!(
+            "{}:{} {}",
+            trouble.line.unwrap_or(0),
+            trouble.column.unwrap_or(0),
+            trouble.message
+        )
+    }
+
+    #[test]
+    fn json_and_yaml_give_the_same_tree_with_lines() {
+        let json = "{\n\t\"a\": [1, null, \"\\ud83d\\ude00\"],\n\t\"b\": {\"c\": true}\n}\n";
+        assert_eq!(
+            shown(&read_json(json).unwrap()),
+            "{a=[1@2 ~ 😀@2] b={c=true@3}}"
+        );
+        let yaml = "a: [1, null, 😀]\nb:\n  c: true\n";
+        assert_eq!(
+            shown(&read_yaml(yaml).unwrap()),
+            "{a=[1@1 ~ 😀@1] b={c=true@3}}"
+        );
+    }
+
+    #[test]
+    fn json_is_strict() {
+        for text in [
+            "{\"a\": 1,}",
+            "{a: 1}",
+            "{\"a\": 1} x",
+            "a: 1",
+            "",
+            "{\"k\":1 \"z\":2}",
+        ] {
+            assert!(read_json(text).is_err(), "{text}");
+        }
+        let trouble = read_json("{\n\"a\": x}").unwrap_err();
+        assert_eq!((trouble.line, trouble.column), (Some(2), Some(6)));
+    }
+
+    #[test]
+    fn repeated_parts_are_copied_and_merged_with_their_lines() {
+        let text = "a: &a\n  x: 1\n  y: 2\nb:\n  <<: *a\n  y: 3\nc:\n  <<: [*a, {z: 4}]\nd: *a\n";
+        assert_eq!(
+            shown(&read_yaml(text).unwrap()),
+            "{a={x=1@2 y=2@3} b={y=3@6 x=1@2} c={x=1@2 y=2@3 z=4@8} d={x=1@2 y=2@3}}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_plain_is_refused_at_its_place() {
+        for (text, reason) in [
+            ("a: 1\na: 2\n", "2:4 the key `a` stands twice in this map"),
+            ("a: 1\n---\nb: 2\n", "2:1 a second document begins here"),
+            ("a: &x [*x]\n", "1:8 this repeats a part from within itself"),
+            ("a:\n  <<: 3\n", "2:7 `<<` takes over maps only"),
+            ("[a]: 1\n", "1:4 a list cannot be a key here"),
+            ("a: *x\n", "1:4 this is not YAML that can be read"),
+            ("a: \"open\n", "2:1 this is not YAML that can be read"),
+            (
+                "%TAG ! tag:x,2000:\n---\na: 1\n",
+                "1:1 this is not YAML that can be read",
+            ),
+            ("", "0:0 there is nothing in it"),
+        ] {
+            assert_eq!(refused(text), reason, "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_and_number_are_bounded_with_and_without_references() {
+        let too_deep = format!("values are nested deeper than {DEPTH_MAX}");
+        let mut chain = "a0: &a0 [x]\n".to_owned();
+        for level in 1..40 {
+            chain += &format!("a{level}: &a{level} [*a{}]\n", level - 1);
+        }
+        let blocks: String = (0..1000)
+            .map(|level| format!("{}a:\n", " ".repeat(level)))
+            .collect();
+        for text in [
+            "[".repeat(100_000),
+            "{a: ".repeat(100_000),
+            "- ".repeat(10_000),
+            blocks,
+            chain,
+        ] {
+            assert!(refused(&text).ends_with(&too_deep), "{}", &text[..20]);
+        }
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..30 {
+            let before = format!("*a{}, ", level - 1).repeat(9);
+            bomb += &format!("a{level}: &a{level} [{before}]\n");
+        }
+        for text in [bomb, "- x\n".repeat(VALUES_MAX + 1)] {
+            assert!(
+                refused(&text).contains(&format!("more than {VALUES_MAX} values")),
+                "{}",
+                &text[..20]
+            );
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic() {
+        let parts = [
+            "a: ", "- ", "[", "]", "{", "}", "&x ", "*x", "<<: ", "!t ", "|\n", "'", "\"", "\n",
+            "  ", ", ", "\u{0}", "? ", ": ", "%", "#", "é",
+        ];
+        let mut seed = 1_u64;
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            for _ in 0..12 {
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                text += parts[usize::try_from(seed >> 33).unwrap() % parts.len()];
+            }
+            let _ = read_yaml(&text);
+        }
+    }
 }

@@ -158,6 +158,9 @@ fn write_entry(text: &mut String, entry: &Entry, variable: &impl Fn(&Key) -> Str
             );
         }
     }
+    if entry.models.is_empty() {
+        line(text, format_args!("{before}  {{ name = \"…\" }},"));
+    }
     line(text, format_args!("{before}]"));
 }
 

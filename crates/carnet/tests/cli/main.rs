@@ -14,6 +14,7 @@ mod evidence_hostile;
 mod facts;
 mod files;
 mod help;
+mod import;
 mod key;
 mod pipes;
 mod policy;
