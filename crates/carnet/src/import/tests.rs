@@ -262,13 +262,3 @@ fn targets_take_over_what_stands_around_them() {
         &["targets[2] (line 3): this model of `groq` asks for"],
     );
 }
-
-#[test]
-fn names_are_given_once() {
-    let mut names = Names::default();
-    let given: Vec<String> = ["a", "a-2", "a", "a", "b"]
-        .iter()
-        .map(|wish| names.unused(wish))
-        .collect();
-    assert_eq!(given, ["a", "a-2", "a-3", "a-4", "b"]);
-}

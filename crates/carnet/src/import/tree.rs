@@ -283,7 +283,8 @@ impl Build {
                     return Err(Trouble::new(
                         format!("{} cannot be a key here", node.value.kind()),
                         "write a text",
-                    ));
+                    )
+                    .at(node.line, node.column));
                 }
             },
         }
@@ -415,7 +416,7 @@ mod tests {
             ("a: 1\n---\nb: 2\n", "2:1 a second document begins here"),
             ("a: &x [*x]\n", "1:8 this repeats a part from within itself"),
             ("a:\n  <<: 3\n", "2:7 `<<` takes over maps only"),
-            ("[a]: 1\n", "1:4 a list cannot be a key here"),
+            ("[a]: 1\n", "1:1 a list cannot be a key here"),
             ("a: *x\n", "1:4 this is not YAML that can be read"),
             ("a: \"open\n", "2:1 this is not YAML that can be read"),
             (
