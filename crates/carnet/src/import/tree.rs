@@ -418,7 +418,7 @@ mod tests {
             ("a:\n  <<: 3\n", "2:7 `<<` takes over maps only"),
             ("[a]: 1\n", "1:1 a list cannot be a key here"),
             ("a: *x\n", "1:4 this is not YAML that can be read"),
-            ("a: \"open\n", "2:1 this is not YAML that can be read"),
+            ("a: \"open\n", "1:4 this is not YAML that can be read"),
             (
                 "%TAG ! tag:x,2000:\n---\na: 1\n",
                 "1:1 this is not YAML that can be read",
