@@ -130,10 +130,10 @@ impl Import<'_> {
             let other = !apis.is_empty() && apis.iter().all(|api| api != CHAT);
             if let Some(model) = entry.models.first().filter(|_| other) {
                 let why = format!(
-                    "the upstream `{name}` takes requests of the kind {} as they come; it translates none of another kind",
+                    "chats are translated for the upstream `{name}`, which takes requests of the kind {}; what it cannot say is named in `carnet-losses`",
                     apis.join(", ")
                 );
-                let instead = "let callers speak to it with its own client; the guide `Connect services` says how";
+                let instead = "refuse such requests by `on_loss = \"refuse\"`, or let callers speak to it with its own client";
                 self.report.left(model.place.clone(), why, Some(instead));
             }
         }
