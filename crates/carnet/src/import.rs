@@ -62,7 +62,7 @@ pub(crate) fn import(product: Product, text: &str) -> Result<Imported, Troubles>
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let tree = match product {
         Product::Litellm => tree::read_yaml(text),
-        Product::Bifrost => tree::read_json(text),
+        Product::Bifrost => tree::read_json(text).map(bifrost::with_plain_values),
         Product::Portkey => tree::read_json(text).map(portkey::in_snake_case),
     }
     .map_err(|trouble| vec![trouble])?;

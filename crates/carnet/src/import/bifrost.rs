@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::Import;
 use super::cursor::At;
+use super::tree::{Node, Value};
 use super::upstream::{Model, Workload};
 
 /// How a list says that all are meant.
@@ -80,7 +81,7 @@ fn read_provider(import: &mut Import<'_>, name: &str, at: &At<'_>, named: &BTree
         upstream.proxy = proxy(import, at);
         let models = models(import, &key, name, named);
         if models.is_empty() {
-            let why = "it serves all models of the provider; here each model is named";
+            let why = "no model is named for it; here each model is named";
             let instead =
                 "name the models that callers need in the upstream that is written as a comment";
             import.report.left(key.place(), why, Some(instead));
@@ -208,4 +209,49 @@ fn name_of(root: &At<'_>, list: &str, id: &str) -> String {
         .find(|item| text(item, "id").as_deref() == Some(id));
     item.and_then(|item| text(&item, "name"))
         .unwrap_or_else(|| id.to_owned())
+}
+
+/// The tree with values as people write them. The gateway itself writes `env.X` as a map that says where a value comes
+/// from.
+pub(super) fn with_plain_values(mut node: Node) -> Node {
+    node.value = match node.value {
+        Value::List(items) => Value::List(items.into_iter().map(with_plain_values).collect()),
+        Value::Map(entries) => match plain_value(&entries) {
+            Some(text) => Value::Text(text),
+            None => {
+                let entry = |(key, value): (String, Node)| (key, with_plain_values(value));
+                Value::Map(entries.into_iter().map(entry).collect())
+            }
+        },
+        other => other,
+    };
+    node
+}
+
+fn plain_value(entries: &[(String, Node)]) -> Option<String> {
+    let text = |wanted: &str| {
+        let (_, node) = entries.iter().find(|(key, _)| key == wanted)?;
+        match &node.value {
+            Value::Text(text) if !text.is_empty() => Some(text.as_str()),
+            _ => None,
+        }
+    };
+    let known = |(key, _): &(String, Node)| {
+        ["env_var", "from_env", "ref", "type", "value"].contains(&key.as_str())
+    };
+    let says_whence = text("from_env").or_else(|| text("type")).is_some();
+    if !entries.iter().all(known) || !says_whence {
+        return None;
+    }
+    if text("from_env") == Some("true") || text("type") == Some("env") {
+        let variable = text("env_var").or_else(|| text("ref"))?;
+        let variable = variable.strip_prefix("env.").unwrap_or(variable);
+        return Some(format!("env.{variable}"));
+    }
+    Some(
+        text("value")
+            .or_else(|| text("ref"))
+            .unwrap_or_default()
+            .to_owned(),
+    )
 }

@@ -201,7 +201,7 @@ fn models_that_a_key_does_not_name_are_found_elsewhere_or_asked_for() {
             "#!   { name = \"…\" },",
         ],
     );
-    has(&report, &["it serves all models of the provider"]);
+    has(&report, &["no model is named for it"]);
     let (_, report) = bifrost(
         "groq",
         r#""value": "env.K", "models": ["m"], "enabled": false"#,
@@ -260,5 +260,36 @@ fn targets_take_over_what_stands_around_them() {
     has(
         &report,
         &["targets[2] (line 3): this model of `groq` asks for"],
+    );
+}
+
+#[test]
+fn a_value_may_say_whence_it_comes() {
+    for (value, variable) in [
+        (
+            r#"{"value": "pw-1", "env_var": "env.K", "from_env": true}"#,
+            "K",
+        ),
+        (r#"{"ref": "K", "type": "env"}"#, "K"),
+        (
+            r#"{"value": "sk-1", "env_var": "", "from_env": false}"#,
+            "GROQ_API_KEY",
+        ),
+        (r#"{"value": "sk-1", "type": "plain_text"}"#, "GROQ_API_KEY"),
+    ] {
+        let keys = format!(r#""value": {value}, "models": ["m"]"#);
+        let (config, _) = bifrost("groq", &keys);
+        has(&config, &[&format!("key = {{ env = \"{variable}\" }}")]);
+    }
+}
+
+#[test]
+fn an_alias_that_the_key_does_not_serve_is_left_behind() {
+    let keys = r#""value": "env.K", "models": ["m"], "aliases": {"m": "own", "n": "other"}"#;
+    let (config, report) = bifrost("groq", keys);
+    has(&config, &["upstream_model = \"own\""]);
+    has(
+        &report,
+        &["aliases.n (line 1): the key does not serve this name"],
     );
 }
