@@ -1,5 +1,7 @@
 //! What the source says of a service becomes an upstream: its address, its key, and what is missing.
 
+use http::Uri;
+
 use super::Import;
 use super::cursor::At;
 use super::knowledge::Provider;
@@ -24,10 +26,10 @@ impl Import<'_> {
             platform: provider.platform.clone(),
             ..Upstream::default()
         };
-        upstream.key = self.key(provider, contexts);
         if let Err(lack) = self.place_of(provider, contexts, &mut upstream) {
             upstream.lacks.push(lack);
         }
+        upstream.key = self.key(provider, contexts, &upstream.wish);
         upstream
     }
 
@@ -72,6 +74,9 @@ impl Import<'_> {
                         place.path
                     ));
                 };
+                if let Some(name) = name_elsewhere(provider, &uri) {
+                    upstream.wish = name;
+                }
                 let suffix = self.suffix(provider, contexts, upstream);
                 let suffix = suffix.unwrap_or_default();
                 let first = suffix
@@ -152,7 +157,7 @@ impl Import<'_> {
     }
 
     /// Where its secret comes from: a variable that the source names alone, else one that is to be set.
-    fn key(&mut self, provider: &Provider, contexts: &[&At<'_>]) -> Option<Key> {
+    fn key(&mut self, provider: &Provider, contexts: &[&At<'_>], upstream: &str) -> Option<Key> {
         let mut values = Vec::new();
         let mut places = Vec::new();
         for key in &provider.secrets {
@@ -180,10 +185,12 @@ impl Import<'_> {
         if places.is_empty() {
             places.extend(contexts.first().map(|at| at.place()));
         }
-        let wish = provider
+        // The key of one service must not be sent to another, so the usual variable is for its own address.
+        let usual = provider
             .key_env
             .clone()
-            .unwrap_or_else(|| variable_of(&provider.upstream));
+            .filter(|_| upstream == provider.upstream);
+        let wish = usual.unwrap_or_else(|| variable_of(upstream));
         Some(Key::Asked(self.ask(values, wish, holds, places)))
     }
 
@@ -209,6 +216,16 @@ impl Import<'_> {
     }
 }
 
+/// A name for what speaks like a public service at another host.
+fn name_elsewhere(provider: &Provider, uri: &Uri) -> Option<String> {
+    let (own, _) = (provider.base_url.as_ref()?, provider.key_env.as_ref()?);
+    let own: Option<Uri> = own.parse().ok();
+    let host = uri.host()?;
+    let same = own.as_ref().and_then(Uri::host) == Some(host);
+    let name = host.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    (!same).then(|| name.trim_matches('-').to_owned())
+}
+
 /// The usual name of a variable with a key.
 fn variable_of(upstream: &str) -> String {
     let name: String = upstream
@@ -221,5 +238,9 @@ fn variable_of(upstream: &str) -> String {
             }
         })
         .collect();
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        // No shell sets a variable that begins like this.
+        return format!("UPSTREAM_{name}_API_KEY");
+    }
     format!("{name}_API_KEY")
 }

@@ -293,3 +293,32 @@ fn an_alias_that_the_key_does_not_serve_is_left_behind() {
         &["aliases.n (line 1): the key does not serve this name"],
     );
 }
+
+#[test]
+fn the_usual_variable_is_for_the_service_itself() {
+    for (base, name, variable) in [
+        ("https://api.openai.com/v1", "openai", "OPENAI_API_KEY"),
+        (
+            "https://gpu.internal:8443/v1",
+            "gpu-internal",
+            "GPU_INTERNAL_API_KEY",
+        ),
+        (
+            "http://10.0.0.1:8000/v1",
+            "10-0-0-1",
+            "UPSTREAM_10_0_0_1_API_KEY",
+        ),
+        ("http://[::1]:8000/v1", "1", "UPSTREAM_1_API_KEY"),
+    ] {
+        let (config, _) = litellm(&format!(
+            "model: openai/m, api_key: sk-1, api_base: '{base}'"
+        ));
+        has(
+            &config,
+            &[
+                &format!("name = \"{name}\""),
+                &format!("env = \"{variable}\""),
+            ],
+        );
+    }
+}
