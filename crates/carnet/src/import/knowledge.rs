@@ -326,4 +326,21 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn no_setting_stands_in_the_shadow_of_another() {
+        for product in [Product::Bifrost, Product::Litellm, Product::Portkey] {
+            let knowledge = Knowledge::of(product).unwrap();
+            for setting in &knowledge.settings {
+                let path: Vec<String> = setting
+                    .path
+                    .iter()
+                    .map(|part| part.replace('*', "x"))
+                    .collect();
+                let found = knowledge.setting(&path, setting.value.as_deref());
+                let itself = found.is_some_and(|found| std::ptr::eq(found, setting));
+                assert!(itself, "{product:?}: {path:?}");
+            }
+        }
+    }
 }
