@@ -22,10 +22,10 @@ use crate::generation::Generation;
 use crate::ingress::{self, Call, Dialect, Extras, ModelPlace, Route};
 use crate::limits::{ATTEMPTS_MAX, HEADER_FIELDS_MAX, LOSSES_SHOWN_MAX};
 use crate::record::OpenRecord;
-use crate::relay::{self, Answered, Relay, ResponseBody};
+use crate::relay::{self, Answered, Relay, ResponseBody, Shape};
 use crate::reported::Check;
 use crate::resolve::Offer;
-use crate::translate::{Shape, Translation, Translator};
+use crate::translate::{Translation, Translator};
 use crate::{admit, models, resolve, screen};
 
 /// Id of the record of this request.
@@ -221,7 +221,7 @@ async fn relayed(
     let mut answered = Answered::new(body, &head, record.is_stream());
     if let Some(translation) = &translation {
         let created = u64::try_from(record.time().as_second()).unwrap_or(0);
-        let shape = answered.shape(&head);
+        let shape = answered.shape();
         let from = (head.status, shape);
         answered = answered.translated(Translator::new(translation, from, (record.id(), created)));
         let kind = if shape == Shape::Whole {

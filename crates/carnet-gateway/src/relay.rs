@@ -16,7 +16,7 @@ use carnet_audit::Outcome;
 use carnet_wire::sniff::{Absence, Framing, Reported, ReportedModel};
 use carnet_wire::stream::aws;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderValue, response};
+use http::{HeaderMap, response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -30,7 +30,7 @@ use crate::limits::{HELD_BYTES_MAX, UNREAD_GRACE};
 use crate::record::OpenRecord;
 use crate::relays::Running;
 use crate::reported::{Answering, Check, shortened};
-use crate::translate::{Shape, Translator};
+use crate::translate::Translator;
 
 /// What hyper sends to the caller.
 #[derive(Debug)]
@@ -99,21 +99,60 @@ const END_OF_TORN: &[u8] = b"\n\n";
 /// An upstream's answer, as far as passing it on is concerned.
 pub(crate) struct Answered {
     body: Incoming,
-    framing: Framing,
+    shape: Shape,
     success: bool,
     translator: Option<Translator>,
 }
 
+/// How an answer is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// As messages of an AWS event stream, which name no model.
+    AwsStream,
+    /// As server-sent events.
+    Events,
+    /// As one body.
+    Whole,
+}
+
+impl Shape {
+    /// `stream`: whether the caller asked for one, and so reads it as one, whatever it is called.
+    fn of(head: &response::Parts, stream: bool) -> Self {
+        let kind = head.headers.get(CONTENT_TYPE);
+        let kind = kind.and_then(|value| value.to_str().ok());
+        let kind = kind.unwrap_or_default();
+        let is = |media_type: &str| {
+            let start = kind.trim_start().get(..media_type.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(media_type))
+        };
+        if is(aws::MEDIA_TYPE) {
+            Self::AwsStream
+        } else if Framing::of_content_type(kind) == Framing::EventStream
+            || (stream && !is("application/json"))
+        {
+            Self::Events
+        } else {
+            Self::Whole
+        }
+    }
+
+    /// Where the name of a model is looked for.
+    fn framing(self) -> Option<Framing> {
+        match self {
+            Self::AwsStream => None,
+            Self::Events => Some(Framing::EventStream),
+            Self::Whole => Some(Framing::Json),
+        }
+    }
+}
+
 impl Answered {
-    /// How an answer that is to be translated is framed.
-    pub(crate) fn shape(&self, head: &response::Parts) -> Shape {
-        let kind = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let frames = kind.is_some_and(|kind| kind.starts_with(aws::MEDIA_TYPE.as_bytes()));
-        match self.framing {
-            _ if !self.success => Shape::Whole,
-            _ if frames => Shape::AwsStream,
-            Framing::EventStream => Shape::Events,
-            Framing::Json => Shape::Whole,
+    /// How the part of it that is to be translated is framed: an error comes as one body.
+    pub(crate) fn shape(&self) -> Shape {
+        if self.success {
+            self.shape
+        } else {
+            Shape::Whole
         }
     }
 
@@ -123,24 +162,10 @@ impl Answered {
         self
     }
 
-    /// `stream`: whether the caller asked for one, and so reads it as one, whatever it is called.
     pub(crate) fn new(body: Incoming, head: &response::Parts, stream: bool) -> Self {
-        let kind = head.headers.get(CONTENT_TYPE);
-        let kind = kind
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let mut framing = Framing::of_content_type(kind);
-        if stream
-            && !kind
-                .trim_start()
-                .to_ascii_lowercase()
-                .starts_with("application/json")
-        {
-            framing = Framing::EventStream;
-        }
         Self {
             body,
-            framing,
+            shape: Shape::of(head, stream),
             success: head.status.is_success(),
             translator: None,
         }
@@ -182,17 +207,17 @@ impl Relay {
             .relays()
             .open(connection, cuts, idle_timeout + UNREAD_GRACE);
         let revoked = Some(Box::pin(record.revoked().clone().cancelled_owned()));
-        let framing = answer.framing;
         let events = match &answer.translator {
             Some(translator) => translator.streams(),
-            None => framing == Framing::EventStream,
+            None => answer.shape == Shape::Events,
         };
+        // An error tells of no model.
+        let named_in = answer.shape.framing().filter(|_| answer.success);
         let now = Instant::now();
         let mut relay = Self {
             upstream: answer.body,
             record: Some(record),
-            // An error tells of no model.
-            sniff: answer.success.then(|| ReportedModel::new(framing)),
+            sniff: named_in.map(ReportedModel::new),
             end: check.call.dialect().into(),
             check,
             on_mismatch,

@@ -13,6 +13,7 @@ use http::StatusCode;
 use crate::codes::Code;
 use crate::error::Fault;
 use crate::limits::ANSWER_BYTES_MAX;
+use crate::relay::Shape;
 
 /// How a request was asked of its upstream.
 #[derive(Clone, Debug)]
@@ -25,17 +26,6 @@ pub(crate) struct Translation {
     pub(crate) losses: Vec<Box<str>>,
     /// Whether the caller wants a stream to tell what it used.
     pub(crate) include_usage: bool,
-}
-
-/// How an answer is framed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// As messages of an AWS event stream.
-    AwsStream,
-    /// As server-sent events.
-    Events,
-    /// As one body.
-    Whole,
 }
 
 /// An answer on its way into the caller's dialect.

@@ -671,3 +671,30 @@ async fn an_upstream_may_ask_for_signed_requests() {
     assert!(authorization[0].starts_with(&start), "{authorization:?}");
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn a_stream_of_frames_passes_as_it_comes_and_breaks_off_when_cut() {
+    let mut upstream = Upstream::start().await;
+    let gateway = everything(&upstream).await;
+    let case = &CASES[9];
+    let request = gateway.request(Method::POST, &case.path(MODEL), case.body(MODEL));
+    let (mut answer, mut arrival) = tokio::join!(gateway.send(request), async {
+        let mut arrival = upstream.next().await;
+        let kind = "content-type: application/vnd.amazon.eventstream";
+        let head = format!("HTTP/1.1 200 OK\r\n{kind}\r\ntransfer-encoding: chunked\r\n\r\n");
+        arrival.write(head).await;
+        arrival
+    });
+    // Frames name no model, so nothing is waited for.
+    for frame in ["first frame", "second frame"] {
+        arrival.chunk(frame).await;
+        assert_eq!(answer.piece().await.unwrap(), frame);
+    }
+    let id = answer.record();
+    gateway.revoke(&gateway.key_id).await;
+    let cut = within(ONE_SECOND, "the cut", answer.try_bytes()).await;
+    let (rest, _) = cut.unwrap_err();
+    assert!(rest.is_empty(), "{rest:?}");
+    assert_eq!(gateway.record(&id).await["outcome"], "revoked");
+    gateway.finish().await;
+}

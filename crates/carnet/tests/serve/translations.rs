@@ -270,23 +270,33 @@ async fn a_chat_is_streamed_from_a_model_that_speaks_converse() {
     ]
     .concat();
     let body = chat(json!({ "stream": true }));
-    let (answer, ()) = tokio::join!(ask(&gateway, "/v1/chat/completions", &body), async {
-        let mut arrival = upstream.next().await;
-        assert_eq!(
-            arrival.line,
-            "POST /v1/model/llama3.3%3A70b/converse-stream HTTP/1.1"
-        );
-        assert_eq!(arrival.json()["messages"][0]["content"][0]["text"], "Hello");
-        let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\ncontent-length: {}\r\n\r\n",
-            frames.len()
-        );
-        arrival.write(head).await;
-        for piece in frames.chunks(11) {
-            arrival.write(piece).await;
+    let (first, rest) = frames.split_at(frames.len() / 2);
+    let (mut answer, mut arrival) = tokio::join!(
+        ask(&gateway, "/v1/chat/completions", &body),
+        async {
+            let mut arrival = upstream.next().await;
+            assert_eq!(
+                arrival.line,
+                "POST /v1/model/llama3.3%3A70b/converse-stream HTTP/1.1"
+            );
+            assert_eq!(arrival.json()["messages"][0]["content"][0]["text"], "Hello");
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\ncontent-length: {}\r\n\r\n",
+                frames.len()
+            );
+            arrival.write(head).await;
+            for piece in first.chunks(11) {
+                arrival.write(piece).await;
+            }
+            arrival
         }
-    });
-    let text = answer.text().await;
+    );
+    // What has come is passed on, though half of the answer is still out.
+    let begun = answer.piece().await.unwrap();
+    for piece in rest.chunks(11) {
+        arrival.write(piece).await;
+    }
+    let text = String::from_utf8_lossy(&begun).into_owned() + &answer.text().await;
     let chunks = json_body(text.trim_end_matches("data: [DONE]\n\n"));
     let said: String = chunks
         .iter()
