@@ -274,40 +274,16 @@ impl Decider {
         target: &Target,
         ask: Ask,
     ) -> BTreeSet<String> {
-        let mut found = BTreeSet::new();
-        for (number, pack) in self.policies.packs.iter().enumerate() {
-            let caller = principal.0.nodes.get(pack.reading).and_then(Option::as_ref);
-            let candidates = target.0.candidates.get(pack.reading);
-            let candidates = candidates.and_then(Option::as_ref);
-            let term = pack.on(target.0.as_of).map(|(_, term)| term);
-            let (Some(caller), Some(candidates), Some(term)) = (caller, candidates, term) else {
-                continue;
-            };
+        let hearings = self.hearings(principal, target, ask).flatten();
+        let heard = hearings.filter_map(|hearing| {
+            let (_, term) = hearing.pack.on(hearing.day)?;
             let permits = term.set.policies();
             let permits = permits.filter(|rule| rule.effect() == cedar_policy::Effect::Permit);
-            let Ok(permits) = PolicySet::from_policies(permits.cloned()) else {
-                continue;
-            };
-            for candidate in candidates {
-                let hearing = Hearing {
-                    number,
-                    pack,
-                    principal,
-                    caller,
-                    candidate,
-                    day: target.0.as_of,
-                    ask,
-                };
-                let heard = self.by_cedar(&hearing, &permits);
-                found.extend(
-                    heard
-                        .into_iter()
-                        .flat_map(|heard| heard.rules)
-                        .map(|id| id.to_string()),
-                );
-            }
-        }
-        found
+            let permits = PolicySet::from_policies(permits.cloned()).ok()?;
+            self.by_cedar(&hearing, &permits)
+        });
+        let rules = heard.flat_map(|heard| heard.rules);
+        rules.map(|id| id.to_string()).collect()
     }
 
     /// How the cache and its checks have worked.
@@ -422,28 +398,45 @@ impl Decider {
         plain: bool,
         mut court: Court,
     ) -> Judgement {
-        for (number, pack) in self.policies.packs.iter().enumerate() {
-            let caller = principal.0.nodes.get(pack.reading).and_then(Option::as_ref);
-            let candidates = target.0.candidates.get(pack.reading);
-            let Some((caller, candidates)) = caller.zip(candidates.and_then(Option::as_ref)) else {
+        for hearing in self.hearings(principal, target, ask) {
+            let Some(hearing) = hearing else {
                 let title = "the facts do not fit the policy schema";
                 court.deny_by_code(Mode::Enforce, "", Code::FactsInvalid, title);
                 return court.close();
             };
-            for candidate in candidates {
-                let hearing = Hearing {
-                    number,
-                    pack,
-                    principal,
-                    caller,
-                    candidate,
-                    day: target.0.as_of,
-                    ask,
-                };
-                self.hear(&hearing, plain, &mut court);
-            }
+            self.hear(&hearing, plain, &mut court);
         }
         court.close()
+    }
+
+    /// Each pack with each candidate; `None` for a pack whose schema the facts do not fit.
+    fn hearings<'h>(
+        &'h self,
+        principal: &'h Principal,
+        target: &'h Target,
+        ask: Ask,
+    ) -> impl Iterator<Item = Option<Hearing<'h>>> {
+        let packs = self.policies.packs.iter().enumerate();
+        packs.flat_map(move |(number, pack)| {
+            let caller = principal.0.nodes.get(pack.reading).and_then(Option::as_ref);
+            let candidates = target.0.candidates.get(pack.reading);
+            let fit = caller.zip(candidates.and_then(Option::as_ref));
+            let unfit = fit.is_none().then_some(None);
+            let all = fit.into_iter().flat_map(move |(caller, candidates)| {
+                candidates.iter().map(move |candidate| {
+                    Some(Hearing {
+                        number,
+                        pack,
+                        principal,
+                        caller,
+                        candidate,
+                        day: target.0.as_of,
+                        ask,
+                    })
+                })
+            });
+            unfit.into_iter().chain(all)
+        })
     }
 
     /// Let one pack speak on one candidate.
