@@ -8,7 +8,7 @@ use std::time::Instant;
 use carnet_limits::{KeyEntry, KeyId, KeyRefused};
 use carnet_policy::Principal;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderName};
 use tokio_util::sync::CancellationToken;
 
 use crate::codes::Code;
@@ -54,12 +54,16 @@ pub(crate) fn principal<'a>(
 }
 
 /// Headers in which clients send a bare key, each by its dialect.
-const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
+const KEY_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
 
 /// The one key of a request. Several headers may carry it; two different keys could be two callers.
 fn credential(headers: &HeaderMap) -> Result<&str, Fault> {
     let mut found = bearer(headers)?;
-    for name in KEY_HEADERS {
+    for name in &KEY_HEADERS {
         let Some(key) = single(headers, name)? else {
             continue;
         };
@@ -80,7 +84,7 @@ fn credential(headers: &HeaderMap) -> Result<&str, Fault> {
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
-    let Some(text) = single(headers, AUTHORIZATION.as_str())? else {
+    let Some(text) = single(headers, &AUTHORIZATION)? else {
         return Ok(None);
     };
     match text.split_once(' ') {
@@ -96,7 +100,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
 }
 
 /// A header's text, when it was sent once.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Fault> {
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Fault> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);

@@ -1,7 +1,7 @@
 //! `GET /v1/models`: the names that this caller may use; on demand the others with the reason.
 
 use bytes::Bytes;
-use carnet_policy::{Ask, Principal};
+use carnet_policy::{Api, Ask, Principal};
 use carnet_wire::anthropic;
 use carnet_wire::openai::{self, Model};
 use jiff::Timestamp;
@@ -96,11 +96,12 @@ fn refused(
     )
 }
 
-/// The kinds of requests that an offer takes.
+/// The kinds of requests that an offer takes, as policy tells them apart.
 fn asks(offer: &Offer) -> impl Iterator<Item = Ask> {
-    let calls = offer.upstream.config().urls.calls();
-    calls.map(|call| Ask {
-        api: call.api(),
-        stream: false,
-    })
+    let urls = &offer.upstream.config().urls;
+    let taken = |api: &Api| urls.calls().any(|call| call.api() == *api);
+    Api::ALL
+        .into_iter()
+        .filter(taken)
+        .map(|api| Ask { api, stream: false })
 }

@@ -209,8 +209,10 @@ impl Call {
         self == Self::Responses
     }
 
+    /// Read a path that has no model in it.
     fn by_path(path: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|call| call.path() == path)
+        let mut all = Self::ALL.into_iter();
+        all.find(|call| call.path() == path && !call.names_model_in_path())
     }
 
     /// Read a path that has the model in it.
@@ -282,6 +284,10 @@ pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Fault> {
 }
 
 fn find(method: &Method, path: &str) -> Option<Route> {
+    let rest = below_version(path);
+    if let Some(call) = rest.and_then(Call::by_path) {
+        return Some(Route::Call(call, ModelPlace::Body));
+    }
     // A model's name may have a colon, so that only the method tells what is asked of it.
     let of_google = path.strip_prefix("/v1beta").or_else(|| {
         let version = path.strip_prefix("/v1");
@@ -291,14 +297,12 @@ fn find(method: &Method, path: &str) -> Option<Route> {
         let known = of_google.is_some() == (call.dialect() == Dialect::GenerateContent);
         return known.then_some(Route::Call(call, ModelPlace::Path(model)));
     }
-    if let Some(rest) = below_version(path) {
-        if rest == "/models" {
-            return Some(Route::Models);
-        }
-        if let Some(name) = rest.strip_prefix("/models/") {
-            return Some(Route::Model(decoded(name)?));
-        }
-        return Some(Route::Call(Call::by_path(rest)?, ModelPlace::Body));
+    if let Some(rest) = rest {
+        let name = rest.strip_prefix("/models")?;
+        return match name.strip_prefix('/') {
+            Some(name) => Some(Route::Model(decoded(name)?)),
+            None => name.is_empty().then_some(Route::Models),
+        };
     }
     // As Azure's clients ask: the deployment's name stands in the path.
     let rest = path.strip_prefix("/openai/deployments/")?;
@@ -358,6 +362,8 @@ mod tests {
             ("/v1beta/model/m-1/converse", None),
             ("/models/m-1:generateContent", None),
             ("/model//converse", None),
+            ("/v1/model/{model}/converse", None),
+            ("/v1/modelsx", None),
             ("/model/m/invoke", None),
         ] {
             assert_eq!(find(&Method::POST, path), found, "{path}");
