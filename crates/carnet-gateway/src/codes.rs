@@ -112,7 +112,7 @@ codes! {
     UpstreamRedirect = "upstream_redirect", BAD_GATEWAY, "api_error", retry: false, outcome: UpstreamError;
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT, "api_error", retry: true, outcome: Timeout;
-    /// The key of the upstream could not be exchanged for an access token.
+    /// The upstream's key could not be exchanged for an access token, or did not sign.
     UpstreamUnauthenticated = "upstream_unauthenticated", BAD_GATEWAY, "api_error", retry: true, outcome: UpstreamError;
     /// No connection to the upstream could be made.
     UpstreamUnreachable = "upstream_unreachable", BAD_GATEWAY, "api_error", retry: true, outcome: UpstreamError;

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 
 use super::Secret;
 
@@ -91,7 +92,8 @@ impl fmt::Debug for Signer {
 }
 
 /// A request could not be signed.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("the request could not be signed with its key")]
 pub(super) struct Unsigned;
 
 impl From<SigningError> for Unsigned {

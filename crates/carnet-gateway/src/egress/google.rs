@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use http::uri::Scheme;
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::client::legacy::Client;
@@ -110,12 +111,13 @@ struct Granted {
 }
 
 impl Account {
-    /// Read a key file. `None` when it is none.
+    /// Read a key file. `None` when it is none, or would have tokens sent in the clear over a network.
     pub(super) fn read(key: &Secret) -> Option<(Self, Uri)> {
         let account: Self = serde_json::from_str(key.expose()).ok()?;
         let uri: Uri = account.token_uri.parse().ok()?;
-        uri.host()?;
-        Some((account, uri))
+        let here = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        let safe = uri.scheme() == Some(&Scheme::HTTPS) || here(uri.host()?);
+        safe.then_some((account, uri))
     }
 }
 
@@ -274,6 +276,7 @@ mod tests {
         for text in [
             "",
             "{}",
+            r#"{"client_email":"a","private_key":"b","token_uri":"http://t.example/token"}"#,
             r#"{"client_email":"a","private_key":"b","token_uri":"/c"}"#,
         ] {
             assert!(

@@ -10,6 +10,7 @@ mod tests;
 mod urls;
 
 use std::error::Error as StdError;
+use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -41,7 +42,7 @@ use self::address::{AddressRefused, Resolver};
 use self::aws::Signer;
 pub(crate) use self::connect::ConnectionFacts;
 use self::connect::{Connector, HandshakeFailed};
-use self::google::{Account, NoToken, ServiceAccount};
+use self::google::{Account, ServiceAccount};
 pub use self::secret::Secret;
 pub use self::urls::Urls;
 use crate::codes::Code;
@@ -81,7 +82,8 @@ impl Auth {
         if config.auth == AuthStyle::GoogleServiceAccount {
             let problem = || UpstreamProblem::AccountKey(config.name.clone());
             let (account, uri) = Account::read(key).ok_or_else(problem)?;
-            let client = client(tcp(&uri, config, files)?);
+            // The upstream's own authorities and certificate are for the upstream alone.
+            let client = client(tcp(&uri, config, &UpstreamFiles::default())?);
             let account = ServiceAccount::new(account, uri, client);
             return account.map(Self::ServiceAccount).ok_or_else(problem);
         }
@@ -118,7 +120,9 @@ pub enum UpstreamProblem {
     )]
     SigningKey(Arc<str>),
     /// The key is not that of a service account.
-    #[error("the key of upstream `{0}` is not the JSON key file of a service account")]
+    #[error(
+        "the key of upstream `{0}` is not the JSON key file of a service account with an https `token_uri`"
+    )]
     AccountKey(Arc<str>),
     /// The host in the base address is no name for a certificate.
     #[error("`{0}` is not a name that a certificate can be checked against")]
@@ -357,17 +361,24 @@ pub(crate) fn send(
     if let Auth::Header(name, value) = &upstream.auth {
         headers.insert(name.clone(), value.clone());
     }
-    let signed = signer.is_none_or(|(signer, body)| signer.sign(&mut request, &body, now).is_ok());
-    if !signed {
-        // Without its address it goes nowhere.
-        *request.uri_mut() = Uri::default();
-    }
+    let signed = match signer {
+        Some((signer, body)) => signer.sign(&mut request, &body, now),
+        None => Ok(()),
+    };
     let sent = Sent(capture_connection(&mut request));
     let upstream = upstream.clone();
     let answer = async move {
+        let unauthenticated = |why: &dyn Display| {
+            let message = format!(
+                "upstream `{}` cannot be told who asks: {why}",
+                upstream.name()
+            );
+            failed(Fault::new(Code::UpstreamUnauthenticated, message))
+        };
+        signed.map_err(|why| unauthenticated(&why))?;
         if let Auth::ServiceAccount(account) = &upstream.auth {
             let token = account.header(now).await;
-            let token = token.map_err(|why| failed(unauthenticated(upstream.name(), &why)))?;
+            let token = token.map_err(|why| unauthenticated(&why))?;
             request.headers_mut().insert(AUTHORIZATION, token);
         }
         match timeout(
@@ -397,11 +408,6 @@ pub(crate) fn send(
         }
     };
     (sent, answer)
-}
-
-fn unauthenticated(upstream: &str, why: &NoToken) -> Fault {
-    let message = format!("upstream `{upstream}` gets no access token: {why}");
-    Fault::new(Code::UpstreamUnauthenticated, message)
 }
 
 /// The kind of answer that a call asks for.

@@ -117,7 +117,7 @@ async fn without_a_token_nothing_of_the_prompt_is_sent() {
         let error = refused.json().await;
         let message = error["error"]["message"].as_str().unwrap();
         assert!(
-            message.contains("`local` gets no access token: `127.0.0.1`"),
+            message.contains("`local` cannot be told who asks: `127.0.0.1`"),
             "{message}"
         );
         let record = gateway.record(&id).await;
