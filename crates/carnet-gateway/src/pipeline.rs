@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use carnet_audit::Outcome;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// `permit`, `deny` or `report-deny`.
 const CARNET_DECISION: HeaderName = HeaderName::from_static("carnet-decision");
 
-/// Sent by clients of one dialect with every request, also where the path does not tell the dialect.
+/// Sent by clients of one dialect with every request.
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Answer one request.
@@ -71,12 +71,7 @@ pub(crate) async fn handle(
         Ok(record) => record,
         Err(fault) => return Stop::Fault(fault).response(dialect, None),
     };
-    let models_in = if request.headers().contains_key(ANTHROPIC_VERSION) {
-        Dialect::Messages
-    } else {
-        Dialect::OpenAi
-    };
-    let own = match ingress::route(request.method(), request.uri().path()) {
+    let (own, dialect) = match ingress::route(request.method(), request.uri().path()) {
         Ok(Route::Call(call, place)) => {
             let asked = (call, place, request);
             return match answer(&gateway, &generation, &caller, asked, &mut record).await {
@@ -85,18 +80,31 @@ pub(crate) async fn handle(
             };
         }
         Ok(Route::Models) => {
-            let asked = (models_in, request.uri().query());
-            models::list(&gateway, &generation, &caller, asked, &mut record)
+            let dialect = read_by(&request);
+            let asked = (dialect, request.uri().query());
+            let list = models::list(&gateway, &generation, &caller, asked, &mut record);
+            (list, dialect)
         }
         Ok(Route::Model(name)) => {
-            let asked = (models_in, &*name);
-            models::one(&gateway, &generation, &caller, asked, &mut record)
+            let dialect = read_by(&request);
+            let asked = (dialect, &*name);
+            let one = models::one(&gateway, &generation, &caller, asked, &mut record);
+            (one, dialect)
         }
         Err(fault) => return refused(fault.into(), dialect, record).await,
     };
     match own {
-        Ok(bytes) => whole(bytes, models_in, record).await,
-        Err(stop) => refused(stop, models_in, record).await,
+        Ok(bytes) => whole(bytes, dialect, record).await,
+        Err(stop) => refused(stop, dialect, record).await,
+    }
+}
+
+/// Whose shapes a client reads that asks for models: the path is the same for two dialects.
+fn read_by(request: &Request<Incoming>) -> Dialect {
+    if request.headers().contains_key(ANTHROPIC_VERSION) {
+        Dialect::Messages
+    } else {
+        Dialect::OpenAi
     }
 }
 
@@ -130,6 +138,7 @@ async fn answer<'a>(
     record.asked(gateway.words().api(call.api()), name, prompt.stream);
     let (_, offers) = named?;
     for attempt in 1..=ATTEMPTS_MAX {
+        let now = gateway.now();
         // 3 decide: each attempt spends a permit of its own
         let (permit, offer) = admit::decide(
             gateway.service(),
@@ -137,7 +146,7 @@ async fn answer<'a>(
             principal,
             offers,
             &prompt,
-            gateway.now(),
+            now,
         )
         .inspect_err(|stop| record.denied(stop))?;
         record.permitted(permit.verdict(), offer);
@@ -147,13 +156,11 @@ async fn answer<'a>(
         let on_loss = generation.server().on_loss;
         let cleared = screen::clear(permit, &prompt, offer, fields, on_loss)?;
         let translation = cleared.translation().cloned();
-        if let Some(translation) = &translation {
-            record.translated(translation);
-        }
+        record.translated(translation.as_ref());
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
         // 5 send
-        let (sent, answer) = egress::send(&offer.upstream, cleared, gateway.now());
+        let (sent, answer) = egress::send(&offer.upstream, cleared, now);
         record.attempt(attempt, &offer.upstream, sent);
         let answered = tokio::select! {
             biased;
@@ -229,7 +236,9 @@ async fn relayed(
         } else {
             EVENT_STREAM
         };
-        head.headers.remove(CONTENT_LENGTH);
+        for name in [CONTENT_ENCODING, CONTENT_LENGTH] {
+            head.headers.remove(name);
+        }
         head.headers.insert(CONTENT_TYPE, kind);
     }
     let idle_timeout = offer.upstream.config().idle_timeout;
@@ -278,9 +287,7 @@ async fn whole(bytes: Bytes, dialect: Dialect, record: OpenRecord) -> Response<R
         return Stop::Fault(fault).response(dialect, None);
     }
     let mut response = Response::new(ResponseBody::full(bytes));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
     response.headers_mut().insert(CARNET_DECISION, decision);
     response.headers_mut().insert(CARNET_RECORD, id);
     response

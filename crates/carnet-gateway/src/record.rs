@@ -201,17 +201,14 @@ impl OpenRecord {
         Ok(())
     }
 
-    /// The request was translated for its upstream.
-    pub(crate) fn translated(&mut self, translation: &Translation) {
-        self.record.translated_to = Some(translation.to.to_string().into());
-        self.record.losses = translation
-            .losses
-            .iter()
-            .map(|loss| (&**loss).into())
-            .collect();
+    /// How the request is told to the upstream of this attempt.
+    pub(crate) fn translated(&mut self, translation: Option<&Translation>) {
+        self.record.translated_to = translation.map(|one| one.to.to_string().into());
+        self.record.losses.clear();
+        self.lost(translation.map_or(&[], |one| &one.losses));
     }
 
-    /// What of the answer the caller was not told.
+    /// What did not come over in translation.
     pub(crate) fn lost(&mut self, losses: &[Box<str>]) {
         self.record
             .losses

@@ -288,7 +288,9 @@ impl Relay {
                 if self.events {
                     self.end.passes(&piece);
                 }
-                self.torn = !ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end));
+                // What was translated is written in whole events.
+                self.torn =
+                    !self.translated && !ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end));
                 if self.ended && self.held.is_empty() && self.translator.is_none() {
                     self.complete();
                 }

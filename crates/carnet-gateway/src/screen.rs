@@ -137,7 +137,10 @@ fn translated(
     to: Dialect,
     on_loss: OnLoss,
 ) -> Result<Cleared, Fault> {
-    let asked = cleared.body.concat();
+    let asked = match &cleared.body[..] {
+        [whole] => whole.clone(),
+        pieces => pieces.concat().into(),
+    };
     let ask = translate::ask(from, to, &asked, &Options::default()).map_err(|why| {
         let code = match why {
             TranslateError::Unsupported { .. } => Code::NotTranslatable,
@@ -145,7 +148,10 @@ fn translated(
         };
         Fault::new(
             code,
-            format!("the request is translated for its upstream: {why}"),
+            format!(
+                "the request is translated for its upstream: {why}; change it, or choose a model whose upstream speaks {}",
+                Dialect::from(from)
+            ),
         )
     })?;
     let losses: Vec<Box<str>> = ask.losses.iter().map(said).collect();

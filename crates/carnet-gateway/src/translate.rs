@@ -6,7 +6,7 @@ use bytes::Bytes;
 use carnet_wire::dialect::{Caller, ClientDialect, Dialect, Options};
 use carnet_wire::form::Loss;
 use carnet_wire::stream::aws::AwsDecoder;
-use carnet_wire::stream::sse::{Block, SseParser};
+use carnet_wire::stream::sse::{Block, KEEP_ALIVE, SseParser};
 use carnet_wire::translate::{self, State};
 use http::StatusCode;
 
@@ -99,8 +99,15 @@ impl Translator {
             }
             Reading::Events(parser, stream) => {
                 while let Some(block) = parser.next(&mut rest).map_err(unreadable)? {
-                    if let Block::Event(event) = block {
-                        stream.push(&String::from_utf8_lossy(event.name), event.data, &mut out);
+                    match block {
+                        Block::Event(event) => {
+                            stream.push(&String::from_utf8_lossy(event.name), event.data, &mut out);
+                        }
+                        // The upstream is thinking, and the caller is not to give up on it.
+                        Block::Comment(_) if stream.state() == State::Open => {
+                            out.extend_from_slice(KEEP_ALIVE);
+                        }
+                        Block::Comment(_) => {}
                     }
                 }
             }

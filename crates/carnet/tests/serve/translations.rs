@@ -191,6 +191,30 @@ async fn a_stream_is_translated_event_by_event_wherever_it_is_cut() {
 }
 
 #[tokio::test]
+async fn a_caller_hears_that_the_upstream_is_still_there() {
+    let mut upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, "messages").await;
+    let body = chat(json!({ "stream": true }));
+    let (mut answer, mut arrival) =
+        tokio::join!(ask(&gateway, "/v1/chat/completions", &body), async {
+            let mut arrival = upstream.next().await;
+            arrival.write(EVENTS).await;
+            arrival.chunk(": still thinking\n\n").await;
+            arrival
+        });
+    assert_eq!(answer.piece().await.unwrap(), ": keep-alive\n");
+    arrival.chunk(&message_events(MODEL)[0]).await;
+    let first = String::from_utf8(answer.piece().await.unwrap().to_vec()).unwrap();
+    assert!(
+        first.starts_with("data: {") && first.ends_with("\n\n"),
+        "{first}"
+    );
+    answer.hang_up();
+    within(ONE_SECOND, "the close at the upstream", arrival.closed()).await;
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn messages_and_responses_reach_a_model_that_speaks_chat() {
     let mut upstream = Upstream::start().await;
     let gateway = gateway(&upstream, "chat-completions").await;
