@@ -1,8 +1,8 @@
-//! Cutting an answer elsewhere never changes the model that is found in it.
+//! Cutting an answer elsewhere never changes the model that is found in it, nor what comes out under another name.
 
 #![no_main]
 
-use carnet_wire::sniff::{Framing, Reported, ReportedModel};
+use carnet_wire::sniff::{Framing, ModelRename, Reported, ReportedModel};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (bool, u8, u16, &[u8])| {
@@ -16,6 +16,9 @@ fuzz_target!(|input: (bool, u8, u16, &[u8])| {
     let whole = in_pieces(framing, limit, answer, answer.len().max(1));
     let pieces = in_pieces(framing, limit, answer, usize::from(size).max(1));
     assert_eq!(whole, pieces);
+    let renamed = renamed_in_pieces(framing, answer, answer.len().max(1));
+    let pieces = renamed_in_pieces(framing, answer, usize::from(size).max(1));
+    assert_eq!(renamed, pieces);
     assert_ne!(whole, Reported::Pending);
     assert_ne!(whole, Reported::Model(String::new()));
 });
@@ -26,4 +29,13 @@ fn in_pieces(framing: Framing, limit: usize, answer: &[u8], size: usize) -> Repo
         sniff.push(piece);
     }
     sniff.finish().clone()
+}
+
+fn renamed_in_pieces(framing: Framing, answer: &[u8], size: usize) -> Vec<u8> {
+    let mut rename = ModelRename::new(framing, "m\"");
+    let mut out = Vec::new();
+    for piece in answer.chunks(size) {
+        rename.push(piece, &mut out);
+    }
+    out
 }

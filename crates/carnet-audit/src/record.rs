@@ -3,6 +3,7 @@
 //! A leaf is one line of compact JSON. It begins with its version and its kind, so that a reader of
 //! any later version can tell what it has before it. Nothing of a prompt or an answer is in it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -261,6 +262,9 @@ pub struct Record {
     /// What did not come over in translation, of request and answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Arc<str>>,
+    /// What was changed on the way: `set` or `remove` and a place of the request, or `set answer.model`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<Cow<'static, str>>,
     /// Model that the caller named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_model: Option<Arc<str>>,
@@ -441,6 +445,7 @@ impl Record {
             reported_model: None,
             translated_to: None,
             losses: Vec::new(),
+            edits: Vec::new(),
             answering_model: None,
             upstream: None,
             host: None,

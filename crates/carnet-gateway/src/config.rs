@@ -39,6 +39,9 @@ section! {
             /// What happens when a request is translated for its upstream and something of it cannot be said there: `name`
             /// (default) sends the rest and names it in `carnet-losses` and the record, `refuse` sends nothing.
             on_loss: String,
+            /// Which model an answer names: `reported` (default), as the upstream does, or `requested`, as the caller
+            /// did. The record has both.
+            answer_model: String,
             /// Decisions kept, so that alike requests are not evaluated again. Default 4096; 0 evaluates every
             /// request in full.
             decisions_max: u64,
@@ -287,6 +290,8 @@ pub struct ServerConfig {
     pub on_mismatch: OnMismatch,
     /// What happens when a translation loses something.
     pub on_loss: OnLoss,
+    /// Which model an answer names.
+    pub answer_model: AnswerModel,
     /// Pairs of caller and target whose decisions are kept.
     pub decisions_max: usize,
     /// Time for running requests after a signal to stop.
@@ -318,6 +323,15 @@ pub enum OnLoss {
     Name,
     /// Nothing is sent.
     Refuse,
+}
+
+/// Which model an answer names to its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerModel {
+    /// The one that the upstream named.
+    Reported,
+    /// The one that the caller named.
+    Requested,
 }
 
 /// What happens to running answers when their key is revoked.
@@ -478,6 +492,7 @@ impl Check<'_> {
             on_revoke: OnRevoke::Cut,
             on_mismatch: OnMismatch::Cut,
             on_loss: OnLoss::Name,
+            answer_model: AnswerModel::Reported,
             decisions_max: limits::DECISIONS_MAX,
             drain: limits::DRAIN_TIME_MAX,
         };
@@ -579,6 +594,17 @@ impl Check<'_> {
                     word.span,
                     format!("`{other}` is not a way to meet a loss"),
                     "write \"name\" or \"refuse\"",
+                ),
+            }
+        }
+        if let Some(word) = raw.answer_model.given() {
+            match word.value.as_str() {
+                "reported" => server.answer_model = AnswerModel::Reported,
+                "requested" => server.answer_model = AnswerModel::Requested,
+                other => self.problem(
+                    word.span,
+                    format!("`{other}` does not say which model an answer names"),
+                    "write \"reported\" or \"requested\"",
                 ),
             }
         }

@@ -156,7 +156,7 @@ async fn answer<'a>(
         let on_loss = generation.server().on_loss;
         let cleared = screen::clear(permit, &prompt, offer, fields, on_loss)?;
         let translation = cleared.translation().cloned();
-        record.translated(translation.as_ref());
+        record.cleared(&cleared);
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
         // 5 send
@@ -236,9 +236,7 @@ async fn relayed(
         } else {
             EVENT_STREAM
         };
-        for name in [CONTENT_ENCODING, CONTENT_LENGTH] {
-            head.headers.remove(name);
-        }
+        head.headers.remove(CONTENT_ENCODING);
         head.headers.insert(CONTENT_TYPE, kind);
     }
     let idle_timeout = offer.upstream.config().idle_timeout;
@@ -252,6 +250,9 @@ async fn relayed(
         Ok(relay) => relay,
         Err((fault, record)) => return refused(fault.into(), call.dialect(), record).await,
     };
+    if relay.rewrites() {
+        head.headers.remove(CONTENT_LENGTH);
+    }
     relay::filter_headers(&mut head.headers);
     head.extensions.clear();
     head.version = http::Version::HTTP_11;

@@ -22,8 +22,10 @@ use crate::gateway::Gateway;
 use crate::generation::Generation;
 use crate::reported::{Check, shortened};
 use crate::resolve::Offer;
+use crate::screen::{Cleared, Made};
 use crate::service::Suspended;
-use crate::translate::Translation;
+
+const SET_ANSWER_MODEL: Made = Made::Borrowed("set answer.model");
 
 /// The record of a request that still runs.
 #[derive(Debug)]
@@ -202,7 +204,10 @@ impl OpenRecord {
     }
 
     /// How the request is told to the upstream of this attempt.
-    pub(crate) fn translated(&mut self, translation: Option<&Translation>) {
+    pub(crate) fn cleared(&mut self, cleared: &Cleared) {
+        let translation = cleared.translation();
+        self.record.edits.clear();
+        self.record.edits.extend_from_slice(cleared.edits());
         self.record.translated_to = translation.map(|one| one.to.to_string().into());
         self.record.losses.clear();
         self.lost(translation.map_or(&[], |one| &one.losses));
@@ -213,6 +218,16 @@ impl OpenRecord {
         self.record
             .losses
             .extend(losses.iter().map(|loss| Arc::from(&**loss)));
+    }
+
+    /// The answer names its model as the caller did.
+    pub(crate) fn renamed(&mut self) {
+        self.record.edits.push(SET_ANSWER_MODEL);
+    }
+
+    /// Model that the caller named.
+    pub(crate) fn requested_model(&self) -> Option<&str> {
+        self.record.requested_model.as_deref()
     }
 
     /// When the request arrived.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_audit::Outcome;
-use carnet_wire::sniff::{Absence, Framing, Reported, ReportedModel};
+use carnet_wire::sniff::{Absence, Framing, ModelRename, Reported, ReportedModel};
 use carnet_wire::stream::aws;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, response};
@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::codes::Code;
-use crate::config::{OnMismatch, OnRevoke};
+use crate::config::{AnswerModel, OnMismatch, OnRevoke};
 use crate::error::{Fault, Stop, StreamEnd};
 use crate::gateway::Gateway;
 use crate::limits::{HELD_BYTES_MAX, UNREAD_GRACE};
@@ -72,6 +72,8 @@ pub(crate) struct Relay {
     translator: Option<Translator>,
     /// Whether there is or was one.
     translated: bool,
+    /// Has the answer name the model that the caller named.
+    rename: Option<ModelRename>,
     /// Gone once it has fired and the answer may run on all the same.
     revoked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     on_revoke: OnRevoke,
@@ -213,6 +215,18 @@ impl Relay {
         };
         // An error tells of no model.
         let named_in = answer.shape.framing().filter(|_| answer.success);
+        // What was translated is framed as the caller's dialect has it.
+        let framing = match (&answer.translator, events) {
+            (None, _) => named_in,
+            (Some(_), true) => Some(Framing::EventStream),
+            (Some(_), false) => Some(Framing::Json),
+        };
+        let shown = match server.answer_model {
+            AnswerModel::Reported => None,
+            AnswerModel::Requested => record.requested_model(),
+        };
+        let rename = framing.zip(shown);
+        let rename = rename.map(|(framing, name)| ModelRename::new(framing, name));
         let now = Instant::now();
         let mut relay = Self {
             upstream: answer.body,
@@ -230,6 +244,7 @@ impl Relay {
             events,
             torn: false,
             translated: answer.translator.is_some(),
+            rename,
             translator: answer.translator,
             revoked,
             on_revoke,
@@ -304,8 +319,23 @@ impl Relay {
         }
     }
 
-    /// What comes next, in the caller's dialect.
+    /// What comes next, as the caller is to see it.
     fn step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            let step = ready!(self.callers_step(cx));
+            let (Step::Piece(piece), Some(rename)) = (&step, &mut self.rename) else {
+                return Poll::Ready(step);
+            };
+            let mut renamed = Vec::new();
+            rename.push(piece, &mut renamed);
+            if !renamed.is_empty() {
+                return Poll::Ready(Step::Piece(renamed.into()));
+            }
+        }
+    }
+
+    /// What comes next, in the caller's dialect.
+    fn callers_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
             let step = ready!(self.upstreams_step(cx));
             let Some(translator) = &mut self.translator else {
@@ -462,9 +492,14 @@ impl Relay {
         Poll::Pending
     }
 
+    /// Whether the answer goes on with other bytes than it came.
+    pub(crate) fn rewrites(&self) -> bool {
+        self.translated || self.rename.is_some()
+    }
+
     /// What is still to come, the pieces that wait among it.
     fn size_hint(&self) -> SizeHint {
-        if self.translated {
+        if self.rewrites() {
             return SizeHint::default();
         }
         let rest = self.upstream.size_hint();
@@ -486,8 +521,17 @@ impl Relay {
         });
     }
 
+    /// The record, with what is known of the whole answer.
+    fn closed_record(&mut self) -> Option<OpenRecord> {
+        let mut record = self.record.take()?;
+        if self.rename.as_ref().is_some_and(ModelRename::renamed) {
+            record.renamed();
+        }
+        Some(record)
+    }
+
     fn finish(&mut self, outcome: Outcome) {
-        if let Some(record) = self.record.take() {
+        if let Some(record) = self.closed_record() {
             record.finish(outcome);
         }
     }
@@ -495,12 +539,12 @@ impl Relay {
     /// End before the end: in a stream by an error event of the dialect, else by breaking off, so
     /// that no client takes a torn answer for a whole one.
     fn cut(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
-        let Some(record) = self.record.take() else {
+        let Some(record) = self.closed_record() else {
             return Poll::Ready(None);
         };
         let outcome = fault.code.outcome();
         // An announced length leaves no room for a further event.
-        let room = self.events && (self.translated || self.upstream.size_hint().exact().is_none());
+        let room = self.events && (self.rewrites() || self.upstream.size_hint().exact().is_none());
         let event = room.then(|| Stop::Fault(fault).event(&self.end, record.id()));
         let event = event.flatten().map(|event| {
             if self.torn {

@@ -2,6 +2,7 @@
 //!
 //! Only this file makes a [`Cleared`], only from a permit, and each permit makes one.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -33,8 +34,16 @@ pub struct Cleared {
     call: Call,
     stream: bool,
     extras: Extras,
+    edits: SmallVec<[Made; 2]>,
     translation: Option<Translation>,
 }
+
+/// What was changed in a request, for its record.
+pub(crate) type Made = Cow<'static, str>;
+
+const REMOVE_MODEL: Made = Cow::Borrowed("remove model");
+const SET_MODEL: Made = Cow::Borrowed("set model");
+const SET_STORE: Made = Cow::Borrowed("set store");
 
 impl Cleared {
     /// The permit that is spent by sending.
@@ -51,6 +60,11 @@ impl Cleared {
     /// The kind of request.
     pub(crate) fn call(&self) -> Call {
         self.call
+    }
+
+    /// What of it was changed before.
+    pub(crate) fn edits(&self) -> &[Made] {
+        &self.edits
     }
 
     /// How it was translated, if it was.
@@ -87,6 +101,7 @@ pub(crate) fn clear(
     on_loss: OnLoss,
 ) -> Result<Cleared, Fault> {
     let mut edits: SmallVec<[Edit; 4]> = SmallVec::new();
+    let mut made: SmallVec<[Made; 2]> = SmallVec::new();
     for hit in &prompt.scan.hits {
         let Some((_, rule)) = fields.rules.iter().find(|(path, _)| *path == hit.path) else {
             continue;
@@ -95,7 +110,13 @@ pub(crate) fn clear(
             continue;
         }
         match rule.action {
-            FieldAction::Remove => edits.push(Edit::remove(hit)),
+            FieldAction::Remove => {
+                edits.push(Edit::remove(hit));
+                let said = format!("remove {}", rule.path).into();
+                if !made.contains(&said) {
+                    made.push(said);
+                }
+            }
             // A field that names further models or places would need targets of its own: until the
             // caller asks for those as models, it is refused like the rest.
             FieldAction::Model | FieldAction::Refuse => return Err(refused(rule, offer)),
@@ -113,8 +134,18 @@ pub(crate) fn clear(
         )
         .param(stranger));
     }
-    edits.extend(prompt.name_model(offer.rename.as_ref()));
-    edits.extend(prompt.unstored.clone());
+    if let Some(edit) = prompt.name_model(offer.rename.as_ref()) {
+        made.push(if edit.with.is_empty() {
+            REMOVE_MODEL
+        } else {
+            SET_MODEL
+        });
+        edits.push(edit);
+    }
+    if let Some(edit) = &prompt.unstored {
+        made.push(SET_STORE);
+        edits.push(edit.clone());
+    }
     let body = json::splice(&prompt.body, &edits);
     let cleared = Cleared {
         permit,
@@ -122,6 +153,7 @@ pub(crate) fn clear(
         call: prompt.call,
         stream: prompt.stream,
         extras: prompt.extras.clone(),
+        edits: made,
         translation: None,
     };
     match offer.way(prompt.call) {

@@ -4,12 +4,14 @@
 //! what finding the name needs.
 
 mod finder;
+mod rename;
 mod sse;
 
 #[cfg(test)]
 mod tests;
 
 use finder::{Finder, Found};
+pub use rename::ModelRename;
 use sse::{Lines, Piece};
 
 use crate::limits::{MAX_SNIFFED, MAX_SNIFFED_WHOLE};

@@ -81,6 +81,16 @@ impl Finder {
         };
     }
 
+    /// Whether the last byte was the quote before a name of the model.
+    pub(super) fn opens_model(&self) -> bool {
+        self.string == Some(Text::Model) && self.text.is_empty()
+    }
+
+    /// Whether nothing more is looked at.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.place == Place::Stopped
+    }
+
     pub(super) fn push(&mut self, byte: u8) -> Found {
         if self.place == Place::Stopped {
             return Found::Nothing;

@@ -335,3 +335,65 @@ proptest! {
         prop_assert_eq!(whole(framing, answer.as_bytes()), Reported::Model(name));
     }
 }
+
+fn renamed(framing: Framing, answer: &[u8], size: usize) -> String {
+    let mut rename = ModelRename::new(framing, "m\"1");
+    let mut out = Vec::new();
+    for piece in answer.chunks(size) {
+        rename.push(piece, &mut out);
+    }
+    let out = String::from_utf8(out).unwrap();
+    assert_eq!(rename.renamed(), out.as_bytes() != answer, "{out}");
+    out
+}
+
+#[test]
+fn another_name_takes_the_place_of_each_reported_one() {
+    let (json, events) = (Framing::Json, Framing::EventStream);
+    for (framing, answer, want) in [
+        (
+            json,
+            r#"{"id":1,"model":"a-1","b":[]}"#,
+            r#"{"id":1,"model":"m\"1","b":[]}"#,
+        ),
+        (
+            json,
+            r#"{"m\u006fdel" : "a\"\\","b":1}"#,
+            r#"{"m\u006fdel" : "m\"1","b":1}"#,
+        ),
+        (
+            json,
+            r#"{"model":"","model":"b"}"#,
+            r#"{"model":"m\"1","model":"m\"1"}"#,
+        ),
+        (
+            json,
+            r#"{"model":null,"a":"model","c":{"model":"x"}}"#,
+            r#"{"model":null,"a":"model","c":{"model":"x"}}"#,
+        ),
+        (
+            json,
+            r#"[{"modelVersion":"a"},{"modelVersion":"b"}]"#,
+            r#"[{"modelVersion":"m\"1"},{"modelVersion":"m\"1"}]"#,
+        ),
+        (
+            json,
+            "not JSON, \"model\":\"a\"",
+            "not JSON, \"model\":\"a\"",
+        ),
+        (
+            events,
+            "event: a\r\ndata: {\"response\":{\"model\":\"a\"}}\r\n\r\n: c\n\ndata:{\"model\":\"b\"}\n\ndata: [DONE]\n\n",
+            "event: a\r\ndata: {\"response\":{\"model\":\"m\\\"1\"}}\r\n\r\n: c\n\ndata:{\"model\":\"m\\\"1\"}\n\ndata: [DONE]\n\n",
+        ),
+        (
+            events,
+            "data: {\"model\":\"a\ndata: b\"}\n\ndata: {\"model\":\"b\"}\n\n",
+            "data: {\"model\":\"m\\\"1\"\ndata: b\"}\n\ndata: {\"model\":\"m\\\"1\"}\n\n",
+        ),
+    ] {
+        for size in [1, 2, 7, 1000] {
+            assert_eq!(renamed(framing, answer.as_bytes(), size), want, "{size}");
+        }
+    }
+}

@@ -21,6 +21,7 @@ mod reload;
 mod revoke;
 mod routes;
 mod service_account;
+mod shown_model;
 mod sockets;
 mod stop;
 mod translations;
