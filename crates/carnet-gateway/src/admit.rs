@@ -74,9 +74,7 @@ pub(crate) fn decide<'a>(
 
 /// The model is there, but for other kinds of requests.
 fn not_offered(offers: &[Offer], prompt: &Prompt) -> Fault {
-    let calls = offers
-        .iter()
-        .flat_map(|offer| offer.upstream.config().urls.calls());
+    let calls = offers.iter().flat_map(Offer::calls);
     let paths: BTreeSet<String> = calls.map(Call::served_at).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     let message = format!(

@@ -98,8 +98,7 @@ fn refused(
 
 /// The kinds of requests that an offer takes, as policy tells them apart.
 fn asks(offer: &Offer) -> impl Iterator<Item = Ask> {
-    let urls = &offer.upstream.config().urls;
-    let taken = |api: &Api| urls.calls().any(|call| call.api() == *api);
+    let taken = |api: &Api| offer.calls().any(|call| call.api() == *api);
     Api::ALL
         .into_iter()
         .filter(taken)

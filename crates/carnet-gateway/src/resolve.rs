@@ -65,6 +65,12 @@ impl Offer {
         Some(Way::Translated(from, to))
     }
 
+    /// What callers can ask of it, be it in translation.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = Call> {
+        let all = Call::ALL.into_iter();
+        all.filter(|call| self.way(*call).is_some())
+    }
+
     /// The upstream's own name for the model.
     pub(crate) fn own_name(&self) -> &str {
         self.expected.asked()

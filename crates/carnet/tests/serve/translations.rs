@@ -488,3 +488,38 @@ async fn an_operator_may_refuse_what_cannot_be_said() {
     );
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn a_model_that_is_permitted_in_translation_alone_is_listed() {
+    let upstream = Upstream::start().await;
+    let more = "apis = [\"messages\"]";
+    let setup = Setup::with(&entry("local", &upstream.base_url(), more))
+        .policy("packs = [\"default\", \"chats\"]");
+    setup.write(
+        "chats/pack.toml",
+        "name = \"chats\"\ntitle = \"Chats\"\ndescription = \"Nothing else.\"\nmode = \"enforce\"\ntrust = \"overlay\"\n",
+    );
+    setup.write(
+        "chats/rules.cedar",
+        "@id(\"other\")\n@title(\"another kind of request\")\nforbid (principal, action, resource) when { context.api != \"chat-completions\" };\n@id(\"all\")\n@title(\"everything\")\npermit (principal, action, resource);\n",
+    );
+    let gateway = setup.start().await;
+    let list = gateway.get("/v1/models").await.json().await;
+    assert_eq!(list["data"][0]["id"], MODEL, "{list}");
+    let refused = gateway.request(
+        Method::POST,
+        "/v1/embeddings",
+        format!(r#"{{"model":"{MODEL}","input":"a"}}"#),
+    );
+    let error = gateway
+        .send(refused)
+        .await
+        .error(400, "api_not_offered")
+        .await;
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("/v1/chat/completions") && message.contains("/v1/messages"),
+        "{message}"
+    );
+    gateway.finish().await;
+}
