@@ -20,6 +20,7 @@ mod registry_update;
 mod reload;
 mod revoke;
 mod routes;
+mod routing_fields;
 mod service_account;
 mod shown_model;
 mod sockets;
