@@ -1,8 +1,9 @@
-//! Cutting an answer elsewhere never changes the model that is found in it, nor what comes out under another name.
+//! Cutting an answer elsewhere never changes the model and the id that are found in it, nor what comes out under
+//! another name.
 
 #![no_main]
 
-use carnet_wire::sniff::{Framing, ModelRename, Reported, ReportedModel};
+use carnet_wire::sniff::{Framing, ModelRename, Reported, ReportedModel, ResponseId};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (bool, u8, u16, &[u8])| {
@@ -19,6 +20,9 @@ fuzz_target!(|input: (bool, u8, u16, &[u8])| {
     let renamed = renamed_in_pieces(framing, answer, answer.len().max(1));
     let pieces = renamed_in_pieces(framing, answer, usize::from(size).max(1));
     assert_eq!(renamed, pieces);
+    let id = id_in_pieces(framing, answer, answer.len().max(1));
+    let pieces = id_in_pieces(framing, answer, usize::from(size).max(1));
+    assert_eq!(id, pieces);
     assert_ne!(whole, Reported::Pending);
     assert_ne!(whole, Reported::Model(String::new()));
 });
@@ -29,6 +33,12 @@ fn in_pieces(framing: Framing, limit: usize, answer: &[u8], size: usize) -> Repo
         sniff.push(piece);
     }
     sniff.finish().clone()
+}
+
+fn id_in_pieces(framing: Framing, answer: &[u8], size: usize) -> Option<String> {
+    let mut sniff = ResponseId::new(framing);
+    let mut pieces = answer.chunks(size);
+    pieces.find_map(|piece| sniff.push(piece).map(str::to_owned))
 }
 
 fn renamed_in_pieces(framing: Framing, answer: &[u8], size: usize) -> Vec<u8> {

@@ -1,4 +1,5 @@
-//! Listening in on an answer for the model that it says it comes from, while the bytes pass.
+//! Listening in on an answer for the model that it says it comes from, and for the id that it gives a response, while
+//! the bytes pass.
 //!
 //! The first name counts, because the answer is held back only until there is one. Nothing is validated here beyond
 //! what finding the name needs.
@@ -10,7 +11,7 @@ mod sse;
 #[cfg(test)]
 mod tests;
 
-use finder::{Finder, Found};
+use finder::{Finder, Found, Search};
 pub use rename::ModelRename;
 use sse::{Lines, Piece};
 
@@ -69,6 +70,14 @@ pub enum Absence {
     TooLong,
 }
 
+/// Bytes in which is found what is looked for, or not at all.
+fn limit(framing: Framing) -> usize {
+    match framing {
+        Framing::EventStream => MAX_SNIFFED,
+        Framing::Json => MAX_SNIFFED_WHOLE,
+    }
+}
+
 /// A push parser for the reported model. Cutting the answer elsewhere never changes its result.
 ///
 /// ```
@@ -94,20 +103,19 @@ impl ReportedModel {
     /// Starts at the beginning of an answer and gives up after [`MAX_SNIFFED`] bytes of a stream, or
     /// [`MAX_SNIFFED_WHOLE`] of another answer.
     pub fn new(framing: Framing) -> Self {
-        let limit = match framing {
-            Framing::EventStream => MAX_SNIFFED,
-            Framing::Json => MAX_SNIFFED_WHOLE,
-        };
-        Self::with_limit(framing, limit)
+        Self::with_limit(framing, limit(framing))
     }
 
     /// Starts at the beginning of an answer and gives up after so many bytes.
     pub fn with_limit(framing: Framing, limit: usize) -> Self {
-        let finder = Finder::new(framing == Framing::EventStream);
+        Self::searching(framing, Search::model(framing), limit)
+    }
+
+    fn searching(framing: Framing, search: Search, limit: usize) -> Self {
         Self {
             framing,
             lines: Lines::default(),
-            finder,
+            finder: Finder::new(search),
             left: limit,
             line_begins: true,
             comment: false,
@@ -168,7 +176,7 @@ impl ReportedModel {
     fn json_byte(&mut self, byte: u8) {
         self.reported = match self.finder.push(byte) {
             Found::Absent(absence) => Reported::Absent(absence),
-            Found::Model(name) => Reported::Model(name),
+            Found::Text(name) => Reported::Model(name),
             Found::Nothing => Reported::Pending,
         };
     }
@@ -184,6 +192,35 @@ impl ReportedModel {
             }
             Piece::EventEnd => self.finder.restart(),
             Piece::Nothing => {}
+        }
+    }
+}
+
+/// A push parser for the id by which a response can be referred to later: `id` of an answer of the Responses API, and in
+/// a stream of its events that of their `response`.
+///
+/// ```
+/// use carnet_wire::sniff::{Framing, ResponseId};
+///
+/// let mut sniff = ResponseId::new(Framing::EventStream);
+/// assert_eq!(sniff.push(b"data: {\"type\":\"response.created\",\"response\":{\"id\":\"re"), None);
+/// assert_eq!(sniff.push(b"sp_1\",\"model\":\"a\"}}\n\n"), Some("resp_1"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ResponseId(ReportedModel);
+
+impl ResponseId {
+    /// Starts at the beginning of an answer, with the bounds of [`ReportedModel::new`].
+    pub fn new(framing: Framing) -> Self {
+        let (search, limit) = (Search::response_id(framing), limit(framing));
+        Self(ReportedModel::searching(framing, search, limit))
+    }
+
+    /// Looks at the next bytes. The id, once all of it has been seen.
+    pub fn push(&mut self, chunk: &[u8]) -> Option<&str> {
+        match self.0.push(chunk) {
+            Reported::Model(id) => Some(id),
+            Reported::Absent(_) | Reported::Pending => None,
         }
     }
 }

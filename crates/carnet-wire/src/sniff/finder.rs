@@ -1,17 +1,51 @@
-//! Finding the string member `model`, in one dialect `modelVersion`, of a JSON object, one byte at a time and with bounded memory.
+//! Finding a string member of a JSON object, one byte at a time and with bounded memory.
 
-use super::Absence;
+use super::{Absence, Framing};
 use crate::json::unescape;
 use crate::limits::MAX_MODEL_NAME;
 
 /// No key of interest is longer than this, even with every character escaped.
 const MAX_KEY: usize = 64;
 
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search {
+    /// The names that the member may have.
+    pub(super) keys: &'static [&'static str],
+    /// Members of the root that are looked into.
+    pub(super) wrappers: &'static [&'static str],
+    /// Whether members of the root itself count.
+    pub(super) in_root: bool,
+}
+
+impl Search {
+    /// For the name of the model, as each dialect calls it.
+    pub(super) fn model(framing: Framing) -> Self {
+        Self {
+            keys: &["model", "modelVersion"],
+            wrappers: match framing {
+                Framing::EventStream => &["message", "response"],
+                Framing::Json => &[],
+            },
+            in_root: true,
+        }
+    }
+
+    /// For the id of a response. In a stream the events themselves have none, and what they are about has others.
+    pub(super) fn response_id(framing: Framing) -> Self {
+        let stream = framing == Framing::EventStream;
+        Self {
+            keys: &["id"],
+            wrappers: if stream { &["response"] } else { &[] },
+            in_root: !stream,
+        }
+    }
+}
+
 /// A position in one JSON document.
 #[derive(Clone, Debug)]
 pub(super) struct Finder {
-    /// Whether `response` and `message` are looked into.
-    wrappers: bool,
+    search: Search,
     /// Open objects and arrays.
     depth: usize,
     /// Open objects whose members are of interest: the root, and a wrapper in it.
@@ -38,8 +72,8 @@ enum Place {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Key {
-    Model,
     Other,
+    Wanted,
     Wrapper,
 }
 
@@ -47,22 +81,22 @@ enum Key {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Text {
     Key,
-    Model,
     Other,
+    Wanted,
 }
 
 /// What one byte led to.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Found {
     Absent(Absence),
-    Model(String),
     Nothing,
+    Text(String),
 }
 
 impl Finder {
-    pub(super) fn new(wrappers: bool) -> Self {
+    pub(super) fn new(search: Search) -> Self {
         Self {
-            wrappers,
+            search,
             depth: 0,
             level: 0,
             place: Place::Start,
@@ -77,13 +111,13 @@ impl Finder {
     pub(super) fn restart(&mut self) {
         *self = Self {
             text: std::mem::take(&mut self.text),
-            ..Self::new(self.wrappers)
+            ..Self::new(self.search)
         };
     }
 
-    /// Whether the last byte was the quote before a name of the model.
-    pub(super) fn opens_model(&self) -> bool {
-        self.string == Some(Text::Model) && self.text.is_empty()
+    /// Whether the last byte was the quote before a text that is looked for.
+    pub(super) fn opens_wanted(&self) -> bool {
+        self.string == Some(Text::Wanted) && self.text.is_empty()
     }
 
     /// Whether nothing more is looked at.
@@ -109,7 +143,7 @@ impl Finder {
         self.escape = byte == b'\\' && !self.escape;
         let room = match text {
             Text::Key => MAX_KEY,
-            Text::Model => MAX_MODEL_NAME,
+            Text::Wanted => MAX_MODEL_NAME,
             Text::Other => return Found::Nothing,
         };
         if self.text.len() < room {
@@ -117,7 +151,7 @@ impl Finder {
         } else {
             self.overflow = true;
         }
-        if self.overflow && text == Text::Model {
+        if self.overflow && text == Text::Wanted {
             return self.stop(Absence::TooLong);
         }
         Found::Nothing
@@ -130,26 +164,31 @@ impl Finder {
         match text {
             Text::Key => {
                 // A key that was cut off has more characters than these.
-                let key = match name.as_deref() {
-                    Some("model" | "modelVersion") => Key::Model,
-                    Some("message" | "response") if self.wrappers && self.level == 1 => {
-                        Key::Wrapper
-                    }
-                    _ => Key::Other,
-                };
+                let key = name.map_or(Key::Other, |name| self.key(&name));
                 self.place = Place::BeforeValue(key);
                 Found::Nothing
             }
-            Text::Model => match name.map(|name| name.into_owned()) {
+            Text::Wanted => match name.map(|name| name.into_owned()) {
                 None => self.stop(Absence::NotText),
                 // Some services send an empty name first, and the true one in a later event.
                 Some(name) if name.is_empty() => Found::Nothing,
                 Some(name) => {
                     self.place = Place::Stopped;
-                    Found::Model(name)
+                    Found::Text(name)
                 }
             },
             Text::Other => Found::Nothing,
+        }
+    }
+
+    fn key(&self, name: &str) -> Key {
+        let in_root = self.level == 1;
+        if self.search.keys.contains(&name) && (self.search.in_root || !in_root) {
+            Key::Wanted
+        } else if in_root && self.search.wrappers.contains(&name) {
+            Key::Wrapper
+        } else {
+            Key::Other
         }
     }
 
@@ -175,7 +214,7 @@ impl Finder {
     fn string_start(&mut self, interesting: bool) {
         let text = match self.place {
             Place::BeforeKey if interesting => Text::Key,
-            Place::BeforeValue(Key::Model) if interesting => Text::Model,
+            Place::BeforeValue(Key::Wanted) if interesting => Text::Wanted,
             _ => Text::Other,
         };
         if interesting && text != Text::Key {

@@ -1,7 +1,7 @@
 //! Putting another name in the place of the reported model, while the bytes pass.
 
 use super::Framing;
-use super::finder::{Finder, Found};
+use super::finder::{Finder, Found, Search};
 use super::sse::{Lines, Piece};
 
 /// A push parser that replaces every name of the model in an answer by one. All else passes as it is, and nothing is
@@ -35,7 +35,7 @@ impl ModelRename {
         Self {
             framing,
             lines: Lines::default(),
-            finder: Finder::new(framing == Framing::EventStream),
+            finder: Finder::new(Search::model(framing)),
             name: serde_json::Value::from(name)
                 .to_string()
                 .into_bytes()
@@ -85,7 +85,7 @@ impl ModelRename {
                 continue;
             }
             self.look(data);
-            if self.finder.opens_model() {
+            if self.finder.opens_wanted() {
                 out.extend_from_slice(chunk.get(unchanged..at).unwrap_or_default());
                 out.extend_from_slice(&self.name);
                 unchanged = at + 1;

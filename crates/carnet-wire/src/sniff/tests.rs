@@ -296,6 +296,44 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
 }
 
+fn id_in_pieces(framing: Framing, answer: &str, size: usize) -> Option<String> {
+    let mut sniff = ResponseId::new(framing);
+    let mut pieces = answer.as_bytes().chunks(size);
+    pieces.find_map(|piece| sniff.push(piece).map(str::to_owned))
+}
+
+#[test]
+fn the_id_of_a_response_is_found_wherever_the_answer_is_cut() {
+    let stream = concat!(
+        ": hi\n\nevent: response.queued\ndata: {\"type\":\"response.queued\",\"id\":\"evt_1\",\"item\":{\"id\":\"msg_1\"},",
+        "\"response\":{\"output\":[{\"id\":\"msg_2\"}],\"id\":\"resp_1\",\"model\":\"m\"}}\n\n",
+        "data: {\"response\":{\"id\":\"resp_2\"}}\n\n",
+    );
+    let whole =
+        r#"{"output":[{"id":"msg_1"}],"response":{"id":"resp_0"},"i\u0064":"resp_1","model":"m"}"#;
+    for (framing, answer) in [(Framing::EventStream, stream), (Framing::Json, whole)] {
+        for size in 1..=answer.len() {
+            let id = id_in_pieces(framing, answer, size);
+            assert_eq!(id.as_deref(), Some("resp_1"), "{framing:?} in {size}");
+        }
+    }
+    for (framing, answer) in [
+        (
+            Framing::EventStream,
+            "data: {\"id\":\"chatcmpl_1\"}\n\ndata: [DONE]\n\n",
+        ),
+        (
+            Framing::EventStream,
+            "data: {\"message\":{\"id\":\"msg_1\"}}\n\n",
+        ),
+        (Framing::Json, r#"{"response":{"id":"resp_1"},"id":7}"#),
+        (Framing::Json, "[]"),
+        (Framing::Json, ""),
+    ] {
+        assert_eq!(id_in_pieces(framing, answer, 3), None, "{answer}");
+    }
+}
+
 proptest! {
     #[test]
     fn cutting_an_answer_anywhere_changes_nothing(
