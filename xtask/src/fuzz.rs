@@ -19,7 +19,7 @@ const SECONDS: u32 = 60;
 /// More memory than any parser may take, and longer than any input may need.
 const BOUNDS: [&str; 2] = ["-rss_limit_mb=2048", "-timeout=10"];
 /// Longest inputs of targets that read texts.
-const SHORT: [(&str, u32); 8] = [
+const SHORT: [(&str, u32); 9] = [
     ("card", 4096),
     ("json_scan", 4096),
     ("resolve_id", 300),
@@ -28,6 +28,7 @@ const SHORT: [(&str, u32); 8] = [
     ("stream_sse", 4096),
     ("translate_answer", 4096),
     ("translate_request", 4096),
+    ("websocket_messages", 4096),
 ];
 
 pub(crate) fn run(repo: &Repo) -> Result<Totals> {

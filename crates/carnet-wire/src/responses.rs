@@ -3,6 +3,8 @@
 //!
 //! Shape: <https://platform.openai.com/docs/api-reference/responses-streaming/response/failed>.
 
+pub mod socket;
+
 use bytes::Bytes;
 use memchr::memmem;
 use serde_json::{Map, Value, json};
