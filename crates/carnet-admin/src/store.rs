@@ -1,7 +1,9 @@
-//! The keys on disk: one SQLite file in the state directory, which only admin calls touch.
+//! The keys and the ids of kept responses on disk: one SQLite file in the state directory.
 //!
-//! Requests never come here; they look keys up in the ring of their generation. Of a secret the
-//! file holds its SHA-256 digest, so reading the file opens nothing.
+//! Requests never come here; they look keys up in the ring of their generation, and ids in the gateway's table. Of a
+//! secret and of an id the file holds the SHA-256 digest, so reading the file opens nothing.
+
+mod state_ids;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -22,14 +24,26 @@ const APPLICATION_ID: i32 = 0x6361_726e;
 const FILE_MODE: u32 = 0o600;
 
 /// Each step leads from the version that is its index to the next. Steps are only ever added.
-const MIGRATIONS: &[&str] = &["CREATE TABLE keys (
+const MIGRATIONS: &[&str] = &[
+    "CREATE TABLE keys (
         id TEXT NOT NULL PRIMARY KEY,
         digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
         workload TEXT NOT NULL,
         note TEXT NOT NULL,
         created TEXT NOT NULL,
         revoked TEXT
-    ) STRICT"];
+    ) STRICT",
+    "CREATE TABLE state_ids (
+        digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+        workload TEXT NOT NULL,
+        requested TEXT NOT NULL,
+        upstream TEXT NOT NULL,
+        origin TEXT NOT NULL,
+        model TEXT NOT NULL,
+        until INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX state_ids_until ON state_ids (until)",
+];
 
 /// See the module.
 #[derive(Debug)]
@@ -412,10 +426,10 @@ mod tests {
                 .pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
                 .unwrap()
         };
-        assert_eq!(version(&store), 1);
+        assert_eq!(version(&store), 2);
         drop(store);
         let again = Store::open(&path).unwrap();
-        assert_eq!((version(&again), again.records().unwrap().len()), (1, 1));
+        assert_eq!((version(&again), again.records().unwrap().len()), (2, 1));
     }
 
     #[test]
@@ -432,7 +446,7 @@ mod tests {
                 error,
                 StoreError::Newer {
                     found: 7,
-                    known: 1,
+                    known: 2,
                     ..
                 }
             ),

@@ -9,9 +9,17 @@ use jiff::Timestamp;
 use crate::codes::Code;
 use crate::error::{Denied, Fault, Stop};
 use crate::generation::Generation;
-use crate::ingress::{Call, Prompt};
+use crate::ingress::Call;
 use crate::resolve::Offer;
 use crate::service::Service;
+
+/// What is asked for, as far as a decision is concerned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) call: Call,
+    pub(crate) model: &'a str,
+    pub(crate) stream: bool,
+}
 
 /// Decide on the offers in turn: the first that is permitted and in service, else why none is.
 pub(crate) fn decide<'a>(
@@ -19,7 +27,7 @@ pub(crate) fn decide<'a>(
     generation: &Generation,
     principal: &Principal,
     offers: &'a [Offer],
-    prompt: &Prompt,
+    wanted: Wanted<'_>,
     now: Timestamp,
 ) -> Result<(Permit, &'a Offer), Stop> {
     if generation.is_stale(now) {
@@ -30,14 +38,14 @@ pub(crate) fn decide<'a>(
         return Err(fault.retry_after(1).into());
     }
     let ask = Ask {
-        api: prompt.call.api(),
-        stream: prompt.stream,
+        api: wanted.call.api(),
+        stream: wanted.stream,
     };
-    let model = &*prompt.model;
+    let model = wanted.model;
     let mut suspended = false;
     let mut first: Option<(Denial, &Offer)> = None;
     for offer in offers {
-        if offer.way(prompt.call).is_none() {
+        if offer.way(wanted.call).is_none() {
             continue;
         }
         match generation.decide(principal, &offer.target, &ask, now) {
@@ -68,19 +76,19 @@ pub(crate) fn decide<'a>(
             host: offer.host.clone(),
             overlay: offer.overlay.clone(),
         }))),
-        None => Err(not_offered(offers, prompt).into()),
+        None => Err(not_offered(offers, wanted).into()),
     }
 }
 
 /// The model is there, but for other kinds of requests.
-fn not_offered(offers: &[Offer], prompt: &Prompt) -> Fault {
+fn not_offered(offers: &[Offer], wanted: Wanted<'_>) -> Fault {
     let calls = offers.iter().flat_map(Offer::calls);
     let paths: BTreeSet<String> = calls.map(Call::served_at).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     let message = format!(
         "`{}` is not offered at {}; it is at {}",
-        prompt.model,
-        prompt.call.served_at(),
+        wanted.model,
+        wanted.call.served_at(),
         paths.join(", ")
     );
     Fault::new(Code::ApiNotOffered, message).param("model")

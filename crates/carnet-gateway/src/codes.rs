@@ -90,6 +90,8 @@ codes! {
     PathNotServed = "path_not_served", NOT_FOUND, "invalid_request_error", retry: false, outcome: Refused;
     /// The operator's policy does not permit this model, this host or this combination for the caller.
     PolicyDenied = "policy_denied", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
+    /// No response of this id, from which the request would go on, is kept for this workload.
+    PreviousResponseNotFound = "previous_response_not_found", NOT_FOUND, "invalid_request_error", retry: false, outcome: Refused;
     /// The key was revoked while the answer was on its way.
     Revoked = "revoked", FORBIDDEN, "permission_error", retry: false, outcome: Revoked;
     /// The request carries a signature instead of a key.
@@ -100,10 +102,14 @@ codes! {
     ServerStopping = "server_stopping", SERVICE_UNAVAILABLE, "api_error", retry: true, outcome: Cut;
     /// The request has more header fields than are read.
     TooManyHeaderFields = "too_many_header_fields", REQUEST_HEADER_FIELDS_TOO_LARGE, "invalid_request_error", retry: false, outcome: Refused;
+    /// Nothing of this id is kept for this workload.
+    StateNotFound = "state_not_found", NOT_FOUND, "invalid_request_error", retry: false, outcome: Refused;
     /// Another model answered there than was decided on, and no administrator has cleared it since.
     TargetSuspended = "target_suspended", SERVICE_UNAVAILABLE, "api_error", retry: false, outcome: Refused;
     /// Too many requests without valid credentials came from this address.
     TooManyRefusals = "too_many_refusals", TOO_MANY_REQUESTS, "rate_limit_error", retry: true, outcome: Refused;
+    /// The key has as many WebSockets open as one may have.
+    TooManySockets = "too_many_sockets", TOO_MANY_REQUESTS, "rate_limit_error", retry: true, outcome: Refused;
     /// The upstream's address is not one that its entry in the configuration allows.
     UpstreamAddressRefused = "upstream_address_refused", BAD_GATEWAY, "api_error", retry: false, outcome: UpstreamError;
     /// The upstream closed the connection before its answer was complete.
@@ -116,6 +122,8 @@ codes! {
     UpstreamUnauthenticated = "upstream_unauthenticated", BAD_GATEWAY, "api_error", retry: true, outcome: UpstreamError;
     /// No connection to the upstream could be made.
     UpstreamUnreachable = "upstream_unreachable", BAD_GATEWAY, "api_error", retry: true, outcome: UpstreamError;
+    /// A WebSocket was open for as long as one may be.
+    WebsocketConnectionLimitReached = "websocket_connection_limit_reached", BAD_REQUEST, "invalid_request_error", retry: true, outcome: Cut;
     /// The key belongs to a workload that the configuration no longer names.
     WorkloadUnknown = "workload_unknown", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
 }

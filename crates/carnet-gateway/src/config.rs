@@ -47,6 +47,8 @@ section! {
             decisions_max: u64,
             /// Seconds that running requests get after SIGTERM. Default 30.
             drain_seconds: u64,
+            /// Seconds after which a WebSocket without a request is closed. Default 900.
+            websocket_idle_seconds: u64,
         }
     }
 }
@@ -124,6 +126,10 @@ section! {
             apis: Vec<String>,
             /// What goes into the query as `api-version`, where the service asks for one.
             api_version: String,
+            /// Whether the service may keep responses that callers have it store, run them in the background, and give
+            /// them back to the workload that made them. Default false: it is told to store nothing. A host whose fact
+            /// `retention` is `none` stays told so.
+            stored_responses: bool,
             /// PEM file with the certificate authorities to trust instead of the public ones.
             ca_file: String,
             /// PEM file with a client certificate chain.
@@ -296,6 +302,8 @@ pub struct ServerConfig {
     pub decisions_max: usize,
     /// Time for running requests after a signal to stop.
     pub drain: Duration,
+    /// Time that a WebSocket may be open without a request.
+    pub websocket_idle: Duration,
 }
 
 /// Certificate chain and key, PEM.
@@ -394,6 +402,8 @@ pub struct UpstreamConfig {
     pub auth: AuthStyle,
     /// Names offered, each with the upstream's own.
     pub models: Vec<(Arc<str>, Arc<str>)>,
+    /// Whether it may keep responses.
+    pub stored_responses: bool,
     /// Certificate authorities instead of the public ones.
     pub ca_file: Option<PathBuf>,
     /// Client certificate.
@@ -495,6 +505,7 @@ impl Check<'_> {
             answer_model: AnswerModel::Reported,
             decisions_max: limits::DECISIONS_MAX,
             drain: limits::DRAIN_TIME_MAX,
+            websocket_idle: limits::SOCKET_IDLE_MAX,
         };
         let Some(raw) = raw else {
             server.names = loopback_names();
@@ -611,6 +622,10 @@ impl Check<'_> {
         if let Some(seconds) = raw.drain_seconds.given() {
             server.drain = Duration::from_secs(seconds.value.min(86_400));
         }
+        if let Some(seconds) = raw.websocket_idle_seconds.given() {
+            let seconds = seconds.value.clamp(1, limits::SOCKET_TIME_MAX.as_secs());
+            server.websocket_idle = Duration::from_secs(seconds);
+        }
         server
     }
 
@@ -700,6 +715,7 @@ impl Check<'_> {
             key,
             auth,
             models: models?,
+            stored_responses: raw.stored_responses.given().is_some_and(|yes| yes.value),
             ca_file: raw.ca_file.given().map(|file| self.path(&file.value)),
             client_cert: self.tls_files(&raw.client_cert, &raw.client_key),
             proxy,

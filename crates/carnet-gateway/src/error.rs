@@ -151,6 +151,11 @@ impl Stop {
         }
     }
 
+    /// The body in OpenAI's shape, where no record is told.
+    pub(crate) fn body(&self) -> Bytes {
+        self.error(None).to_body()
+    }
+
     /// The whole response. `record` is the id under which the log has this request.
     pub(crate) fn response(
         &self,

@@ -18,6 +18,8 @@ use crate::metrics::Metrics;
 use crate::recent::{Recent, RecentDecision};
 use crate::relays::Relays;
 use crate::service::{Service, Suspended};
+use crate::socket::{Memories, Sockets};
+use crate::state_ids::{StateChange, StateId, StateIds};
 
 /// Where instants come from: the process passes its clock in, tests pass theirs.
 pub type Clock = fn() -> Timestamp;
@@ -34,6 +36,9 @@ pub struct Gateway {
     recent: Recent,
     relays: Relays,
     service: Service,
+    state_ids: StateIds,
+    sockets: Sockets,
+    memories: Memories,
     // Makes record ids of one process unique without asking for randomness on every request.
     ids: RecordIds,
     words: Words,
@@ -97,6 +102,9 @@ impl Gateway {
             recent: Recent::default(),
             relays: Relays::default(),
             service: Service::default(),
+            state_ids: StateIds::default(),
+            sockets: Sockets::default(),
+            memories: Memories::default(),
             ids: RecordIds {
                 seed,
                 next: AtomicU64::new(0),
@@ -158,6 +166,34 @@ impl Gateway {
         let gone = self.service.restore(upstream, model);
         self.metrics.suspended(self.service.len());
         gone
+    }
+
+    /// Take over the ids of kept responses that the last process wrote down, oldest first.
+    pub fn restore_state_ids(&self, ids: impl IntoIterator<Item = StateId>) {
+        self.state_ids.restore(ids);
+    }
+
+    /// What became of ids of kept responses since the last call, to be written down in this order.
+    #[must_use]
+    pub fn state_changes(&self) -> Vec<StateChange> {
+        self.state_ids.changes()
+    }
+
+    /// Ends when something has become of one.
+    pub async fn state_changed(&self) {
+        self.state_ids.changed().await;
+    }
+
+    pub(crate) fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
+    pub(crate) fn memories(&self) -> &Memories {
+        &self.memories
+    }
+
+    pub(crate) fn state_ids(&self) -> &StateIds {
+        &self.state_ids
     }
 
     pub(crate) fn service(&self) -> &Service {

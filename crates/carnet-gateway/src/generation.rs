@@ -25,7 +25,7 @@ use crate::config::{Config, ServerConfig, UpstreamConfig};
 use crate::egress::{Upstream, UpstreamFiles, UpstreamProblem};
 use crate::ingress::{self, Call};
 use crate::reported::Expected;
-use crate::resolve::Offer;
+use crate::resolve::{Keeping, Offer};
 use crate::screen::Fields;
 
 /// What a generation is built from; everything read and parsed, nothing in force yet.
@@ -355,6 +355,9 @@ impl Rules {
         let host = spec.host.as_ref().map(|host| host.as_str().into());
         let overlay = carnet_provenance::suggest_overlay(&resolution, &spec.upstream);
         let expected = Expected::new(view, spec.clone(), upstream, &resolution);
+        let hosting = resolution.hosting.as_ref();
+        let retention = hosting.and_then(|hosting| hosting.retention.as_deref());
+        let keeping = Keeping::of(upstream.config().stored_responses, retention);
         let target = self.decider.target(spec, resolution, today);
         let rename =
             (name != own).then(|| Bytes::from(serde_json::Value::from(&**own).to_string()));
@@ -367,6 +370,7 @@ impl Rules {
             headers,
             expected: Arc::new(expected),
             overlay,
+            keeping,
         }
     }
 }

@@ -55,6 +55,9 @@ mod resolve;
 mod screen;
 mod server;
 mod service;
+mod socket;
+mod state_ids;
+mod stored;
 mod translate;
 
 pub use egress::{Secret, UpstreamFiles, UpstreamProblem, Urls};
@@ -68,3 +71,4 @@ pub use recent::RecentDecision;
 pub use screen::Cleared;
 pub use server::{ListenFailed, Listener, serve};
 pub use service::Suspended;
+pub use state_ids::{StateChange, StateDigest, StateId, StateTarget};

@@ -80,3 +80,30 @@ pub const LOSSES_SHOWN_MAX: usize = 16;
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one answer that wait for its model's name: more than is searched for it, with room for comments.
 pub const HELD_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Ids of kept responses that are known for one workload: a month of a busy agent, in a few megabytes. Older ones are
+/// forgotten, and asked for again they are unknown.
+pub const STATE_IDS_MAX: usize = 16_384;
+/// How long an id is known: as long as the service that names a time keeps a response.
+pub const STATE_ID_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Changes to these that wait to be written down; when there are more, the oldest are not.
+pub const STATE_CHANGES_MAX: usize = 65_536;
+/// Longest id of a kept response, in bytes. The longest that are known, which routers make of several parts, have some
+/// hundred.
+pub const STATE_ID_BYTES_MAX: usize = 512;
+/// Pairs of the query with which a kept response is asked for.
+pub const STORED_QUERY_PAIRS_MAX: usize = 32;
+/// Longest value of one.
+pub const STORED_QUERY_VALUE_BYTES_MAX: usize = 512;
+/// WebSockets of one key open at once: each agent of a team keeps one or a few.
+pub const SOCKETS_OF_KEY_MAX: usize = 128;
+/// How long a WebSocket is open at most; the service whose clients use one has the same limit, and they open another.
+pub const SOCKET_TIME_MAX: Duration = Duration::from_secs(60 * 60);
+/// How long one may be open without a request, by default: as long as somebody thinks about the next one.
+pub const SOCKET_IDLE_MAX: Duration = Duration::from_secs(15 * 60);
+/// Messages that may wait on one while another is answered; no further one is read until one of them is.
+pub const SOCKET_WAITING_MAX: usize = 4;
+/// Bytes read from one at once: its messages are conversations, but most are short.
+pub const SOCKET_BUFFER_BYTES: usize = 8 * 1024;
+/// Bytes of conversations that all open WebSockets remember together. Beyond it a further one is not remembered, and its
+/// caller is told to send the whole conversation.
+pub const SOCKET_MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;

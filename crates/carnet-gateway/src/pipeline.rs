@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use carnet_audit::Outcome;
+use carnet_policy::Principal;
+use carnet_wire::responses::socket::prepared_events;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -19,14 +21,20 @@ use crate::egress::{self, Answer, SendFailed};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::generation::Generation;
-use crate::ingress::{self, Call, Dialect, Extras, ModelPlace, Route};
+use crate::ingress::{
+    self, Action, Call, Dialect, Extras, ModelPlace, Prompt, Query, Route, Stored,
+};
 use crate::limits::{ATTEMPTS_MAX, HEADER_FIELDS_MAX, LOSSES_SHOWN_MAX};
 use crate::record::OpenRecord;
 use crate::relay::{self, Answered, Relay, ResponseBody, Shape};
 use crate::reported::Check;
 use crate::resolve::Offer;
+use crate::screen::Cleared;
+use crate::server::Via;
+use crate::socket::{self, Asked, Memory, Session};
+use crate::state_ids::StateTarget;
 use crate::translate::{Translation, Translator};
-use crate::{admit, models, resolve, screen};
+use crate::{admit, models, resolve, screen, stored};
 
 /// Id of the record of this request.
 const CARNET_RECORD: HeaderName = HeaderName::from_static("carnet-record");
@@ -44,8 +52,7 @@ const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version
 pub(crate) async fn handle(
     gateway: Arc<Gateway>,
     request: Request<Incoming>,
-    source: IpAddr,
-    connection: CancellationToken,
+    via: Via,
 ) -> Response<ResponseBody> {
     let dialect = ingress::dialect_of(request.uri().path());
     if let Err(fault) = check_fields(&request) {
@@ -64,19 +71,34 @@ pub(crate) async fn handle(
     // 1 identify
     let caller = match caller::identify(&generation, request.headers()) {
         Ok(caller) => caller,
-        Err(fault) => return stranger(&gateway, fault, dialect, source),
+        Err(fault) => return stranger(&gateway, fault, dialect, via.source),
     };
     // 7 record: opened first, so that nothing of an authenticated caller goes without
     let mut record = match OpenRecord::open(&gateway, &generation, &caller) {
         Ok(record) => record,
         Err(fault) => return Stop::Fault(fault).response(dialect, None),
     };
+    if socket::is_asked_for(&request) {
+        record.detail("opens a WebSocket");
+        return match socket::open(&gateway, &caller, request, via) {
+            Ok(response) => written(response, Dialect::Responses, record).await,
+            Err(fault) => refused(fault.into(), Dialect::Responses, record).await,
+        };
+    }
     let (own, dialect) = match ingress::route(request.method(), request.uri().path()) {
         Ok(Route::Call(call, place)) => {
-            let asked = (call, place, request);
+            let extras = Extras::of(call, request.headers(), request.uri().query());
+            let asked = (call, place, extras, Body::Arriving(request.into_body()));
             return match answer(&gateway, &generation, &caller, asked, &mut record).await {
-                Ok(answer) => relayed(answer, &generation, record, connection).await,
+                Ok(answer) => relayed(answer, &generation, record, via.dropped).await,
                 Err(stop) => refused(stop, call.dialect(), record).await,
+            };
+        }
+        Ok(Route::Stored(asked)) => {
+            let asked = (&asked, request.uri().query());
+            return match kept(&gateway, &generation, &caller, asked, &mut record).await {
+                Ok(answer) => relayed(answer, &generation, record, via.dropped).await,
+                Err(stop) => refused(stop, Dialect::Responses, record).await,
             };
         }
         Ok(Route::Models) => {
@@ -94,7 +116,53 @@ pub(crate) async fn handle(
         Err(fault) => return refused(fault.into(), dialect, record).await,
     };
     match own {
-        Ok(bytes) => whole(bytes, dialect, record).await,
+        Ok(bytes) => whole(bytes, JSON, dialect, record).await,
+        Err(stop) => refused(stop, dialect, record).await,
+    }
+}
+
+/// Answer one message of a socket. `asked` tells what it asks for as soon as that is known.
+pub(crate) async fn turn(
+    session: &Session,
+    sent: socket::Sent,
+    memory: Option<Memory>,
+    asked: &mut Option<Asked>,
+) -> Response<ResponseBody> {
+    let (gateway, dialect) = (&session.gateway, Dialect::Responses);
+    let generation = gateway.generation();
+    // 1 identify: the key may have been revoked since the socket was opened
+    let caller = match caller::identify(&generation, &session.headers) {
+        Ok(caller) => caller,
+        Err(fault) => return Stop::Fault(fault).response(dialect, None),
+    };
+    let mut record = match OpenRecord::open(gateway, &generation, &caller) {
+        Ok(record) => record,
+        Err(fault) => return Stop::Fault(fault).response(dialect, None),
+    };
+    record.detail("a message of a WebSocket");
+    let read = sent.and_then(|message| {
+        record.received(message.len());
+        socket::read(&message, memory.as_ref(), |id| {
+            let made_at = gateway
+                .state_ids()
+                .find(&caller.key.workload, id, gateway.now());
+            made_at.is_some()
+        })
+    });
+    let read = match read {
+        Ok(read) => asked.insert(read),
+        Err(fault) => return refused(fault.into(), dialect, record).await,
+    };
+    let body = Body::Here(read.body.clone());
+    let asking = (Call::Responses, ModelPlace::Body, Extras::default(), body);
+    if !read.generates {
+        return match prepared(gateway, &generation, &caller, asking, &mut record).await {
+            Ok(events) => whole(events, EVENT_STREAM, dialect, record).await,
+            Err(stop) => refused(stop, dialect, record).await,
+        };
+    }
+    match answer(gateway, &generation, &caller, asking, &mut record).await {
+        Ok(answer) => relayed(answer, &generation, record, session.connection.clone()).await,
         Err(stop) => refused(stop, dialect, record).await,
     }
 }
@@ -114,6 +182,46 @@ struct Answering<'a> {
     answer: Answer,
     offer: &'a Offer,
     translation: Option<Translation>,
+    /// Where a later request finds it, if its upstream may keep it.
+    kept_at: Option<StateTarget>,
+    /// Whether it is that of a model.
+    of_model: bool,
+}
+
+/// What goes to an upstream.
+enum Asking<'a> {
+    Prompt(&'a Prompt),
+    Stored(&'a Stored, &'a Query),
+}
+
+impl Asking<'_> {
+    fn call(&self) -> Call {
+        match self {
+            Self::Prompt(prompt) => prompt.call,
+            Self::Stored(..) => Call::Responses,
+        }
+    }
+
+    fn stream(&self) -> bool {
+        match self {
+            Self::Prompt(prompt) => prompt.stream,
+            Self::Stored(_, query) => query.stream,
+        }
+    }
+}
+
+/// The body of a request.
+enum Body {
+    Arriving(Incoming),
+    Here(Bytes),
+}
+
+/// A request that has been read, and where it may go.
+struct Resolved<'a> {
+    principal: &'a Principal,
+    name: &'a Arc<str>,
+    offers: &'a [Offer],
+    prompt: Prompt,
 }
 
 /// Ask for a model, and give what it answers.
@@ -121,14 +229,54 @@ async fn answer<'a>(
     gateway: &Gateway,
     generation: &'a Generation,
     caller: &Caller,
-    (call, place, request): (Call, ModelPlace, Request<Incoming>),
+    asked: (Call, ModelPlace, Extras, Body),
     record: &mut OpenRecord,
 ) -> Result<Answering<'a>, Stop> {
+    let read = resolved(gateway, generation, caller, asked, record).await?;
+    let asked = (read.name, read.offers, Asking::Prompt(&read.prompt));
+    attempts(gateway, generation, read.principal, asked, record).await
+}
+
+/// Decide on a request that wants no answer yet: the events that say so.
+async fn prepared(
+    gateway: &Gateway,
+    generation: &Generation,
+    caller: &Caller,
+    asked: (Call, ModelPlace, Extras, Body),
+    record: &mut OpenRecord,
+) -> Result<Bytes, Stop> {
+    record.detail("prepares an answer");
+    let read = resolved(gateway, generation, caller, asked, record).await?;
+    let asked = (read.name, read.offers, &Asking::Prompt(&read.prompt));
+    // The permit is spent by nothing being sent.
+    cleared(gateway, generation, read.principal, asked, record)?;
+    let id = format!("resp_{}", record.id());
+    let created = u64::try_from(record.time().as_second()).unwrap_or(0);
+    let events = prepared_events(&id, created, read.name);
+    let events = events
+        .iter()
+        .flat_map(|event| [b"data: ", &event[..], b"\n\n"]);
+    Ok(events.collect::<Vec<_>>().concat().into())
+}
+
+/// Read a request, and find where it may go.
+async fn resolved<'a>(
+    gateway: &Gateway,
+    generation: &'a Generation,
+    caller: &Caller,
+    (call, place, extras, body): (Call, ModelPlace, Extras, Body),
+    record: &mut OpenRecord,
+) -> Result<Resolved<'a>, Stop> {
     let principal = caller::principal(generation, caller)?;
     let reader = generation.reader(call).ok_or_else(|| no_rules(call))?;
-    let extras = Extras::of(call, request.headers(), request.uri().query());
-    let body = ingress::read_body(request.into_body(), generation.server().body_bytes_max).await?;
-    record.received(body.len());
+    let body = match body {
+        Body::Arriving(body) => {
+            let body = ingress::read_body(body, generation.server().body_bytes_max).await?;
+            record.received(body.len());
+            body
+        }
+        Body::Here(body) => body,
+    };
     let prompt = ingress::read(call, place, extras, body, reader.watch())?;
     // 2 resolve
     let named = resolve::offers(generation, &prompt.model);
@@ -136,31 +284,92 @@ async fn answer<'a>(
         .as_ref()
         .map_or_else(|_| (&*prompt.model).into(), |(name, _)| Arc::clone(name));
     record.asked(gateway.words().api(call.api()), name, prompt.stream);
-    let (_, offers) = named?;
+    let (name, offers) = named?;
+    let offers = stored::continued(gateway, &caller.key.workload, &prompt, offers)?;
+    Ok(Resolved {
+        principal,
+        name,
+        offers,
+        prompt,
+    })
+}
+
+/// Ask for something of a response that an upstream keeps.
+async fn kept<'a>(
+    gateway: &Gateway,
+    generation: &'a Generation,
+    caller: &Caller,
+    (asked, query): (&Stored, Option<&str>),
+    record: &mut OpenRecord,
+) -> Result<Answering<'a>, Stop> {
+    let principal = caller::principal(generation, caller)?;
+    record.detail(asked.told());
+    let query = asked.query(query)?;
+    // 2 resolve
+    let workload = &caller.key.workload;
+    let (name, offer) = stored::offer(gateway, generation, workload, asked)?;
+    let api = gateway.words().api(Call::Responses.api());
+    record.asked(api, Arc::clone(name), query.stream);
+    let offers = std::slice::from_ref(offer);
+    let asking = (name, offers, Asking::Stored(asked, &query));
+    let answering = attempts(gateway, generation, principal, asking, record).await?;
+    if asked.action == Action::Delete && answering.answer.response.status().is_success() {
+        gateway.state_ids().gone(workload, &asked.id);
+    }
+    Ok(answering)
+}
+
+/// Decide, and bring the request in line with the permit.
+fn cleared<'a>(
+    gateway: &Gateway,
+    generation: &'a Generation,
+    principal: &Principal,
+    (name, offers, asking): (&Arc<str>, &'a [Offer], &Asking<'_>),
+    record: &mut OpenRecord,
+) -> Result<(Cleared, &'a Offer), Stop> {
+    let (call, now) = (asking.call(), gateway.now());
+    let wanted = admit::Wanted {
+        call,
+        model: name,
+        stream: asking.stream(),
+    };
+    // 3 decide
+    let service = gateway.service();
+    let decided = admit::decide(service, generation, principal, offers, wanted, now);
+    let (permit, offer) = decided.inspect_err(|stop| record.denied(stop))?;
+    record.permitted(permit.verdict(), offer);
+    // 4 guard
+    let cleared = match asking {
+        Asking::Prompt(prompt) => {
+            let reader = generation.reader(call);
+            let fields = reader.and_then(|reader| reader.fields(offer.upstream.name()));
+            let fields = fields.ok_or_else(|| no_rules(call))?;
+            screen::clear(permit, prompt, offer, fields, generation.server().on_loss)?
+        }
+        Asking::Stored(stored, query) => screen::clear_stored(permit, stored, query),
+    };
+    Ok((cleared, offer))
+}
+
+/// Decide, and send to what the decision permits.
+async fn attempts<'a>(
+    gateway: &Gateway,
+    generation: &'a Generation,
+    principal: &Principal,
+    (name, offers, asking): (&Arc<str>, &'a [Offer], Asking<'_>),
+    record: &mut OpenRecord,
+) -> Result<Answering<'a>, Stop> {
+    let call = asking.call();
     for attempt in 1..=ATTEMPTS_MAX {
-        let now = gateway.now();
         // 3 decide: each attempt spends a permit of its own
-        let (permit, offer) = admit::decide(
-            gateway.service(),
-            generation,
-            principal,
-            offers,
-            &prompt,
-            now,
-        )
-        .inspect_err(|stop| record.denied(stop))?;
-        record.permitted(permit.verdict(), offer);
-        // 4 guard
-        let fields = reader.fields(offer.upstream.name());
-        let fields = fields.ok_or_else(|| no_rules(call))?;
-        let on_loss = generation.server().on_loss;
-        let cleared = screen::clear(permit, &prompt, offer, fields, on_loss)?;
+        let asked = (name, offers, &asking);
+        let (cleared, offer) = cleared(gateway, generation, principal, asked, record)?;
         let translation = cleared.translation().cloned();
         record.cleared(&cleared);
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
         // 5 send
-        let (sent, answer) = egress::send(&offer.upstream, cleared, now);
+        let (sent, answer) = egress::send(&offer.upstream, cleared, gateway.now());
         record.attempt(attempt, &offer.upstream, sent);
         let answered = tokio::select! {
             biased;
@@ -178,6 +387,16 @@ async fn answer<'a>(
                     answer,
                     offer,
                     translation,
+                    kept_at: match asking {
+                        Asking::Prompt(prompt) if prompt.storable && offer.keeps(call) => {
+                            Some(StateTarget::of(name, offer))
+                        }
+                        Asking::Prompt(_) | Asking::Stored(..) => None,
+                    },
+                    of_model: match asking {
+                        Asking::Prompt(_) => true,
+                        Asking::Stored(stored, _) => stored.gives_response(),
+                    },
                 });
             }
             Err(stopped) => stopped,
@@ -218,6 +437,8 @@ async fn relayed(
         answer,
         offer,
         translation,
+        kept_at,
+        of_model,
     }: Answering<'_>,
     generation: &Arc<Generation>,
     record: OpenRecord,
@@ -225,7 +446,10 @@ async fn relayed(
 ) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
     let (mut head, body) = answer.response.into_parts();
-    let mut answered = Answered::new(body, &head, record.is_stream());
+    let mut answered = Answered::new(body, &head, record.is_stream()).kept_at(kept_at);
+    if !of_model {
+        answered = answered.unnamed();
+    }
     if let Some(translation) = &translation {
         let created = u64::try_from(record.time().as_second()).unwrap_or(0);
         let shape = answered.shape();
@@ -279,16 +503,28 @@ fn losses_header(losses: &[Box<str>]) -> Option<HeaderValue> {
     HeaderValue::from_str(&ascii).ok()
 }
 
-async fn whole(bytes: Bytes, dialect: Dialect, record: OpenRecord) -> Response<ResponseBody> {
+async fn whole(
+    bytes: Bytes,
+    kind: HeaderValue,
+    dialect: Dialect,
+    record: OpenRecord,
+) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(bytes));
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    written(response, dialect, record).await
+}
+
+/// An answer of our own is given only when its record is in the journal.
+async fn written(
+    mut response: Response<ResponseBody>,
+    dialect: Dialect,
+    record: OpenRecord,
+) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
-    let written = record
-        .finish_written(Outcome::Completed, http::StatusCode::OK)
-        .await;
-    if let Err(fault) = written {
+    let status = response.status();
+    if let Err(fault) = record.finish_written(Outcome::Completed, status).await {
         return Stop::Fault(fault).response(dialect, None);
     }
-    let mut response = Response::new(ResponseBody::full(bytes));
-    response.headers_mut().insert(CONTENT_TYPE, JSON);
     response.headers_mut().insert(CARNET_DECISION, decision);
     response.headers_mut().insert(CARNET_RECORD, id);
     response

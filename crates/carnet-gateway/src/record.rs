@@ -136,6 +136,11 @@ impl OpenRecord {
         self.record.stream = stream;
     }
 
+    /// What the caller asked for, where it was not an answer of a model.
+    pub(crate) fn detail(&mut self, what: &'static str) {
+        self.record.detail = Some(what.into());
+    }
+
     /// The caller asked for the list of models.
     pub(crate) fn listed(&mut self, api: &Arc<str>) {
         self.record.api = Some(api.clone());
@@ -295,6 +300,11 @@ impl OpenRecord {
     /// The workload that asked.
     pub(crate) fn workload(&self) -> &str {
         self.record.workload.as_deref().unwrap_or_default()
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared_workload(&self) -> Arc<str> {
+        self.record.workload.clone().unwrap_or_default()
     }
 
     /// The answer names this model, which is this node as far as the name tells.

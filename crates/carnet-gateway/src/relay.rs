@@ -30,6 +30,7 @@ use crate::limits::{HELD_BYTES_MAX, UNREAD_GRACE};
 use crate::record::OpenRecord;
 use crate::relays::Running;
 use crate::reported::{Answering, Check, shortened};
+use crate::state_ids::{Making, StateTarget};
 use crate::translate::Translator;
 
 /// What hyper sends to the caller.
@@ -50,6 +51,8 @@ pub(crate) struct Relay {
     record: Option<OpenRecord>,
     /// Gone once the answer has named its model, or it is clear that it names none.
     sniff: Option<ReportedModel>,
+    /// Gone once the answer has told the id by which its upstream keeps it, or when it keeps nothing.
+    making: Option<Making>,
     check: Check,
     on_mismatch: OnMismatch,
     /// Whether another model answers, and may.
@@ -104,6 +107,10 @@ pub(crate) struct Answered {
     shape: Shape,
     success: bool,
     translator: Option<Translator>,
+    /// Whether a model is looked for in it.
+    names_model: bool,
+    /// Where it is kept, if it is.
+    kept_at: Option<StateTarget>,
 }
 
 /// How an answer is framed.
@@ -164,12 +171,26 @@ impl Answered {
         self
     }
 
+    /// The same answer, which is not that of a model.
+    pub(crate) fn unnamed(mut self) -> Self {
+        self.names_model = false;
+        self
+    }
+
+    /// The same answer, which its upstream may keep there.
+    pub(crate) fn kept_at(mut self, target: Option<StateTarget>) -> Self {
+        self.kept_at = target;
+        self
+    }
+
     pub(crate) fn new(body: Incoming, head: &response::Parts, stream: bool) -> Self {
         Self {
             body,
             shape: Shape::of(head, stream),
             success: head.status.is_success(),
             translator: None,
+            names_model: true,
+            kept_at: None,
         }
     }
 }
@@ -214,7 +235,8 @@ impl Relay {
             None => answer.shape == Shape::Events,
         };
         // An error tells of no model.
-        let named_in = answer.shape.framing().filter(|_| answer.success);
+        let of_model = answer.shape.framing().filter(|_| answer.success);
+        let named_in = of_model.filter(|_| answer.names_model);
         // What was translated is framed as the caller's dialect has it.
         let framing = match (&answer.translator, events) {
             (None, _) => named_in,
@@ -227,11 +249,13 @@ impl Relay {
         };
         let rename = framing.zip(shown);
         let rename = rename.map(|(framing, name)| ModelRename::new(framing, name));
+        let making = of_model.zip(answer.kept_at);
         let now = Instant::now();
         let mut relay = Self {
             upstream: answer.body,
             record: Some(record),
             sniff: named_in.map(ReportedModel::new),
+            making: making.map(|(framing, target)| Making::new(framing, target)),
             end: check.call.dialect().into(),
             check,
             on_mismatch,
@@ -392,6 +416,7 @@ impl Relay {
                 continue;
             };
             self.last_piece = Instant::now();
+            self.take_down_id(&piece);
             // Comments keep a connection alive: they are no content, and say nothing of a model.
             let comment = self.events && !self.torn && self.held.is_empty() && is_comment(&piece);
             if !comment && let Some(fault) = self.look(&piece) {
@@ -424,6 +449,17 @@ impl Relay {
             self.revoked = None;
         }
         fault
+    }
+
+    /// Listen in for the id by which the caller can refer to the answer later.
+    fn take_down_id(&mut self, piece: &[u8]) {
+        let (Some(making), Some(record)) = (&mut self.making, &self.record) else {
+            return;
+        };
+        let (ids, now) = (self.gateway.state_ids(), self.gateway.now());
+        if making.looks(piece, ids, &record.shared_workload(), now) {
+            self.making = None;
+        }
     }
 
     /// Listen in for the model's name; why the answer must stop, if it is the wrong one.

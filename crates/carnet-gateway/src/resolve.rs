@@ -32,6 +32,32 @@ pub(crate) struct Offer {
     pub(crate) expected: Arc<Expected>,
     /// Lines that would complete what is unknown about it.
     pub(crate) overlay: Option<String>,
+    /// Whether its host may keep what is exchanged, where that has been asked for.
+    pub(crate) keeping: Keeping,
+}
+
+/// Whether a service may keep exchanges so that later requests can refer to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// The operator allows it.
+    Allowed,
+    /// The decision rests on the fact that the host keeps nothing.
+    AgainstFact,
+    /// The operator does not say so.
+    NotAllowed,
+}
+
+/// What the fact `retention` says of a host that keeps nothing.
+const KEEPS_NOTHING: &str = "none";
+
+impl Keeping {
+    pub(crate) fn of(stored_responses: bool, retention: Option<&str>) -> Self {
+        match (stored_responses, retention) {
+            (false, _) => Self::NotAllowed,
+            (true, Some(KEEPS_NOTHING)) => Self::AgainstFact,
+            (true, _) => Self::Allowed,
+        }
+    }
 }
 
 /// How a request reaches an upstream.
@@ -69,6 +95,11 @@ impl Offer {
     pub(crate) fn calls(&self) -> impl Iterator<Item = Call> {
         let all = Call::ALL.into_iter();
         all.filter(|call| self.way(*call).is_some())
+    }
+
+    /// Whether its upstream may keep what is exchanged by a call.
+    pub(crate) fn keeps(&self, call: Call) -> bool {
+        self.keeping == Keeping::Allowed && call.continues() && self.way(call) == Some(Way::Direct)
     }
 
     /// The upstream's own name for the model.

@@ -11,14 +11,14 @@ use carnet_provenance::{FieldAction, FieldRule};
 use carnet_wire::dialect::{ClientDialect, Dialect, Options, TranslateError};
 use carnet_wire::json::{self, Edit, Hit, Kind, Scan};
 use carnet_wire::translate;
-use http::HeaderMap;
+use http::{HeaderMap, Method, Uri};
 use smallvec::{SmallVec, smallvec};
 
 use crate::codes::Code;
 use crate::config::OnLoss;
 use crate::error::Fault;
-use crate::ingress::{Call, Extras, Prompt};
-use crate::resolve::{Offer, Way};
+use crate::ingress::{Call, Extras, PREVIOUS, Prompt, Query, STORE, Stored};
+use crate::resolve::{Keeping, Offer, Way};
 use crate::translate::{Translation, said};
 
 /// A request that may be sent once, to the origin that its permit names.
@@ -36,6 +36,7 @@ pub struct Cleared {
     extras: Extras,
     edits: SmallVec<[Made; 2]>,
     translation: Option<Translation>,
+    stored: Option<(Stored, Query)>,
 }
 
 /// What was changed in a request, for its record.
@@ -72,6 +73,25 @@ impl Cleared {
         self.translation.as_ref()
     }
 
+    /// The method with which it is sent.
+    pub(crate) fn method(&self) -> Method {
+        let stored = self.stored.as_ref();
+        stored.map_or(Method::POST, |(stored, _)| stored.method())
+    }
+
+    /// Where it is sent, given where its upstream takes the call.
+    pub(crate) fn url(&self, call: &Uri) -> Option<Uri> {
+        match &self.stored {
+            Some((stored, query)) => stored.url(call, query),
+            None => Some(call.clone()),
+        }
+    }
+
+    /// What stands beside the body.
+    pub(crate) fn extras(&self) -> &Extras {
+        &self.extras
+    }
+
     /// Its parts, for sending: the body, and what stands beside it.
     pub(crate) fn into_parts(self) -> (SmallVec<[Bytes; 4]>, Extras) {
         (self.body, self.extras)
@@ -92,6 +112,33 @@ impl Fields {
     }
 }
 
+/// What a body says of keeping and continuing. Where the upstream may keep responses it is looked after by
+/// `pipeline::continued` and `prompt`, not by the registry's rules.
+const KEPT: [&str; 3] = ["background", PREVIOUS, STORE];
+/// Other things by which a body names state. Whoever may keep responses still has none of these from here, since nothing
+/// that makes them is served.
+const NAMES_STATE: [&str; 5] = [
+    "conversation",
+    "input[].content[].file_id",
+    "input[].output.file_id",
+    "input[].output[].file_id",
+    "prompt",
+];
+
+/// Clear a permitted request about a response that is kept where the permit leads.
+pub(crate) fn clear_stored(permit: Permit, stored: &Stored, query: &Query) -> Cleared {
+    Cleared {
+        permit,
+        body: SmallVec::new(),
+        call: Call::Responses,
+        stream: query.stream,
+        extras: Extras::default(),
+        edits: SmallVec::new(),
+        translation: None,
+        stored: Some((stored.clone(), query.clone())),
+    }
+}
+
 /// Clear a permitted request for its destination.
 pub(crate) fn clear(
     permit: Permit,
@@ -100,13 +147,14 @@ pub(crate) fn clear(
     fields: &Fields,
     on_loss: OnLoss,
 ) -> Result<Cleared, Fault> {
+    let keeps = offer.keeps(prompt.call);
     let mut edits: SmallVec<[Edit; 4]> = SmallVec::new();
     let mut made: SmallVec<[Made; 2]> = SmallVec::new();
     for hit in &prompt.scan.hits {
         let Some((_, rule)) = fields.rules.iter().find(|(path, _)| *path == hit.path) else {
             continue;
         };
-        if is_harmless(&prompt.body, hit, rule) {
+        if is_harmless(&prompt.body, hit, rule) || (keeps && KEPT.contains(&&*rule.path)) {
             continue;
         }
         match rule.action {
@@ -119,7 +167,9 @@ pub(crate) fn clear(
             }
             // A field that names further models or places would need targets of its own: until the
             // caller asks for those as models, it is refused like the rest.
-            FieldAction::Model | FieldAction::Refuse => return Err(refused(rule, offer)),
+            FieldAction::Model | FieldAction::Refuse => {
+                return Err(refused(rule, offer, prompt.call));
+            }
         }
     }
     if let Some(known) = &fields.known
@@ -142,7 +192,7 @@ pub(crate) fn clear(
         });
         edits.push(edit);
     }
-    if let Some(edit) = &prompt.unstored {
+    if let Some(edit) = prompt.unstored.as_ref().filter(|_| !keeps) {
         made.push(SET_STORE);
         edits.push(edit.clone());
     }
@@ -155,6 +205,7 @@ pub(crate) fn clear(
         extras: prompt.extras.clone(),
         edits: made,
         translation: None,
+        stored: None,
     };
     match offer.way(prompt.call) {
         Some(Way::Translated(from, to)) => translated(cleared, from, to, on_loss),
@@ -240,17 +291,43 @@ fn unknown_key(body: &Bytes, scan: &Scan, known: &[String]) -> Option<String> {
         .map(std::borrow::Cow::into_owned)
 }
 
-fn refused(rule: &FieldRule, offer: &Offer) -> Fault {
-    Fault::new(
-        Code::FieldRefused,
-        format!(
-            "the field `{}` is refused for `{}`: {}; remove it, or choose a model whose own name says where the prompt goes",
-            rule.path,
-            offer.upstream.name(),
+fn refused(rule: &FieldRule, offer: &Offer, call: Call) -> Fault {
+    let upstream = offer.upstream.name();
+    let path = &*rule.path;
+    if offer.keeps(call) && NAMES_STATE.contains(&path) {
+        let message = format!(
+            "the field `{path}` names something that is kept at `{upstream}`, and nothing of that name was made there by this workload: {}; bring the content along",
             rule.why
+        );
+        return Fault::new(Code::StateNotFound, message).param(path);
+    }
+    let help = if KEPT.contains(&path) {
+        unkept(offer, call)
+    } else {
+        "or choose a model whose own name says where the prompt goes".to_owned()
+    };
+    let message = format!(
+        "the field `{path}` is refused for `{upstream}`: {}; remove it, {help}",
+        rule.why
+    );
+    Fault::new(Code::FieldRefused, message).param(path)
+}
+
+/// Why an upstream keeps nothing, and what helps.
+pub(crate) fn unkept(offer: &Offer, call: Call) -> String {
+    let upstream = offer.upstream.name();
+    match (offer.way(call), offer.keeping) {
+        (Some(Way::Translated(_, to)), _) => format!(
+            "and send the whole conversation as `input`: this upstream speaks {to} and keeps no responses"
         ),
-    )
-    .param(rule.path.clone())
+        (_, Keeping::AgainstFact) => {
+            "and send the whole conversation as `input`: the decision rests on the fact that this host keeps nothing"
+                .to_owned()
+        }
+        (_, Keeping::Allowed | Keeping::NotAllowed) => format!(
+            "and send the whole conversation as `input`, or ask your operator to set `stored_responses = true` for the upstream `{upstream}`"
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use rustls::ServerConfig as TlsServerConfig;
 use rustls::crypto::CryptoProvider;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -129,14 +129,14 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
             let connection = Connection {
                 gateway: gateway.clone(),
                 builder: builder.clone(),
-                peer,
+                via: Via {
+                    source: peer.ip(),
+                    dropped: CancellationToken::new(),
+                    _place: Arc::new(place),
+                },
             };
             let watcher = graceful.watcher();
-            let tls = listener.tls.clone();
-            tokio::spawn(async move {
-                connection.run(tcp, tls, watcher).await;
-                drop(place);
-            });
+            tokio::spawn(connection.run(tcp, listener.tls.clone(), watcher));
         }
     };
     tokio::select! {
@@ -144,8 +144,12 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
         () = stop.cancelled() => {}
     }
     drop(listener);
+    gateway.sockets().stop();
     let drain = gateway.generation().server().drain;
-    let mut ended = pin!(graceful.shutdown());
+    let mut ended = pin!(async {
+        graceful.shutdown().await;
+        gateway.sockets().all_closed().await;
+    });
     if timeout(drain, &mut ended).await.is_ok() {
         sweeping.abort();
         return 0;
@@ -191,10 +195,21 @@ fn protocols() -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// The connection by which a request came.
+#[derive(Clone, Debug)]
+pub(crate) struct Via {
+    /// Whose it is.
+    pub(crate) source: IpAddr,
+    /// Cancelled by the sweep when an answer on it can be ended in no other way.
+    pub(crate) dropped: CancellationToken,
+    /// Its place among those that may be open, kept for as long as anything runs on it.
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
 struct Connection {
     gateway: Arc<Gateway>,
     builder: Arc<auto::Builder<TokioExecutor>>,
-    peer: SocketAddr,
+    via: Via,
 }
 
 impl Connection {
@@ -218,17 +233,14 @@ impl Connection {
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
-        let (gateway, source) = (self.gateway, self.peer.ip());
-        // Cancelled by the sweep when an answer on this connection can be ended in no other way.
-        let dropped = CancellationToken::new();
-        let token = dropped.clone();
+        let (gateway, via) = (self.gateway, self.via);
+        let dropped = via.dropped.clone();
         let service = service_fn(move |request| {
-            let (gateway, connection) = (gateway.clone(), token.clone());
-            async move {
-                Ok::<_, Infallible>(pipeline::handle(gateway, request, source, connection).await)
-            }
+            let (gateway, via) = (gateway.clone(), via.clone());
+            async move { Ok::<_, Infallible>(pipeline::handle(gateway, request, via).await) }
         });
-        let connection = self.builder.serve_connection(io, service).into_owned();
+        let connection = self.builder.serve_connection_with_upgrades(io, service);
+        let connection = connection.into_owned();
         tokio::select! {
             result = watcher.watch(connection) => if let Err(error) = result {
                 tracing::debug!(%error, "connection ended with an error");

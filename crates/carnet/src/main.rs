@@ -17,6 +17,7 @@ mod out;
 mod reload;
 mod rules;
 mod state;
+mod state_ids;
 mod suspended;
 mod trouble;
 mod world;

@@ -21,7 +21,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT,
 };
 use http::uri::Scheme;
-use http::{Method, Request, Response, Uri};
+use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{
@@ -341,17 +341,25 @@ pub(crate) fn send(
     // the generation was built wrongly; then nothing is sent.
     let permitted = *cleared.permit().origin() == upstream.config.origin
         && *cleared.permit().upstream() == upstream.config.name;
+    let method = cleared.method();
+    let url = upstream
+        .config
+        .urls
+        .of(call, &model, cleared.extras().query);
+    let url = url.filter(|_| permitted).and_then(|url| cleared.url(url));
     let (body, extras) = cleared.into_parts();
-    let url = upstream.config.urls.of(call, &model, extras.query);
     let signer = match &upstream.auth {
         Auth::Signature(signer) => Some((signer, body.clone())),
         _ => None,
     };
     let mut request = Request::new(SegmentsBody::new(body));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = url.filter(|_| permitted).cloned().unwrap_or_default();
+    let has_body = !request.body().is_end_stream();
+    *request.method_mut() = method;
+    *request.uri_mut() = url.unwrap_or_default();
     let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, JSON);
+    if has_body {
+        headers.insert(CONTENT_TYPE, JSON);
+    }
     headers.insert(ACCEPT, accepted(call, stream));
     headers.insert(ACCEPT_ENCODING, IDENTITY);
     headers.insert(USER_AGENT, AGENT);

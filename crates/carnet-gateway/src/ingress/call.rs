@@ -8,6 +8,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::prompt::ModelPlace;
+use super::stored::Stored;
 use crate::codes::Code;
 use crate::error::Fault;
 
@@ -34,6 +35,8 @@ pub enum Call {
     Chat,
     /// A text to go on with.
     Completions,
+    /// A conversation of [`Call::Responses`] to make shorter.
+    Compact,
     /// A conversation in Bedrock's dialect.
     Converse,
     /// The same with a streamed answer.
@@ -54,9 +57,10 @@ pub enum Call {
 
 impl Call {
     /// All of them.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Chat,
         Self::Completions,
+        Self::Compact,
         Self::Converse,
         Self::ConverseStream,
         Self::CountTokens,
@@ -68,9 +72,10 @@ impl Call {
     ];
 
     /// What an upstream takes of which its entry says nothing.
-    pub(crate) const USUAL: [Self; 4] = [
+    pub(crate) const USUAL: [Self; 5] = [
         Self::Chat,
         Self::Completions,
+        Self::Compact,
         Self::Embeddings,
         Self::Responses,
     ];
@@ -81,6 +86,7 @@ impl Call {
         match self {
             Self::Chat => "/chat/completions",
             Self::Completions => "/completions",
+            Self::Compact => "/responses/compact",
             Self::Converse => "/model/{model}/converse",
             Self::ConverseStream => "/model/{model}/converse-stream",
             Self::CountTokens => "/messages/count_tokens",
@@ -125,7 +131,7 @@ impl Call {
             Self::CountTokens | Self::Messages => Api::Messages,
             Self::Embeddings => Api::Embeddings,
             Self::GenerateContent | Self::StreamGenerateContent => Api::GenerateContent,
-            Self::Responses => Api::Responses,
+            Self::Compact | Self::Responses => Api::Responses,
         }
     }
 
@@ -136,7 +142,7 @@ impl Call {
             Self::Converse | Self::ConverseStream => Dialect::Converse,
             Self::CountTokens | Self::Messages => Dialect::Messages,
             Self::GenerateContent | Self::StreamGenerateContent => Dialect::GenerateContent,
-            Self::Responses => Dialect::Responses,
+            Self::Compact | Self::Responses => Dialect::Responses,
         }
     }
 
@@ -173,7 +179,7 @@ impl Call {
             Self::CountTokens | Self::Messages => "anthropic-messages",
             Self::Embeddings => "openai-embeddings",
             Self::GenerateContent | Self::StreamGenerateContent => "gemini-generate",
-            Self::Responses => "openai-responses",
+            Self::Compact | Self::Responses => "openai-responses",
         }
     }
 
@@ -191,7 +197,7 @@ impl Call {
             Self::GenerateContent | Self::StreamGenerateContent => {
                 &["contents", "systemInstruction", "system_instruction"]
             }
-            Self::Responses => &["input", "instructions"],
+            Self::Compact | Self::Responses => &["input", "instructions"],
         }
     }
 
@@ -200,8 +206,17 @@ impl Call {
         match self {
             Self::Chat | Self::Completions | Self::Messages | Self::Responses => asked,
             Self::ConverseStream | Self::StreamGenerateContent => true,
-            Self::Converse | Self::CountTokens | Self::Embeddings | Self::GenerateContent => false,
+            Self::Compact
+            | Self::Converse
+            | Self::CountTokens
+            | Self::Embeddings
+            | Self::GenerateContent => false,
         }
+    }
+
+    /// Whether its bodies may go on from a response that the service keeps.
+    pub(crate) fn continues(self) -> bool {
+        self.dialect() == Dialect::Responses
     }
 
     /// Whether the service keeps the exchange unless the body says that it must not.
@@ -234,10 +249,14 @@ pub(crate) enum Route {
     Models,
     /// To one of them.
     Model(Box<str>),
+    /// To a response that an upstream keeps.
+    Stored(Stored),
 }
 
 /// All that is served, as errors tell it.
-const SERVED: &str = "POST /v1/chat/completions, POST /v1/responses, POST /v1/completions, POST /v1/embeddings, \
+const SERVED: &str = "POST /v1/chat/completions, POST /v1/responses, \
+    POST /v1/responses/compact, GET /v1/responses/{id}, DELETE /v1/responses/{id}, POST /v1/responses/{id}/cancel, \
+    GET /v1/responses/{id}/input_items, POST /v1/completions, POST /v1/embeddings, \
     POST /v1/messages, POST /v1/messages/count_tokens, POST /v1beta/models/{model}:generateContent, \
     POST /v1beta/models/{model}:streamGenerateContent, POST /model/{model}/converse, \
     POST /model/{model}/converse-stream, GET /v1/models, GET /v1/models/{id}, POST /openai/deployments/{model}/…, /openai/v1/…, GET /healthz, GET /readyz";
@@ -264,18 +283,14 @@ pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Fault> {
             format!("`{path}` is not served; served are {SERVED}"),
         )
     })?;
-    let served = match found {
-        Route::Call(..) => Method::POST,
-        Route::Model(_) | Route::Models => Method::GET,
+    let allow = match &found {
+        Route::Call(..) => "POST",
+        Route::Model(_) | Route::Models => "GET",
+        Route::Stored(stored) => stored.allowed(),
     };
-    if *method == served {
+    if allow.split(", ").any(|served| method == served) {
         return Ok(found);
     }
-    let allow = if served == Method::POST {
-        "POST"
-    } else {
-        "GET"
-    };
     Err(Fault::new(
         Code::MethodNotAllowed,
         format!("`{path}` is served with {allow} only"),
@@ -287,6 +302,9 @@ fn find(method: &Method, path: &str) -> Option<Route> {
     let rest = below_version(path);
     if let Some(call) = rest.and_then(Call::by_path) {
         return Some(Route::Call(call, ModelPlace::Body));
+    }
+    if let Some(below) = rest.and_then(|rest| rest.strip_prefix("/responses/")) {
+        return Stored::find(method, below).map(Route::Stored);
     }
     // A model's name may have a colon, so that only the method tells what is asked of it.
     let of_google = path.strip_prefix("/v1beta").or_else(|| {
@@ -312,11 +330,15 @@ fn find(method: &Method, path: &str) -> Option<Route> {
 }
 
 fn below_version(path: &str) -> Option<&str> {
-    path.strip_prefix("/v1")
-        .or_else(|| path.strip_prefix("/openai/v1"))
+    path.strip_prefix("/v1").or_else(|| {
+        let of_azure = path.strip_prefix("/openai")?;
+        // Its older clients ask for responses without a version.
+        let rest = of_azure.strip_prefix("/v1").unwrap_or(of_azure);
+        (rest.len() < of_azure.len() || rest.starts_with("/responses")).then_some(rest)
+    })
 }
 
-fn decoded(name: &str) -> Option<Box<str>> {
+pub(super) fn decoded(name: &str) -> Option<Box<str>> {
     let name = percent_decode_str(name).decode_utf8().ok()?;
     (!name.is_empty()).then(|| Cow::into_owned(name).into())
 }

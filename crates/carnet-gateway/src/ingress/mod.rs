@@ -2,10 +2,14 @@
 
 mod call;
 mod prompt;
+mod stored;
 
 pub use self::call::Call;
 pub(crate) use self::call::{Dialect, Route, dialect_of, route};
-pub(crate) use self::prompt::{Extras, ModelPlace, Prompt, read, watched};
+pub(crate) use self::prompt::{
+    Extras, ModelPlace, PREVIOUS, Prompt, STORE, read, unacceptable, watched,
+};
+pub(crate) use self::stored::{Action, Query, Stored, is_id};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -74,7 +78,7 @@ async fn collect(mut body: Incoming, max: u64) -> Result<Bytes, Fault> {
     })
 }
 
-fn too_large(max: u64) -> Fault {
+pub(crate) fn too_large(max: u64) -> Fault {
     Fault::new(
         Code::BodyTooLarge,
         format!(

@@ -1,7 +1,7 @@
 //! What is read of a request that goes to a model, and what is left as it came.
 
 use bytes::Bytes;
-use carnet_wire::json::{self, Edit, Hit, Kind, Scan, Watch};
+use carnet_wire::json::{self, Edit, Hit, Kind, Scan, ScanError, Watch};
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -27,6 +27,10 @@ pub(crate) struct Prompt {
     names_model: bool,
     /// What keeps the service from storing the exchange, where it would if it were not told.
     pub(crate) unstored: Option<Edit>,
+    /// Whether it would store the exchange without that.
+    pub(crate) storable: bool,
+    /// The kept response that it goes on from.
+    pub(crate) previous: Option<Box<str>>,
     /// Whether the answer shall be streamed.
     pub(crate) stream: bool,
     /// What beside the body belongs to it.
@@ -84,14 +88,22 @@ pub(crate) enum ModelPlace {
 
 const MODEL: &str = "model";
 const STREAM: &str = "stream";
-const STORE: &str = "store";
+pub(crate) const STORE: &str = "store";
+pub(crate) const PREVIOUS: &str = "previous_response_id";
+/// An item of a conversation, and what tells one that is there from one that the service is to fetch.
+const ITEM: &str = "input[]";
+const ITEM_ID: &str = "input[].id";
+const ITEM_TYPE: &str = "input[].type";
 
 /// The paths that are watched for a call, before those of its upstreams.
 pub(crate) fn watched(call: Call) -> impl Iterator<Item = &'static str> {
     let stores = call.stores_unless_told().then_some(STORE);
+    let continues = [PREVIOUS, ITEM, ITEM_ID, ITEM_TYPE];
+    let continues = continues.into_iter().filter(move |_| call.continues());
     [MODEL, STREAM]
         .into_iter()
         .chain(stores)
+        .chain(continues)
         .chain(call.prompt().iter().copied())
 }
 
@@ -103,14 +115,7 @@ pub(crate) fn read(
     body: Bytes,
     watch: &Watch,
 ) -> Result<Prompt, Fault> {
-    let scan = json::scan(&body, watch, JSON_DEPTH_MAX).map_err(|why| {
-        let mut message = format!("the body is not acceptable JSON: {why}");
-        if let Some(help) = why.help() {
-            message.push_str("; ");
-            message.push_str(help);
-        }
-        Fault::new(Code::InvalidJson, message)
-    })?;
+    let scan = json::scan(&body, watch, JSON_DEPTH_MAX).map_err(|why| unacceptable(&why))?;
     let hit = |path| watch.index(path).and_then(|index| scan.first(index));
     let (model, names_model) = match place {
         ModelPlace::Path(name) => (name, false),
@@ -145,16 +150,67 @@ pub(crate) fn read(
             (hit.kind == Kind::Null).then(|| Edit::replace(hit, Bytes::from_static(b"false")))
         }
     };
+    let storable = call.stores_unless_told()
+        && hit(STORE).is_none_or(|hit| json::bool_value(&body, hit) != Ok(false));
+    let previous = match hit(PREVIOUS).filter(|hit| hit.kind != Kind::Null) {
+        None => None,
+        Some(hit) => {
+            let id = json::string_value(&body, hit);
+            Some(id.map_err(|_| wrong(PREVIOUS, "is not a text"))?.into())
+        }
+    };
+    if call.continues() && has_bare_reference(&scan, watch) {
+        let message = "an item of `input` has an `id` and no `type`, and so stands for one that the service keeps; \
+            give its `type` and its content";
+        return Err(Fault::new(Code::FieldRefused, message).param(ITEM_ID));
+    }
     Ok(Prompt {
         call,
         model,
         names_model,
         unstored,
+        storable,
+        previous,
         stream: call.streams(stream),
         extras,
         scan,
         body,
     })
+}
+
+/// Why a body is not read at all.
+pub(crate) fn unacceptable(why: &ScanError) -> Fault {
+    let mut message = format!("the body is not acceptable JSON: {why}");
+    if let Some(help) = why.help() {
+        message.push_str("; ");
+        message.push_str(help);
+    }
+    Fault::new(Code::InvalidJson, message)
+}
+
+/// Whether an item has an id and no type: the short form of a reference to one that the service keeps.
+fn has_bare_reference(scan: &Scan, watch: &Watch) -> bool {
+    let (item, id, kind) = (
+        watch.index(ITEM),
+        watch.index(ITEM_ID),
+        watch.index(ITEM_TYPE),
+    );
+    // Of the item at hand: hits come in the order of the body, an item before what is in it.
+    let (mut has_id, mut has_type) = (false, false);
+    for hit in &scan.hits {
+        let path = Some(hit.path);
+        if path == item {
+            if has_id && !has_type {
+                return true;
+            }
+            (has_id, has_type) = (false, false);
+        } else if path == id {
+            has_id |= hit.kind != Kind::Null;
+        } else if path == kind {
+            has_type |= hit.kind != Kind::Null;
+        }
+    }
+    has_id && !has_type
 }
 
 fn wrong(field: &str, what: &str) -> Fault {
@@ -302,5 +358,33 @@ mod tests {
         }
         let chat = prompt(ModelPlace::Body, r#"{"model":"a"}"#);
         assert_eq!(chat.unstored, None);
+    }
+
+    #[test]
+    fn an_item_that_is_only_an_id_is_refused() {
+        let watch = Watch::new(watched(Call::Responses)).unwrap();
+        let read = |input: &str| {
+            let body = Bytes::from(format!(r#"{{"model":"a","input":{input}}}"#));
+            let extras = Extras::default();
+            read(Call::Responses, ModelPlace::Body, extras, body, &watch)
+        };
+        for input in [
+            r#""hi""#,
+            r#"[{"role":"user","content":"hi"}]"#,
+            r#"[{"id":"msg_1","type":"message","role":"assistant","content":[]}]"#,
+            r#"[{"type":"reasoning","id":"rs_1"},{"id":null,"role":"user","content":"hi"}]"#,
+            r#"[]"#,
+        ] {
+            assert!(read(input).is_ok(), "{input}");
+        }
+        for input in [
+            r#"[{"id":"msg_1"}]"#,
+            r#"[{"id":"msg_1","type":null}]"#,
+            r#"[{"id":"msg_1","type":"message"},{"id":"msg_2"}]"#,
+            r#"[{"id":"msg_1"},{"type":"message"}]"#,
+            r#"[{"id":"msg_1","content":[{"type":"input_text"}]}]"#,
+        ] {
+            assert_eq!(read(input).unwrap_err().code, Code::FieldRefused, "{input}");
+        }
     }
 }

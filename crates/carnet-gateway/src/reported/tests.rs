@@ -86,6 +86,7 @@ fn generation() -> Generation {
         models: ["alder-1-8b", "unheard"]
             .map(|name| (name.into(), name.into()))
             .into(),
+        stored_responses: false,
         ca_file: None,
         client_cert: None,
         proxy: None,

@@ -19,7 +19,7 @@ use crate::exit::Exit;
 use crate::reload::{Fixed, Reloader, Sources, Taken};
 use crate::state::{State, write_secret};
 use crate::trouble::{Trouble, Troubles};
-use crate::{clock, commands, demo, loaded, out, suspended, world};
+use crate::{clock, commands, demo, loaded, out, state_ids, suspended, world};
 
 /// The configuration that is looked for when none is named.
 const DEFAULT_CONFIG: &str = "carnet.toml";
@@ -104,6 +104,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     engines.settled().await?;
     let gateway = Arc::new(Gateway::new(generation, log.clone(), clock::now, seed()?));
     suspended::take_over(&gateway, &state.suspended())?;
+    state_ids::take_over(&gateway, &store, now)?;
     gateway.record_start(recovered.interrupted);
     let folders = watched(&config, sources.file.as_deref(), &state);
     let access = Access::open(
@@ -114,6 +115,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])?;
     let (asks, asked) = reloads();
     let admin = Admin::new(gateway.clone(), store.clone(), asks, access);
+    let kept = store.clone();
     let reloader = Reloader::new(
         gateway.clone(),
         admin.clone(),
@@ -135,6 +137,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     tasks.spawn(admin.serve_tcp(admin_socket, ended.clone()));
     tasks.spawn(reloader.run(folders, ended.clone()));
     tasks.spawn(record_strangers(gateway.clone(), ended.clone()));
+    tasks.spawn(state_ids::keep(gateway.clone(), kept, ended.clone()));
     tasks.spawn(suspended::keep(
         gateway.clone(),
         state.suspended(),

@@ -25,5 +25,7 @@ mod service_account;
 mod shown_model;
 mod sockets;
 mod stop;
+mod stored;
 mod translations;
 mod upstream_tls;
+mod websocket;

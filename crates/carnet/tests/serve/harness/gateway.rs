@@ -28,8 +28,16 @@ pub(crate) struct Gateway {
     untold: Mutex<usize>,
 }
 
-impl Gateway {
-    pub(crate) async fn start(setup: Setup) -> Self {
+/// A process that has said that it is ready.
+struct Running {
+    data: SocketAddr,
+    admin: SocketAddr,
+    child: Child,
+    stderr: Arc<Mutex<String>>,
+}
+
+impl Running {
+    async fn start(setup: &Setup) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_carnet"));
         command
             .arg("serve")
@@ -57,14 +65,26 @@ impl Gateway {
         };
         let ready: Value = serde_json::from_str(&line).unwrap();
         let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
-        let mut gateway = Self {
+        Self {
             data: address("data"),
             admin: address("admin"),
+            child,
+            stderr,
+        }
+    }
+}
+
+impl Gateway {
+    pub(crate) async fn start(setup: Setup) -> Self {
+        let running = Running::start(&setup).await;
+        let mut gateway = Self {
+            data: running.data,
+            admin: running.admin,
             setup,
             key: String::new(),
             key_id: String::new(),
-            child,
-            stderr,
+            child: running.child,
+            stderr: running.stderr,
             told: Mutex::default(),
             untold: Mutex::default(),
         };
@@ -72,10 +92,25 @@ impl Gateway {
         gateway
     }
 
+    /// End in good order and start again on the same state.
+    pub(crate) async fn restart(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.ended().await;
+        assert!(status.success(), "{status}: {}", self.stderr());
+        let running = Running::start(&self.setup).await;
+        (self.data, self.admin) = (running.data, running.admin);
+        (self.child, self.stderr) = (running.child, running.stderr);
+    }
+
     /// Make a key for the workload `app`: its id and its secret.
     pub(crate) async fn new_key(&self) -> (String, String) {
+        self.key_for("app").await
+    }
+
+    /// Make a key for a workload: its id and its secret.
+    pub(crate) async fn key_for(&self, workload: &str) -> (String, String) {
         let made = self
-            .carnet(&["key", "create", "--workload", "app", "--json"])
+            .carnet(&["key", "create", "--workload", workload, "--json"])
             .await;
         assert!(made.status.success(), "{made:?}");
         let made: Value = serde_json::from_slice(&made.stdout).unwrap();

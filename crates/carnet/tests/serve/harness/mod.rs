@@ -7,6 +7,7 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod setup;
 pub(crate) mod upstream;
+pub(crate) mod websocket;
 
 use std::future::Future;
 use std::time::Duration;
