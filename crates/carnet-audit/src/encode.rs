@@ -134,6 +134,7 @@ fn clip_attempt(attempt: &Attempt) -> Attempt {
         server_name: clip_some(attempt.server_name.as_ref()),
         certificate_sha256: clip_some(attempt.certificate_sha256.as_ref()),
         proxy: clip_some(attempt.proxy.as_ref()),
+        content_encoding: clip_some(attempt.content_encoding.as_ref()),
         error: clip_some(attempt.error.as_ref()),
         ..*attempt
     }
@@ -201,6 +202,7 @@ mod tests {
             certificate_sha256: some.clone(),
             proxy: some.clone(),
             status: Some(u16::MAX),
+            content_encoding: some.clone(),
             error: some.clone(),
             started_us: u64::MAX,
             duration_us: u64::MAX,

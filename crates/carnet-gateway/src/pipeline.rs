@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use carnet_audit::Outcome;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -160,7 +160,8 @@ async fn answer<'a>(
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
         // 5 send
-        let (sent, answer) = egress::send(&offer.upstream, cleared, now);
+        let decoded_max = generation.server().decoded_max;
+        let (sent, answer) = egress::send(&offer.upstream, cleared, decoded_max, now);
         record.attempt(attempt, &offer.upstream, sent);
         let answered = tokio::select! {
             biased;
@@ -172,7 +173,7 @@ async fn answer<'a>(
         };
         let stopped = match answered {
             Ok(answer) => {
-                record.answered(answer.response.status());
+                record.answered(answer.response.status(), answer.coding);
                 return Ok(Answering {
                     call,
                     answer,
@@ -236,7 +237,6 @@ async fn relayed(
         } else {
             EVENT_STREAM
         };
-        head.headers.remove(CONTENT_ENCODING);
         head.headers.insert(CONTENT_TYPE, kind);
     }
     let idle_timeout = offer.upstream.config().idle_timeout;
@@ -251,7 +251,7 @@ async fn relayed(
         Err((fault, record)) => return refused(fault.into(), call.dialect(), record).await,
     };
     if relay.rewrites() {
-        head.headers.remove(CONTENT_LENGTH);
+        egress::forget_bytes(&mut head.headers);
     }
     relay::filter_headers(&mut head.headers);
     head.extensions.clear();

@@ -7,6 +7,7 @@
 mod bodies;
 mod decisions;
 mod dialects;
+mod encodings;
 mod engine;
 mod exactness;
 mod failures;
@@ -14,6 +15,7 @@ mod hangups;
 mod harness;
 mod heads;
 mod http2;
+mod keep_alive;
 mod kept;
 mod mismatch;
 mod registry_update;
