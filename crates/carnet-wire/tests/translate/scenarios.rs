@@ -472,7 +472,7 @@ fn calls_without_ids_of_their_own_get_some() {
 }
 
 #[test]
-fn a_schema() {
+pub(crate) fn a_schema() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": false});
     let question = json!([{"role": "user", "content": "q"}]);
     let asked = |dialect| match dialect {

@@ -53,7 +53,7 @@ async fn silence_is_filled_with_comments_between_events() {
 }
 
 #[tokio::test]
-async fn no_comment_stands_within_an_event_or_where_there_is_no_room() {
+async fn pitfall_05_our_comments_stand_between_events_only() {
     let mut upstream = Upstream::start().await;
     let entry = entry("local", &upstream.base_url(), "idle_seconds = 3");
     let gateway = Setup::with(&entry)

@@ -18,6 +18,7 @@ mod http2;
 mod keep_alive;
 mod kept;
 mod mismatch;
+mod pitfalls;
 mod registry_update;
 mod reload;
 mod revoke;
