@@ -264,6 +264,12 @@ fn pitfall_17_being_throttled_in_mid_stream_can_be_tried_again() {
         assert_eq!(state, State::Failed(FailureKind::RateLimit));
     }
     assert_eq!(FailureKind::RateLimit.status(), 429);
+    // The code is that of the client's dialect where clients act on it.
+    let mut stream = Stream::new(Converse, client(Responses), &options());
+    let mut out = Vec::new();
+    stream.push("throttlingException", b"{}", &mut out);
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains(r#""code":"rate_limit_exceeded""#), "{out}");
     let (_, state) = excepted("serviceUnavailableException", Chat);
     assert_eq!(state, State::Failed(FailureKind::Overloaded));
 }

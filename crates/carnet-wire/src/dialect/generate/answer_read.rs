@@ -67,7 +67,7 @@ pub(super) fn lost(root: Value<'_>, lose: &mut dyn FnMut(LossCode, &str)) {
 
 /// Reads a part. The proof that hangs on it becomes reasoning before it, as other dialects have it.
 fn read_part<'b>(value: Value<'b>, parts: &mut Vec<Part<'b>>) -> Read<()> {
-    let proof = optional(value, "thoughtSignature");
+    let proof = optional(value, "thoughtSignature").filter(|proof| !proof.is_empty());
     let text = optional(value, "text");
     if value.get("thought").and_then(Value::bool) == Some(true) {
         let text = text.unwrap_or_default();

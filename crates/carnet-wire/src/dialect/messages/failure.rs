@@ -33,13 +33,18 @@ pub(crate) fn read_failure<'b>(status: u16, root: Value<'b>) -> Failure<'b> {
     }
 }
 
+/// The name of a kind of error.
+pub(crate) fn class(kind: FailureKind) -> &'static str {
+    let class = CLASSES.iter().find(|(_, other)| *other == kind);
+    class.map_or("api_error", |(name, _)| name)
+}
+
 /// Writes the body of an error, which is also the data of the event that tells of one.
 pub(crate) fn write_failure(failure: &Failure<'_>, out: &mut Vec<u8>) {
-    let class = CLASSES.iter().find(|(_, kind)| *kind == failure.kind);
     let mut body = Object::open(out);
     body.str("type", "error");
     let mut error = body.object("error");
-    error.str("type", class.map_or("api_error", |(name, _)| name));
+    error.str("type", class(failure.kind));
     error.text("message", &failure.message);
     drop(error);
     body.null("request_id");

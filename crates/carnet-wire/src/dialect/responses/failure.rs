@@ -33,11 +33,16 @@ pub(super) fn read_inner(error: Value<'_>) -> Failure<'_> {
     }
 }
 
-/// Writes the error within an answer that failed.
+/// Writes the error within an answer that failed. Clients wait, or give up, by codes of this dialect, whatever the
+/// service calls that.
 pub(super) fn write_inner(failure: &Failure<'_>, error: &mut Object<'_>) {
+    let acted_on = matches!(
+        failure.kind,
+        FailureKind::Billing | FailureKind::Overloaded | FailureKind::RateLimit
+    );
     match &failure.code {
-        Some(code) => error.text("code", code),
-        None => error.str("code", code(failure.kind)),
+        Some(code) if !acted_on => error.text("code", code),
+        _ => error.str("code", code(failure.kind)),
     }
     error.text("message", &failure.message);
 }
