@@ -410,6 +410,42 @@ fn pitfall_24_cached_tokens_count_once() {
 }
 
 #[test]
+fn more_cached_tokens_than_tokens_are_no_more_than_all() {
+    let usages = [
+        (
+            Chat,
+            json!({"prompt_tokens": 5, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9}}),
+        ),
+        (
+            GenerateContent,
+            json!({"promptTokenCount": 5, "candidatesTokenCount": 1, "cachedContentTokenCount": 9}),
+        ),
+        (
+            Responses,
+            json!({"input_tokens": 5, "output_tokens": 1, "input_tokens_details": {"cached_tokens": 9}}),
+        ),
+    ];
+    for (from, usage) in usages {
+        let mut answered: Value = serde_json::from_slice(&body(from, "t", "", &[])).unwrap();
+        let key = if from == GenerateContent {
+            "usageMetadata"
+        } else {
+            "usage"
+        };
+        answered[key] = usage;
+        for to in DIALECTS {
+            let answer = answer(
+                from,
+                client(to),
+                answered.to_string().as_bytes(),
+                &options(),
+            );
+            assert_eq!(answer.unwrap().usage.unwrap().total(), 6, "{from} to {to}");
+        }
+    }
+}
+
+#[test]
 fn pitfall_25_reads_of_a_cache_cross_from_responses_to_messages() {
     is_used(&whole(
         Responses,

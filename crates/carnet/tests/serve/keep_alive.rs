@@ -10,6 +10,13 @@ use crate::harness::{
 
 const KEEP_ALIVE: &str = ": keep-alive\n";
 
+/// A gateway that lets an upstream be silent for so many seconds before it says so.
+async fn gateway(upstream: &Upstream, more: &str, seconds: u64) -> Gateway {
+    let server = format!("keep_alive_seconds = {seconds}");
+    let entry = entry("local", &upstream.base_url(), more);
+    Setup::with(&entry).server(&server).start().await
+}
+
 /// A stream whose upstream has sent its head and these pieces.
 async fn begun(gateway: &Gateway, upstream: &mut Upstream, pieces: &[&str]) -> (Answer, Arrival) {
     tokio::join!(gateway.chat(chat_body(MODEL, true)), async {
@@ -29,10 +36,7 @@ async fn next(answer: &mut Answer) -> String {
 #[tokio::test]
 async fn silence_is_filled_with_comments_between_events() {
     let mut upstream = Upstream::start().await;
-    let gateway = Setup::new(&upstream.base_url())
-        .server("keep_alive_seconds = 1")
-        .start()
-        .await;
+    let gateway = gateway(&upstream, "", 1).await;
     // Before the first event, between events, and not before the next second of silence.
     let (mut answer, mut arrival) = begun(&gateway, &mut upstream, &[]).await;
     let id = answer.record();
@@ -55,11 +59,7 @@ async fn silence_is_filled_with_comments_between_events() {
 #[tokio::test]
 async fn pitfall_05_our_comments_stand_between_events_only() {
     let mut upstream = Upstream::start().await;
-    let entry = entry("local", &upstream.base_url(), "idle_seconds = 3");
-    let gateway = Setup::with(&entry)
-        .server("keep_alive_seconds = 1")
-        .start()
-        .await;
+    let gateway = gateway(&upstream, "idle_seconds = 3", 1).await;
     // Each lacks something to its end; the upstream is given up without a comment.
     let open = [
         &DELTA[..DELTA.len() - 2],
@@ -109,11 +109,7 @@ async fn pitfall_05_our_comments_stand_between_events_only() {
 #[tokio::test]
 async fn a_comment_of_ours_does_not_prolong_the_patience_with_the_upstream() {
     let mut upstream = Upstream::start().await;
-    let entry = entry("local", &upstream.base_url(), "idle_seconds = 3");
-    let gateway = Setup::with(&entry)
-        .server("keep_alive_seconds = 1")
-        .start()
-        .await;
+    let gateway = gateway(&upstream, "idle_seconds = 3", 1).await;
     let (answer, mut arrival) = begun(&gateway, &mut upstream, &[DELTA]).await;
     let (text, ()) = tokio::join!(answer.text(), arrival.closed());
     let comments = text.matches(KEEP_ALIVE).count();
@@ -126,11 +122,7 @@ async fn a_comment_of_ours_does_not_prolong_the_patience_with_the_upstream() {
 #[tokio::test]
 async fn comments_can_be_turned_off() {
     let mut upstream = Upstream::start().await;
-    let entry = entry("local", &upstream.base_url(), "idle_seconds = 3");
-    let gateway = Setup::with(&entry)
-        .server("keep_alive_seconds = 0")
-        .start()
-        .await;
+    let gateway = gateway(&upstream, "idle_seconds = 3", 0).await;
     let (answer, _arrival) = begun(&gateway, &mut upstream, &[DELTA]).await;
     let text = answer.text().await;
     assert!(!text.contains("keep-alive"), "{text}");
@@ -170,11 +162,7 @@ fn beginning() -> String {
 #[tokio::test]
 async fn a_translated_stream_is_kept_alive_even_while_nothing_of_it_can_be_said() {
     let mut upstream = Upstream::start().await;
-    let entry = entry("local", &upstream.base_url(), "apis = [\"messages\"]");
-    let gateway = Setup::with(&entry)
-        .server("keep_alive_seconds = 1")
-        .start()
-        .await;
+    let gateway = gateway(&upstream, "apis = [\"messages\"]", 1).await;
     let (mut answer, mut arrival) = messages(&gateway, &mut upstream).await;
     assert_eq!(next(&mut answer).await, KEEP_ALIVE);
     // Half an event of the upstream's is no event of the caller's.

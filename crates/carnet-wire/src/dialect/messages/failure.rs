@@ -2,7 +2,7 @@
 
 use crate::dialect::shape::optional;
 use crate::form::{Failure, FailureKind};
-use crate::json::{Object, Text, Value};
+use crate::json::{Object, Value};
 
 /// The names that the dialect has for errors.
 const CLASSES: &[(&str, FailureKind)] = &[
@@ -25,12 +25,8 @@ pub(crate) fn read_failure<'b>(status: u16, root: Value<'b>) -> Failure<'b> {
     let named = class
         .as_ref()
         .and_then(|class| CLASSES.iter().find(|(name, _)| *name == class.token()));
-    Failure {
-        kind: named.map_or_else(|| FailureKind::of_status(status), |(_, kind)| *kind),
-        message: optional(error, "message")
-            .unwrap_or_else(|| Text::new("the upstream gives no reason")),
-        code: class,
-    }
+    let kind = named.map_or_else(|| FailureKind::of_status(status), |(_, kind)| *kind);
+    Failure::told(kind, optional(error, "message"), class)
 }
 
 /// The name of a kind of error.

@@ -25,12 +25,7 @@ pub(super) fn read_inner(error: Value<'_>) -> Failure<'_> {
         Some("server_is_overloaded" | "overloaded_error") => FailureKind::Overloaded,
         _ => FailureKind::Server,
     };
-    Failure {
-        kind,
-        message: optional(error, "message")
-            .unwrap_or_else(|| Text::new("the upstream gives no reason")),
-        code,
-    }
+    Failure::told(kind, optional(error, "message"), code)
 }
 
 /// Writes the error within an answer that failed. Clients wait, or give up, by codes of this dialect, whatever the
