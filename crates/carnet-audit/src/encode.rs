@@ -11,6 +11,8 @@ use crate::record::{Attempt, DocumentKind, DocumentPart, Intent, Record, Version
 const CLIPPED_TEXT_BYTES: usize = 96;
 /// Bytes of `detail` that are kept.
 const CLIPPED_DETAIL_BYTES: usize = 512;
+/// Bytes that are kept of the name of a coding; those that are decoded are shorter.
+const CLIPPED_CODING_BYTES: usize = 8;
 /// Rules that are kept.
 const CLIPPED_RULES: usize = 8;
 /// Attempts that are kept, the last ones: they say how it ended.
@@ -134,6 +136,10 @@ fn clip_attempt(attempt: &Attempt) -> Attempt {
         server_name: clip_some(attempt.server_name.as_ref()),
         certificate_sha256: clip_some(attempt.certificate_sha256.as_ref()),
         proxy: clip_some(attempt.proxy.as_ref()),
+        content_encoding: attempt
+            .content_encoding
+            .as_ref()
+            .map(|name| clip_to(name, CLIPPED_CODING_BYTES)),
         error: clip_some(attempt.error.as_ref()),
         ..*attempt
     }
@@ -201,6 +207,7 @@ mod tests {
             certificate_sha256: some.clone(),
             proxy: some.clone(),
             status: Some(u16::MAX),
+            content_encoding: some.clone(),
             error: some.clone(),
             started_us: u64::MAX,
             duration_us: u64::MAX,

@@ -158,6 +158,9 @@ pub struct Attempt {
     /// HTTP status of the upstream's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// How the upstream compressed its answer, which was decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<Arc<str>>,
     /// Code of what went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,

@@ -45,6 +45,15 @@ section! {
             /// Decisions kept, so that alike requests are not evaluated again. Default 4096; 0 evaluates every
             /// request in full.
             decisions_max: u64,
+            /// Bytes that are read of an upstream's answer which is compressed although none was asked for. Default
+            /// 67108864.
+            decoded_bytes_max: u64,
+            /// How many times as long as its compressed form such an answer may become, once it is longer than 1 MiB.
+            /// Default 100.
+            decoded_ratio_max: u64,
+            /// Seconds of silence in a stream after which the caller gets a comment, so that nothing on the way takes the
+            /// connection for dead. Default 15; 0 sends none.
+            keep_alive_seconds: u64,
             /// Seconds that running requests get after SIGTERM. Default 30.
             drain_seconds: u64,
             /// Seconds after which a WebSocket without a request is closed. Default 900.
@@ -300,10 +309,23 @@ pub struct ServerConfig {
     pub answer_model: AnswerModel,
     /// Pairs of caller and target whose decisions are kept.
     pub decisions_max: usize,
+    /// How much is read of a compressed answer.
+    pub decoded_max: DecodedMax,
+    /// Silence in a stream until the caller gets a comment; none sends none.
+    pub keep_alive: Option<Duration>,
     /// Time for running requests after a signal to stop.
     pub drain: Duration,
     /// Time that a WebSocket may be open without a request.
     pub websocket_idle: Duration,
+}
+
+/// How much is read of an answer that comes compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodedMax {
+    /// In bytes.
+    pub bytes: u64,
+    /// In lengths of its compressed form.
+    pub ratio: u64,
 }
 
 /// Certificate chain and key, PEM.
@@ -504,6 +526,11 @@ impl Check<'_> {
             on_loss: OnLoss::Name,
             answer_model: AnswerModel::Reported,
             decisions_max: limits::DECISIONS_MAX,
+            decoded_max: DecodedMax {
+                bytes: limits::DECODED_BYTES_MAX,
+                ratio: limits::DECODED_RATIO_MAX,
+            },
+            keep_alive: Some(Duration::from_secs(limits::KEEP_ALIVE_SECONDS)),
             drain: limits::DRAIN_TIME_MAX,
             websocket_idle: limits::SOCKET_IDLE_MAX,
         };
@@ -543,15 +570,48 @@ impl Check<'_> {
             .tls
             .given()
             .and_then(|tls| self.tls_files(&tls.value.cert, &tls.value.key));
-        if let Some(max) = raw.body_bytes_max.given() {
-            if max.value == 0 || max.value > limits::BODY_BYTES_CEILING {
+        for (name, max, setting, range) in [
+            (
+                "body_bytes_max",
+                &raw.body_bytes_max,
+                &mut server.body_bytes_max,
+                1..=limits::BODY_BYTES_CEILING,
+            ),
+            (
+                "decoded_bytes_max",
+                &raw.decoded_bytes_max,
+                &mut server.decoded_max.bytes,
+                1..=limits::DECODED_BYTES_CEILING,
+            ),
+            (
+                "decoded_ratio_max",
+                &raw.decoded_ratio_max,
+                &mut server.decoded_max.ratio,
+                1..=limits::DECODED_RATIO_CEILING,
+            ),
+        ] {
+            let Some(max) = max.given() else { continue };
+            if !range.contains(&max.value) {
                 self.problem(
                     max.span,
-                    format!("`body_bytes_max` is {}", max.value),
-                    format!("choose a number from 1 to {}", limits::BODY_BYTES_CEILING),
+                    format!("`{name}` is {}", max.value),
+                    format!("choose a number from {} to {}", range.start(), range.end()),
                 );
             }
-            server.body_bytes_max = max.value;
+            *setting = max.value;
+        }
+        if let Some(seconds) = raw.keep_alive_seconds.given() {
+            if seconds.value > limits::KEEP_ALIVE_SECONDS_CEILING {
+                self.problem(
+                    seconds.span,
+                    format!("`keep_alive_seconds` is {}", seconds.value),
+                    format!(
+                        "choose a number from 1 to {}, or 0 for none",
+                        limits::KEEP_ALIVE_SECONDS_CEILING
+                    ),
+                );
+            }
+            server.keep_alive = (seconds.value > 0).then(|| Duration::from_secs(seconds.value));
         }
         if let Some(max) = raw.decisions_max.given() {
             match usize::try_from(max.value) {

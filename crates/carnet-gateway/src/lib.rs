@@ -45,6 +45,7 @@ mod models;
 mod names;
 mod opening;
 mod pipeline;
+mod place;
 mod probe;
 mod recent;
 mod record;

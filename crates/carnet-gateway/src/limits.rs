@@ -107,3 +107,23 @@ pub const SOCKET_BUFFER_BYTES: usize = 8 * 1024;
 /// Bytes of conversations that all open WebSockets remember together. Beyond it a further one is not remembered, and its
 /// caller is told to send the whole conversation.
 pub const SOCKET_MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes that are decoded of one compressed answer, by default: as much as is translated of one.
+pub const DECODED_BYTES_MAX: u64 = ANSWER_BYTES_MAX as u64;
+/// No setting goes beyond this. Nothing of it is gathered, but it is still work that somebody else orders.
+pub const DECODED_BYTES_CEILING: u64 = 16 * 1024 * 1024 * 1024;
+/// How many times as long as its compressed form an answer may become, by default. Events of a stream, which repeat
+/// each other the most, become some twenty times as long.
+pub const DECODED_RATIO_MAX: u64 = 100;
+/// No setting goes beyond this: it is as much as no limit.
+pub const DECODED_RATIO_CEILING: u64 = 1_000_000;
+/// Up to so many bytes an answer may be as dense as it likes: a short text of blank lines is no bomb.
+pub const DECODED_UNMEASURED: u64 = 1024 * 1024;
+/// Bytes that are decoded in one go.
+pub const DECODED_PIECE: usize = 16 * 1024;
+/// Logarithm of the largest window that `zstd` asks to be kept: RFC 9659 allows no larger one over HTTP.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// Seconds of silence in a stream after which the caller gets a comment, by default: the HTML standard recommends
+/// about as many, because some proxies drop what is silent for longer.
+pub const KEEP_ALIVE_SECONDS: u64 = 15;
+/// No setting goes beyond this.
+pub const KEEP_ALIVE_SECONDS_CEILING: u64 = 3_600;

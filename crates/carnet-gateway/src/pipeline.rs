@@ -9,7 +9,7 @@ use bytes::Bytes;
 use carnet_audit::Outcome;
 use carnet_policy::Principal;
 use carnet_wire::responses::socket::prepared_events;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -369,7 +369,8 @@ async fn attempts<'a>(
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
         // 5 send
-        let (sent, answer) = egress::send(&offer.upstream, cleared, gateway.now());
+        let decoded_max = generation.server().decoded_max;
+        let (sent, answer) = egress::send(&offer.upstream, cleared, decoded_max, gateway.now());
         record.attempt(attempt, &offer.upstream, sent);
         let answered = tokio::select! {
             biased;
@@ -381,7 +382,7 @@ async fn attempts<'a>(
         };
         let stopped = match answered {
             Ok(answer) => {
-                record.answered(answer.response.status());
+                record.answered(answer.response.status(), answer.coding);
                 return Ok(Answering {
                     call,
                     answer,
@@ -460,7 +461,6 @@ async fn relayed(
         } else {
             EVENT_STREAM
         };
-        head.headers.remove(CONTENT_ENCODING);
         head.headers.insert(CONTENT_TYPE, kind);
     }
     let idle_timeout = offer.upstream.config().idle_timeout;
@@ -475,7 +475,7 @@ async fn relayed(
         Err((fault, record)) => return refused(fault.into(), call.dialect(), record).await,
     };
     if relay.rewrites() {
-        head.headers.remove(CONTENT_LENGTH);
+        egress::forget_bytes(&mut head.headers);
     }
     relay::filter_headers(&mut head.headers);
     head.extensions.clear();

@@ -112,7 +112,12 @@ impl Gateway {
         let body = Bytes::from(question.to_string());
         let prompt = ingress::read(call, place, extras, body, reader.watch()).map_err(told)?;
         let cleared = screen::clear(permit, &prompt, offer, fields, OnLoss::Name).map_err(told)?;
-        let (_, answer) = egress::send(&offer.upstream, cleared, self.now());
+        let (_, answer) = egress::send(
+            &offer.upstream,
+            cleared,
+            generation.server().decoded_max,
+            self.now(),
+        );
         let answer = answer.await.map_err(|failed| failed.fault.message)?;
         let status = answer.response.status();
         if !status.is_success() {

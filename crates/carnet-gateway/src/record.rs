@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::caller::Caller;
 use crate::codes::Code;
 use crate::config::OnRevoke;
-use crate::egress::{Sent, Upstream};
+use crate::egress::{Coding, Sent, Upstream};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::generation::Generation;
@@ -259,8 +259,9 @@ impl OpenRecord {
     }
 
     /// The response head has come.
-    pub(crate) fn answered(&mut self, status: StatusCode) {
+    pub(crate) fn answered(&mut self, status: StatusCode, coding: Option<Coding>) {
         if let Some(way) = &mut self.on_its_way {
+            way.attempt.content_encoding = coding.map(|coding| coding.as_str().into());
             way.attempt.status = Some(status.as_u16());
             way.attempt.duration_us = micros(way.started.elapsed());
             way.answered = true;
@@ -290,6 +291,11 @@ impl OpenRecord {
         }
         way.attempt.error = code.map(|code| code.as_str().into());
         self.record.attempts.push(way.attempt);
+    }
+
+    /// Whether nothing of an answer went to the caller yet.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.record.bytes_out == 0
     }
 
     /// So many bytes of the answer went to the caller.

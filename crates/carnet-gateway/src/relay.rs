@@ -15,18 +15,20 @@ use bytes::Bytes;
 use carnet_audit::Outcome;
 use carnet_wire::sniff::{Absence, Framing, ModelRename, Reported, ReportedModel};
 use carnet_wire::stream::aws;
+use carnet_wire::stream::sse::KEEP_ALIVE;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::codes::Code;
 use crate::config::{AnswerModel, OnMismatch, OnRevoke};
+use crate::egress::AnswerBody;
 use crate::error::{Fault, Stop, StreamEnd};
 use crate::gateway::Gateway;
 use crate::limits::{HELD_BYTES_MAX, UNREAD_GRACE};
+use crate::place::{END_OF_TORN, Place};
 use crate::record::OpenRecord;
 use crate::relays::Running;
 use crate::reported::{Answering, Check, shortened};
@@ -46,7 +48,7 @@ enum Inner {
 /// An answer on its way through.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    upstream: Incoming,
+    upstream: AnswerBody,
     /// Gone once the answer is over.
     record: Option<OpenRecord>,
     /// Gone once the answer has named its model, or it is clear that it names none.
@@ -66,9 +68,11 @@ pub(crate) struct Relay {
     failed: bool,
     /// Whether the upstream has sent everything.
     ended: bool,
+    /// Whether the connection is to be closed as soon as what came before has gone out.
+    breaks_off: bool,
     events: bool,
-    /// Whether an event has begun and not yet ended.
-    torn: bool,
+    /// Where the caller's stream has come to.
+    place: Place,
     /// How it ends when it must.
     end: StreamEnd,
     /// Puts the answer into the caller's dialect; gone once it has ended.
@@ -80,9 +84,15 @@ pub(crate) struct Relay {
     /// Gone once it has fired and the answer may run on all the same.
     revoked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     on_revoke: OnRevoke,
-    idle: Pin<Box<Sleep>>,
+    /// One for both kinds of silence.
+    timer: Pin<Box<Sleep>>,
     idle_timeout: Duration,
+    /// When the upstream sent something.
     last_piece: Instant,
+    /// After how much silence the caller gets a comment; none where no comment may stand.
+    keep_alive: Option<Duration>,
+    /// When the caller got something.
+    last_passed: Instant,
     /// What the sweep knows of it, and where it is listed.
     running: Arc<Running>,
     gateway: Arc<Gateway>,
@@ -90,20 +100,19 @@ pub(crate) struct Relay {
 
 /// What comes next of an answer.
 enum Step {
+    /// Nothing yet, and the caller should hear so.
+    KeepAlive,
     Piece(Bytes),
     End,
     Stop(Fault),
 }
 
-/// How a piece ends that leaves no event open. One that is cut within these bytes only costs a
-/// further empty line, which readers pass over.
+/// How a piece of whole events ends.
 const ENDS_OF_EVENT: [&[u8]; 2] = [b"\n\n", b"\r\n\r\n"];
-/// Ends an event of which only the beginning came.
-const END_OF_TORN: &[u8] = b"\n\n";
 
 /// An upstream's answer, as far as passing it on is concerned.
 pub(crate) struct Answered {
-    body: Incoming,
+    body: AnswerBody,
     shape: Shape,
     success: bool,
     translator: Option<Translator>,
@@ -183,7 +192,7 @@ impl Answered {
         self
     }
 
-    pub(crate) fn new(body: Incoming, head: &response::Parts, stream: bool) -> Self {
+    pub(crate) fn new(body: AnswerBody, head: &response::Parts, stream: bool) -> Self {
         Self {
             body,
             shape: Shape::of(head, stream),
@@ -225,6 +234,7 @@ impl Relay {
         let gateway = record.gateway().clone();
         let server = check.generation.server();
         let (on_revoke, on_mismatch) = (server.on_revoke, server.on_mismatch);
+        let keep_alive = server.keep_alive.filter(|_| answer.success);
         let cuts = (on_revoke == OnRevoke::Cut).then(|| record.revoked().clone());
         let running = gateway
             .relays()
@@ -265,19 +275,23 @@ impl Relay {
             opening: None,
             failed: false,
             ended: false,
+            breaks_off: false,
             events,
-            torn: false,
+            place: Place::default(),
             translated: answer.translator.is_some(),
             rename,
             translator: answer.translator,
             revoked,
             on_revoke,
-            idle: Box::pin(sleep_until(now + idle_timeout)),
+            timer: Box::pin(sleep_until(now)),
             idle_timeout,
             last_piece: now,
+            keep_alive: None,
+            last_passed: now,
             running,
             gateway,
         };
+        relay.keep_alive = keep_alive.filter(|_| relay.has_room());
         // Nobody asks for the pieces of an answer that has none.
         if relay.upstream.is_end_stream() && !relay.translated {
             relay.complete();
@@ -299,6 +313,7 @@ impl Relay {
         });
         match step.await {
             Step::Piece(piece) => self.opening = Some(piece),
+            Step::KeepAlive => {}
             Step::End => self.ended = true,
             Step::Stop(fault) => {
                 if let Some(record) = self.record.take() {
@@ -311,7 +326,8 @@ impl Relay {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
         if self.record.is_none() {
-            return Poll::Ready(None);
+            let broken = std::mem::take(&mut self.breaks_off);
+            return Poll::Ready(broken.then_some(Err(RelayCut)));
         }
         self.running.asked();
         let opening = self.opening.take().map(Step::Piece);
@@ -320,16 +336,24 @@ impl Relay {
             None => ready!(self.step(cx)),
         };
         match step {
-            Step::Piece(piece) => {
+            Step::KeepAlive => {
+                if self.record.as_ref().is_some_and(OpenRecord::is_unread) {
+                    self.place.begin();
+                }
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(KEEP_ALIVE)))))
+            }
+            Step::Piece(mut piece) => {
+                self.last_passed = self.last_piece;
+                // What was translated is written in whole events.
+                if self.events && !self.translated {
+                    piece = self.place.passes(piece);
+                }
                 if let Some(record) = &mut self.record {
                     record.passed_on(piece.len());
                 }
                 if self.events {
                     self.end.passes(&piece);
                 }
-                // What was translated is written in whole events.
-                self.torn =
-                    !self.translated && !ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end));
                 if self.ended && self.held.is_empty() && self.translator.is_none() {
                     self.complete();
                 }
@@ -339,7 +363,7 @@ impl Relay {
                 self.complete();
                 Poll::Ready(None)
             }
-            Step::Stop(fault) => self.cut(fault),
+            Step::Stop(fault) => self.cut(fault, cx),
         }
     }
 
@@ -369,14 +393,11 @@ impl Relay {
                 Step::Piece(piece) => translator.push(&piece),
                 Step::End => {
                     let said = translator.finish();
-                    if let Some(record) = &mut self.record {
-                        record.lost(translator.losses());
-                    }
                     self.failed = translator.failed();
-                    self.translator = None;
+                    self.lose();
                     said
                 }
-                Step::Stop(fault) => return Poll::Ready(Step::Stop(fault)),
+                other => return Poll::Ready(other),
             };
             match said {
                 Ok(piece) if piece.is_empty() => {}
@@ -404,12 +425,11 @@ impl Relay {
                 // Trailers are headers that came late, and no dialect has any: they end the answer unread.
                 Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
                 Poll::Ready(None) => None,
-                Poll::Ready(Some(Err(_))) => {
-                    let upstream = self.check.expected.upstream();
-                    let message = format!("upstream `{upstream}` broke off its answer");
-                    return Poll::Ready(Step::Stop(Fault::new(Code::UpstreamClosed, message)));
+                Poll::Ready(Some(Err(broken))) => {
+                    let fault = broken.fault(self.check.expected.upstream());
+                    return Poll::Ready(Step::Stop(fault));
                 }
-                Poll::Pending => return self.poll_idle(cx),
+                Poll::Pending => return self.poll_timer(cx),
             };
             let Some(piece) = piece else {
                 (self.ended, self.sniff) = (true, None);
@@ -418,7 +438,10 @@ impl Relay {
             self.last_piece = Instant::now();
             self.take_down_id(&piece);
             // Comments keep a connection alive: they are no content, and say nothing of a model.
-            let comment = self.events && !self.torn && self.held.is_empty() && is_comment(&piece);
+            let comment = self.events
+                && self.place.is_between_events()
+                && self.held.is_empty()
+                && is_comment(&piece);
             if !comment && let Some(fault) = self.look(&piece) {
                 return Poll::Ready(Step::Stop(fault));
             }
@@ -511,11 +534,12 @@ impl Relay {
         cut.then(|| Fault::new(Code::ModelMismatch, message))
     }
 
-    /// The timer is set once for many pieces: when it fires, it looks whether it was too long.
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        while self.idle.as_mut().poll(cx).is_ready() {
-            let due = self.last_piece + self.idle_timeout;
-            if due <= Instant::now() {
+    /// The timer is set once for many pieces: when it fires, it looks whether anything was too long.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let mut due = self.last_piece + self.idle_timeout;
+            if due <= now {
                 let message = format!(
                     "upstream `{}` sent nothing for {} seconds",
                     self.check.expected.upstream(),
@@ -523,7 +547,18 @@ impl Relay {
                 );
                 return Poll::Ready(Step::Stop(Fault::new(Code::UpstreamTimeout, message)));
             }
-            self.idle.as_mut().reset(due);
+            let mut silent = false;
+            if let Some(keep_alive) = self.keep_alive {
+                silent = self.last_passed + keep_alive <= now;
+                if silent {
+                    self.last_passed = now;
+                }
+                due = due.min(self.last_passed + keep_alive);
+            }
+            self.timer.as_mut().reset(due);
+            if silent && self.place.is_between_events() {
+                return Poll::Ready(Step::KeepAlive);
+            }
         }
         Poll::Pending
     }
@@ -531,6 +566,11 @@ impl Relay {
     /// Whether the answer goes on with other bytes than it came.
     pub(crate) fn rewrites(&self) -> bool {
         self.translated || self.rename.is_some()
+    }
+
+    /// Whether something of our own can be put into the answer: it is a stream, and its length is not announced.
+    fn has_room(&self) -> bool {
+        self.events && (self.rewrites() || self.upstream.size_hint().exact().is_none())
     }
 
     /// What is still to come, the pieces that wait among it.
@@ -557,13 +597,26 @@ impl Relay {
         });
     }
 
-    /// The record, with what is known of the whole answer.
-    fn closed_record(&mut self) -> Option<OpenRecord> {
-        let mut record = self.record.take()?;
-        if self.rename.as_ref().is_some_and(ModelRename::renamed) {
+    /// Nothing more is translated: the record is told what did not come over.
+    fn lose(&mut self) {
+        if let (Some(translator), Some(record)) = (self.translator.take(), &mut self.record) {
+            record.lost(&translator.losses());
+        }
+    }
+
+    /// Nothing more goes out: the record is told what became of the answer on its way.
+    fn settle(&mut self) {
+        self.lose();
+        let renamed = self.rename.as_ref().is_some_and(ModelRename::renamed);
+        if let (true, Some(record)) = (renamed, &mut self.record) {
             record.renamed();
         }
-        Some(record)
+    }
+
+    /// The record, with what is known of the whole answer.
+    fn closed_record(&mut self) -> Option<OpenRecord> {
+        self.settle();
+        self.record.take()
     }
 
     fn finish(&mut self, outcome: Outcome) {
@@ -574,35 +627,44 @@ impl Relay {
 
     /// End before the end: in a stream by an error event of the dialect, else by breaking off, so
     /// that no client takes a torn answer for a whole one.
-    fn cut(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
+    fn cut(
+        &mut self,
+        fault: Fault,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
         let Some(record) = self.closed_record() else {
             return Poll::Ready(None);
         };
         let outcome = fault.code.outcome();
-        // An announced length leaves no room for a further event.
-        let room = self.events && (self.rewrites() || self.upstream.size_hint().exact().is_none());
-        let event = room.then(|| Stop::Fault(fault).event(&self.end, record.id()));
+        let event = self
+            .has_room()
+            .then(|| Stop::Fault(fault).event(&self.end, record.id()));
         let event = event.flatten().map(|event| {
-            if self.torn {
+            if self.place.is_between_events() {
+                event
+            } else {
                 // Else it would be read as the rest of a line that has begun.
                 [END_OF_TORN, event.as_ref()].concat().into()
-            } else {
-                event
             }
         });
         record.finish(outcome);
-        Poll::Ready(Some(match event {
-            Some(event) => Ok(Frame::data(event)),
-            None => Err(RelayCut),
-        }))
+        if let Some(event) = event {
+            return Poll::Ready(Some(Ok(Frame::data(event))));
+        }
+        // hyper throws away what it has not written when a body fails, the head among it, which names the record; and
+        // it writes while a body waits.
+        self.breaks_off = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
         self.gateway.relays().close(&self.running);
-        if let Some(outcome) = self.running.ended() {
-            self.finish(outcome);
+        match self.running.ended() {
+            Some(outcome) => self.finish(outcome),
+            None => self.settle(),
         }
     }
 }
@@ -635,7 +697,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Full(bytes) => bytes.is_none(),
-            Inner::Relay(relay) => relay.record.is_none(),
+            Inner::Relay(relay) => relay.record.is_none() && !relay.breaks_off,
         }
     }
 

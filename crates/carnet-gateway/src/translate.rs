@@ -35,7 +35,7 @@ pub(crate) struct Translator {
     to: ClientDialect,
     options: Options,
     reading: Reading,
-    /// What the caller is not told, as far as it is known.
+    /// What the caller is not told of an answer that came whole.
     losses: Vec<Box<str>>,
     failed: bool,
 }
@@ -143,36 +143,32 @@ impl Translator {
                 if let Some(event) = parser.finish() {
                     stream.push(&String::from_utf8_lossy(event.name), event.data, &mut out);
                 }
-                end(stream, &mut out, &mut self.losses, &mut self.failed);
+                stream.finish(&mut out);
+                self.failed = matches!(stream.state(), State::Failed(_));
             }
             Reading::Aws(decoder, stream) => {
                 decoder.finish().map_err(unreadable)?;
-                end(stream, &mut out, &mut self.losses, &mut self.failed);
+                stream.finish(&mut out);
+                self.failed = matches!(stream.state(), State::Failed(_));
             }
         }
         Ok(out.into())
     }
 
-    /// What the caller was not told, once the answer is over.
-    pub(crate) fn losses(&self) -> &[Box<str>] {
-        &self.losses
+    /// What the caller was not told so far.
+    pub(crate) fn losses(&self) -> Vec<Box<str>> {
+        match &self.reading {
+            Reading::Aws(_, stream) | Reading::Events(_, stream) => {
+                stream.losses().iter().map(said).collect()
+            }
+            Reading::Whole(..) => self.losses.clone(),
+        }
     }
 
     /// Whether the caller got an error under a status of success.
     pub(crate) fn failed(&self) -> bool {
         self.failed
     }
-}
-
-fn end(
-    stream: &mut translate::Stream,
-    out: &mut Vec<u8>,
-    losses: &mut Vec<Box<str>>,
-    failed: &mut bool,
-) {
-    stream.finish(out);
-    losses.extend(stream.losses().iter().map(said));
-    *failed = matches!(stream.state(), State::Failed(_));
 }
 
 /// A loss in the words of headers and records.

@@ -5,22 +5,14 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::dialect::messages_error;
+use crate::form::FailureKind;
 use crate::openai::{ErrorBody, Model};
 
 /// The dialect's `error.type` for an HTTP status.
 #[must_use]
 pub fn error_type(status: u16) -> &'static str {
-    match status {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        503 | 529 => "overloaded_error",
-        504 => "timeout_error",
-        400..=499 => "invalid_request_error",
-        _ => "api_error",
-    }
+    messages_error(FailureKind::of_status(status))
 }
 
 /// The body of an error response: `{"type":"error","error":{"type","message",…},"request_id"}`. Code, field and

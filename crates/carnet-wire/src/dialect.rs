@@ -21,6 +21,7 @@ use crate::json::{Document, ScanError, Value};
 
 use shape::Read;
 
+pub(crate) use messages::class as messages_error;
 pub use options::{Caller, Options, ReasoningName, Target, ThinkingForm, TokenLimitName};
 
 /// A way in which clients speak to us.

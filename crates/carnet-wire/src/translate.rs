@@ -119,10 +119,7 @@ pub fn failure(
     let document = Document::read(body, MAX_DEPTH);
     let failure = match &document {
         Ok(document) => from.read_failure(status, document.root()),
-        Err(_) => Failure::new(
-            FailureKind::of_status(status),
-            "the upstream gives no reason",
-        ),
+        Err(_) => Failure::told(FailureKind::of_status(status), None, None),
     };
     let mut out = Vec::new();
     to.write_failure(&failure, &mut out);

@@ -10,6 +10,8 @@
 mod asks;
 #[path = "translate/generated.rs"]
 mod generated;
+#[path = "translate/pitfalls.rs"]
+mod pitfalls;
 #[path = "translate/reading.rs"]
 mod reading;
 #[path = "translate/recordings.rs"]

@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::uri::Scheme;
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Limited};
@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::connect::Connector;
-use super::{Secret, SegmentsBody};
+use super::{IDENTITY, Secret, SegmentsBody};
 
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -191,6 +191,7 @@ impl Inner {
             .body(SegmentsBody::new(smallvec![form]))
             .map_err(|_| NoToken::Unreachable(host()))?;
         request.headers_mut().insert(CONTENT_TYPE, FORM);
+        request.headers_mut().insert(ACCEPT_ENCODING, IDENTITY);
         let answer = self.client.request(request).await;
         let answer = answer.map_err(|_| NoToken::Unreachable(host()))?;
         let status = answer.status();

@@ -2,6 +2,7 @@
 
 mod address;
 mod aws;
+mod coding;
 mod connect;
 mod google;
 mod secret;
@@ -23,7 +24,6 @@ use http::header::{
 use http::uri::Scheme;
 use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{
     CaptureConnection, Connect, HttpConnector, capture_connection,
 };
@@ -40,13 +40,14 @@ use tokio_rustls::TlsConnector;
 
 use self::address::{AddressRefused, Resolver};
 use self::aws::Signer;
+pub(crate) use self::coding::{AnswerBody, Coding, forget_bytes};
 pub(crate) use self::connect::ConnectionFacts;
 use self::connect::{Connector, HandshakeFailed};
 use self::google::{Account, ServiceAccount};
 pub use self::secret::Secret;
 pub use self::urls::Urls;
 use crate::codes::Code;
-use crate::config::{AuthStyle, UpstreamConfig};
+use crate::config::{AuthStyle, DecodedMax, UpstreamConfig};
 use crate::error::Fault;
 use crate::ingress::Call;
 use crate::limits::{POOL_IDLE_MAX, POOL_IDLE_TIME_MAX};
@@ -299,7 +300,9 @@ pub(crate) fn private_key(
 
 /// An upstream's response head, with its body still to come.
 pub(crate) struct Answer {
-    pub(crate) response: Response<Incoming>,
+    pub(crate) response: Response<AnswerBody>,
+    /// How the body is compressed on the wire; here it is not.
+    pub(crate) coding: Option<Coding>,
 }
 
 /// A cleared request on its way: where it went is known as soon as a connection is chosen.
@@ -330,6 +333,7 @@ pub(crate) struct SendFailed {
 pub(crate) fn send(
     upstream: &Arc<Upstream>,
     cleared: Cleared,
+    decoded_max: DecodedMax,
     now: Timestamp,
 ) -> (
     Sent,
@@ -403,7 +407,15 @@ pub(crate) fn send(
                     response.status().as_u16()
                 ),
             ))),
-            Ok(Ok(response)) => Ok(Answer { response }),
+            Ok(Ok(response)) => {
+                let (mut head, body) = response.into_parts();
+                AnswerBody::new(upstream.name(), &mut head.headers, body, decoded_max)
+                    .map(|(body, coding)| Answer {
+                        response: Response::from_parts(head, body),
+                        coding,
+                    })
+                    .map_err(failed)
+            }
             Ok(Err(error)) => Err(explain(&upstream, &error)),
             Err(_) => Err(failed(Fault::new(
                 Code::UpstreamTimeout,

@@ -40,7 +40,7 @@ pub struct Ask<'b> {
     pub unknown: Vec<Unknown<'b>>,
 }
 
-impl Ask<'_> {
+impl<'b> Ask<'b> {
     /// An empty request of a dialect.
     pub fn new(origin: Dialect) -> Self {
         Self {
@@ -60,6 +60,19 @@ impl Ask<'_> {
             user: None,
             unknown: Vec::new(),
         }
+    }
+
+    /// Puts instructions that stand beside the conversation in front of it.
+    pub(crate) fn instruct(&mut self, parts: Vec<Part<'b>>) {
+        if parts.is_empty() {
+            return;
+        }
+        let first = Turn {
+            role: Role::System,
+            parts,
+            name: None,
+        };
+        self.turns.insert(0, first);
     }
 }
 

@@ -14,6 +14,19 @@ pub struct Failure<'b> {
 }
 
 impl<'b> Failure<'b> {
+    /// An error of an upstream, which should say why.
+    pub(crate) fn told(
+        kind: FailureKind,
+        message: Option<Text<'b>>,
+        code: Option<Text<'b>>,
+    ) -> Self {
+        Self {
+            kind,
+            message: message.unwrap_or_else(|| Text::new("the upstream gives no reason")),
+            code,
+        }
+    }
+
     /// An error with a message of our own.
     pub fn new(kind: FailureKind, message: &'b str) -> Self {
         Self {

@@ -47,6 +47,26 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// The counts of the prompt of a service that includes cached tokens in it. Some count more cached tokens than
+    /// tokens; the whole is what they bill.
+    pub(crate) fn of_including(
+        prompt: Option<u64>,
+        cache_read: Option<u64>,
+        cache_write: Option<u64>,
+    ) -> Self {
+        let whole = prompt.unwrap_or(u64::MAX);
+        let cache_read = cache_read.map(|read| read.min(whole));
+        let read = cache_read.unwrap_or_default();
+        let cache_write = cache_write.map(|write| write.min(whole - read));
+        let write = cache_write.unwrap_or_default();
+        Self {
+            prompt: prompt.map(|prompt| PromptIncludingCached(prompt).excluding(read, write)),
+            cache_read,
+            cache_write,
+            ..Self::default()
+        }
+    }
+
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

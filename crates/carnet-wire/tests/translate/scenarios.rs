@@ -454,6 +454,44 @@ fn one_tool_and_two_in_parallel() {
 }
 
 #[test]
+fn what_follows_a_call_without_arguments_does_not_wait_for_the_end() {
+    let calls = [("f", json!({})), ("g", json!({"a": 1}))];
+    for from in [Converse, GenerateContent, Messages, Responses] {
+        for to in DIALECTS {
+            let mut reading = Stream::new(from, client(to), &options());
+            let mut out = Vec::new();
+            for event in stream(from, "", "", &calls) {
+                push(&mut reading, &event, &mut out);
+                if event.contains("\"g\"") {
+                    break;
+                }
+            }
+            let out = String::from_utf8(out).unwrap();
+            assert!(out.contains("\"name\":\"g\""), "{from} to {to}: {out}");
+        }
+    }
+}
+
+#[test]
+fn proofs_without_a_byte_are_none() {
+    let parts = json!([{"text": "t", "thoughtSignature": ""}]);
+    let generated = json!({"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]});
+    let content = json!([{"reasoningContent": {"reasoningText": {"text": "hm", "signature": ""}}}, {"text": "t"}]);
+    let conversed = json!({"output": {"message": {"content": content}}, "stopReason": "end_turn"});
+    for (from, answered) in [(GenerateContent, generated), (Converse, conversed)] {
+        for to in [Chat, Responses] {
+            let body = answered.to_string();
+            let answer = answer(from, client(to), body.as_bytes(), &options()).unwrap();
+            let said = String::from_utf8(answer.body).unwrap();
+            assert!(
+                !said.contains("encrypted") && !said.contains("reasoning_details"),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[test]
 fn calls_without_ids_of_their_own_get_some() {
     for (from, to) in pairs() {
         let calls = [("f", json!({"a": 1})), ("f", json!({"a": 2}))];
@@ -472,7 +510,7 @@ fn calls_without_ids_of_their_own_get_some() {
 }
 
 #[test]
-fn a_schema() {
+pub(crate) fn a_schema() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": false});
     let question = json!([{"role": "user", "content": "q"}]);
     let asked = |dialect| match dialect {
@@ -883,6 +921,30 @@ fn what_is_kept_of_a_stream_has_its_bounds() {
     assert!(out.len() > MAX_HELD_BACK, "but not for ever");
     push(&mut stream, &call(0, "", "}"), &mut out);
     assert_eq!(names(stream.losses()), ["invalid-arguments"]);
+
+    // A proof that does not end is kept no longer than a text.
+    let block = json!({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}});
+    let proof = json!({"type": "signature_delta", "signature": "x".repeat(1024 * 1024)});
+    let piece = json!({"type": "content_block_delta", "index": 0, "delta": proof}).to_string();
+    for to in [Chat, Responses] {
+        let mut stream = Stream::new(Messages, client(to), &options());
+        push(&mut stream, &block.to_string(), &mut out);
+        for _ in 0..=MAX_ANSWER_KEPT / (1024 * 1024) {
+            push(&mut stream, &piece, &mut out);
+        }
+        out.clear();
+        push(
+            &mut stream,
+            r#"{"type":"content_block_stop","index":0}"#,
+            &mut out,
+        );
+        if to == Chat {
+            assert!(out.is_empty(), "{} bytes", out.len());
+            assert_eq!(names(stream.losses()), ["reasoning-signature"]);
+        } else {
+            assert!(matches!(stream.state(), State::Failed(_)));
+        }
+    }
 
     let long = chunk(json!({"content": "x".repeat(1024 * 1024)}));
     for to in DIALECTS {

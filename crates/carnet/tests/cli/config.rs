@@ -286,6 +286,24 @@ fn a_mistake_of_form_makes_no_other() {
 }
 
 #[test]
+fn limits_of_answers_and_silence_have_their_ranges() {
+    let text =
+        "[server]\ndecoded_bytes_max = 0\ndecoded_ratio_max = 1000001\nkeep_alive_seconds = 3601\n";
+    let mistakes: &[(usize, &str, &str)] = &[
+        (2, "`decoded_bytes_max` is 0", "from 1 to 17179869184"),
+        (3, "`decoded_ratio_max` is 1000001", "from 1 to 1000000"),
+        (
+            4,
+            "`keep_alive_seconds` is 3601",
+            "from 1 to 3600, or 0 for none",
+        ),
+    ];
+    told(&check(text).1, mistakes);
+    let text = "[server]\ndecoded_bytes_max = 1\ndecoded_ratio_max = 1\nkeep_alive_seconds = 0\n";
+    check(text).1.exits(GOOD).quietly();
+}
+
+#[test]
 fn a_model_is_listed_once_in_an_upstream() {
     let twice = |other: &str| {
         format!(

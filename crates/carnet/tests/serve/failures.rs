@@ -175,7 +175,7 @@ async fn a_handshake_that_does_not_end_counts_as_connecting() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_falls_silent_in_mid_stream_is_given_up() {
+async fn pitfall_07_an_upstream_that_falls_silent_is_given_up() {
     let mut upstream = Upstream::start().await;
     let setup = Setup::with(&entry("local", &upstream.base_url(), "idle_seconds = 1"));
     let gateway = setup.start().await;
@@ -190,7 +190,7 @@ async fn an_upstream_that_falls_silent_in_mid_stream_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_breaks_off_in_mid_stream_is_told_in_the_stream() {
+async fn pitfall_09_an_upstream_that_breaks_off_is_told_in_the_stream() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream.base_url()).start().await;
     let (answer, arrival) = streaming(&gateway, &mut upstream).await;

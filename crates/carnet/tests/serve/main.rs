@@ -7,6 +7,7 @@
 mod bodies;
 mod decisions;
 mod dialects;
+mod encodings;
 mod engine;
 mod exactness;
 mod failures;
@@ -14,8 +15,10 @@ mod hangups;
 mod harness;
 mod heads;
 mod http2;
+mod keep_alive;
 mod kept;
 mod mismatch;
+mod pitfalls;
 mod registry_update;
 mod reload;
 mod revoke;

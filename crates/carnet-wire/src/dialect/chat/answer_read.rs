@@ -10,7 +10,7 @@ use super::parts::{read_annotations, read_content, read_reasoning, read_tool_cal
 use super::usage::read_usage;
 
 /// Members of a message that are read into parts, or say nothing.
-const MESSAGE: &[&str] = &[
+pub(super) const MESSAGE: &[&str] = &[
     "annotations",
     "content",
     "function_call",

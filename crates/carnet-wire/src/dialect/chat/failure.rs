@@ -22,11 +22,7 @@ pub(crate) fn read_failure<'b>(status: u16, root: Value<'b>) -> Failure<'b> {
             .and_then(|class| kind_of(class.token()))
             .unwrap_or(kind);
     }
-    Failure {
-        kind,
-        message: message.unwrap_or_else(|| Text::new("the upstream gives no reason")),
-        code: inside.get("code").and_then(code).or(class),
-    }
+    Failure::told(kind, message, inside.get("code").and_then(code).or(class))
 }
 
 /// An error within a successful answer tells its status in its code, if at all.

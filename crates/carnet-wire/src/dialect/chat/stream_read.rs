@@ -7,7 +7,7 @@ use crate::form::{Event, Finish, LossCode, Piece, Start};
 use crate::json::{Document, Kind, Text, Value};
 use crate::limits::MAX_DEPTH;
 
-use super::answer_read::read_finish;
+use super::answer_read::{MESSAGE, read_finish};
 use super::calls::{Call, Calls};
 use super::failure::read_failure;
 use super::parts::{annotation, reasoning_detail};
@@ -25,19 +25,8 @@ const CHUNK: &[&str] = &[
     "usage",
 ];
 
-/// The same of a choice and of what it grows by.
+/// The same of a choice; what it grows by has the members of a message.
 const CHOICE: &[&str] = &["delta", "finish_reason", "index", "logprobs", "message"];
-const DELTA: &[&str] = &[
-    "annotations",
-    "content",
-    "function_call",
-    "reasoning",
-    "reasoning_content",
-    "reasoning_details",
-    "refusal",
-    "role",
-    "tool_calls",
-];
 
 /// A reader of one stream.
 #[derive(Debug, Default)]
@@ -145,7 +134,7 @@ impl Reader {
                 }
             }
         }
-        for (members, known) in [(Some(choice), CHOICE), (choice.get("delta"), DELTA)] {
+        for (members, known) in [(Some(choice), CHOICE), (choice.get("delta"), MESSAGE)] {
             for (key, value) in members.into_iter().flat_map(Value::members) {
                 if !value.is_null() && !known.contains(&&*key) {
                     emit(lost(LossCode::UnknownMember, &key));

@@ -27,7 +27,7 @@ pub(crate) struct Writer {
     details: u64,
     /// The open reasoning as it will stand in the details, once there is a proof of it.
     reasoning: Reasoning<'static>,
-    /// The open reasoning is too long to be repeated there.
+    /// The open reasoning, or its proof, is too long to be repeated there.
     too_long: bool,
     /// Characters of text before the open part, and up to now.
     text_start: u64,
@@ -191,8 +191,13 @@ impl Writer {
     }
 
     fn sign(&mut self, text: &Text<'_>) {
-        if !text.is_empty() {
-            self.reasoning.signature.get_or_insert_default().push(text);
+        if text.is_empty() {
+            return;
+        }
+        let signature = self.reasoning.signature.get_or_insert_default();
+        self.too_long |= signature.token().len() + text.token().len() > MAX_HELD_BACK;
+        if !self.too_long {
+            signature.push(text);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Counts of tokens: the prompt's include those of a cache.
 
-use crate::form::{PromptIncludingCached, Usage};
+use crate::form::Usage;
 use crate::json::{Object, Value};
 
 pub(super) fn read_usage(value: Value<'_>) -> Option<Usage> {
@@ -25,19 +25,11 @@ pub(super) fn read_usage(value: Value<'_>) -> Option<Usage> {
     let reasoning = value
         .get("completion_tokens_details")
         .and_then(|details| count(details, &["reasoning_tokens"]));
-    // Some services count more cached tokens than tokens; the whole is what they bill.
-    let prompt_or_zero = prompt.unwrap_or_default();
-    let cache_read = cache_read.map(|read| read.min(prompt_or_zero));
-    let read = cache_read.unwrap_or_default();
-    let cache_write = cache_write.map(|write| write.min(prompt_or_zero - read));
-    let write = cache_write.unwrap_or_default();
     Some(Usage {
-        prompt: prompt.map(|prompt| PromptIncludingCached(prompt).excluding(read, write)),
-        cache_read,
-        cache_write,
         output: output
             .map(|output| output.saturating_add(beside(value, prompt, output, reasoning))),
         reasoning,
+        ..Usage::of_including(prompt, cache_read, cache_write)
     })
 }
 

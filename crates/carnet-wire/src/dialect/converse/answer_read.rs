@@ -92,8 +92,10 @@ fn reasoning(value: Value<'_>) -> Reasoning<'_> {
         text: shown
             .and_then(|shown| optional(shown, "text"))
             .unwrap_or_default(),
-        signature: shown.and_then(|shown| optional(shown, "signature")),
-        encrypted: optional(value, "redactedContent"),
+        signature: shown
+            .and_then(|shown| optional(shown, "signature"))
+            .filter(|signature| !signature.is_empty()),
+        encrypted: optional(value, "redactedContent").filter(|data| !data.is_empty()),
         ..Reasoning::default()
     }
 }

@@ -6,11 +6,8 @@ use crate::json::{Text, Value};
 
 /// Reads the body of an error.
 pub(crate) fn read_failure<'b>(status: u16, root: Value<'b>) -> Failure<'b> {
-    Failure {
-        kind: FailureKind::of_status(status),
-        message: message(root),
-        code: optional(root, "__type").or_else(|| optional(root, "code")),
-    }
+    let code = optional(root, "__type").or_else(|| optional(root, "code"));
+    Failure::told(FailureKind::of_status(status), message(root), code)
 }
 
 /// Reads an exception within a stream, which its framing names; none if the name is that of an event.
@@ -23,15 +20,9 @@ pub(super) fn read_exception<'e>(name: &'e str, root: Value<'e>) -> Option<Failu
         _ if name.ends_with("Exception") => FailureKind::Server,
         _ => return None,
     };
-    Some(Failure {
-        kind,
-        message: message(root),
-        code: Some(Text::new(name)),
-    })
+    Some(Failure::told(kind, message(root), Some(Text::new(name))))
 }
 
-fn message(root: Value<'_>) -> Text<'_> {
-    optional(root, "message")
-        .or_else(|| optional(root, "Message"))
-        .unwrap_or_else(|| Text::new("the upstream gives no reason"))
+fn message(root: Value<'_>) -> Option<Text<'_>> {
+    optional(root, "message").or_else(|| optional(root, "Message"))
 }

@@ -40,7 +40,7 @@ impl StreamReader for Reader {
             "contentBlockStart" => self.block_start(index, root, emit)?,
             "contentBlockDelta" => self.block_delta(index, root, emit),
             "contentBlockStop" => {
-                for slot in [Slot::Text, Slot::Reasoning] {
+                for slot in [Slot::Text, Slot::Reasoning, Slot::Call(index)] {
                     self.order.finish(&slot, emit);
                 }
             }

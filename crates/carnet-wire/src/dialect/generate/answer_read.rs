@@ -3,8 +3,7 @@
 use crate::dialect::Dialect;
 use crate::dialect::shape::{Read, member, object, optional};
 use crate::form::{
-    Answer, Arguments, Content, Finish, LossCode, Losses, Part, PromptIncludingCached, Reasoning,
-    Reply, ToolUse, Usage,
+    Answer, Arguments, Content, Finish, LossCode, Losses, Part, Reasoning, Reply, ToolUse, Usage,
 };
 use crate::json::{Document, Kind, Text, Value};
 
@@ -67,7 +66,7 @@ pub(super) fn lost(root: Value<'_>, lose: &mut dyn FnMut(LossCode, &str)) {
 
 /// Reads a part. The proof that hangs on it becomes reasoning before it, as other dialects have it.
 fn read_part<'b>(value: Value<'b>, parts: &mut Vec<Part<'b>>) -> Read<()> {
-    let proof = optional(value, "thoughtSignature");
+    let proof = optional(value, "thoughtSignature").filter(|proof| !proof.is_empty());
     let text = optional(value, "text");
     if value.get("thought").and_then(Value::bool) == Some(true) {
         let text = text.unwrap_or_default();
@@ -134,7 +133,6 @@ pub(super) fn read_usage(value: Value<'_>) -> Option<Usage> {
     let count = |key| value.get(key).and_then(Value::count);
     let prompt = count("promptTokenCount");
     let beside = count("toolUsePromptTokenCount").unwrap_or_default();
-    let cached = count("cachedContentTokenCount");
     let reasoning = count("thoughtsTokenCount");
     let output = match (count("candidatesTokenCount"), reasoning) {
         (None, None) => None,
@@ -144,14 +142,13 @@ pub(super) fn read_usage(value: Value<'_>) -> Option<Usage> {
         ),
     };
     let usage = Usage {
-        prompt: prompt.map(|prompt| {
-            PromptIncludingCached(prompt.saturating_add(beside))
-                .excluding(cached.unwrap_or_default(), 0)
-        }),
-        cache_read: cached,
-        cache_write: None,
         output,
         reasoning,
+        ..Usage::of_including(
+            prompt.map(|prompt| prompt.saturating_add(beside)),
+            count("cachedContentTokenCount"),
+            None,
+        )
     };
     Some(usage).filter(|usage| !usage.is_empty())
 }

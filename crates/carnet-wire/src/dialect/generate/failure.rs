@@ -2,7 +2,7 @@
 
 use crate::dialect::shape::optional;
 use crate::form::{Failure, FailureKind};
-use crate::json::{Text, Value};
+use crate::json::Value;
 
 /// Reads the body of an error, which may stand in a list.
 pub(crate) fn read_failure<'b>(status: u16, root: Value<'b>) -> Failure<'b> {
@@ -17,10 +17,6 @@ pub(crate) fn read_failure<'b>(status: u16, root: Value<'b>) -> Failure<'b> {
     } else {
         told.filter(|code| *code >= 400).unwrap_or(502)
     };
-    Failure {
-        kind: FailureKind::of_status(status),
-        message: optional(error, "message")
-            .unwrap_or_else(|| Text::new("the upstream gives no reason")),
-        code: optional(error, "status"),
-    }
+    let kind = FailureKind::of_status(status);
+    Failure::told(kind, optional(error, "message"), optional(error, "status"))
 }

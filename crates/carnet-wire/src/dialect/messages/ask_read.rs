@@ -34,16 +34,7 @@ pub(crate) fn read_ask<'b>(document: &'b Document<'b>) -> Read<Ask<'b>> {
     if !has_messages {
         return shape("messages", "an array");
     }
-    if !system.is_empty() {
-        ask.turns.insert(
-            0,
-            Turn {
-                role: Role::System,
-                parts: system,
-                name: None,
-            },
-        );
-    }
+    ask.instruct(system);
     unique_ids(&mut ask.turns);
     Ok(ask)
 }

@@ -2,7 +2,7 @@
 
 use crate::dialect::shape::optional;
 use crate::form::{Failure, FailureKind};
-use crate::json::{Object, Text, Value};
+use crate::json::{Object, Value};
 
 /// The names that the dialect has for errors.
 const CLASSES: &[(&str, FailureKind)] = &[
@@ -25,21 +25,22 @@ pub(crate) fn read_failure<'b>(status: u16, root: Value<'b>) -> Failure<'b> {
     let named = class
         .as_ref()
         .and_then(|class| CLASSES.iter().find(|(name, _)| *name == class.token()));
-    Failure {
-        kind: named.map_or_else(|| FailureKind::of_status(status), |(_, kind)| *kind),
-        message: optional(error, "message")
-            .unwrap_or_else(|| Text::new("the upstream gives no reason")),
-        code: class,
-    }
+    let kind = named.map_or_else(|| FailureKind::of_status(status), |(_, kind)| *kind);
+    Failure::told(kind, optional(error, "message"), class)
+}
+
+/// The name of a kind of error.
+pub(crate) fn class(kind: FailureKind) -> &'static str {
+    let class = CLASSES.iter().find(|(_, other)| *other == kind);
+    class.map_or("api_error", |(name, _)| name)
 }
 
 /// Writes the body of an error, which is also the data of the event that tells of one.
 pub(crate) fn write_failure(failure: &Failure<'_>, out: &mut Vec<u8>) {
-    let class = CLASSES.iter().find(|(_, kind)| *kind == failure.kind);
     let mut body = Object::open(out);
     body.str("type", "error");
     let mut error = body.object("error");
-    error.str("type", class.map_or("api_error", |(name, _)| name));
+    error.str("type", class(failure.kind));
     error.text("message", &failure.message);
     drop(error);
     body.null("request_id");

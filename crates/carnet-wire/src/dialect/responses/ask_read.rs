@@ -34,17 +34,7 @@ pub(crate) fn read_ask<'b>(document: &'b Document<'b>) -> Read<Ask<'b>> {
     if !has_input {
         return shape("input", "a string or an array");
     }
-    if let Some(text) = instructions {
-        let parts = vec![Part::text(text)];
-        ask.turns.insert(
-            0,
-            Turn {
-                role: Role::System,
-                parts,
-                name: None,
-            },
-        );
-    }
+    ask.instruct(instructions.map(Part::text).into_iter().collect());
     unique_ids(&mut ask.turns);
     Ok(ask)
 }

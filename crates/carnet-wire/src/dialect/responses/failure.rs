@@ -25,19 +25,19 @@ pub(super) fn read_inner(error: Value<'_>) -> Failure<'_> {
         Some("server_is_overloaded" | "overloaded_error") => FailureKind::Overloaded,
         _ => FailureKind::Server,
     };
-    Failure {
-        kind,
-        message: optional(error, "message")
-            .unwrap_or_else(|| Text::new("the upstream gives no reason")),
-        code,
-    }
+    Failure::told(kind, optional(error, "message"), code)
 }
 
-/// Writes the error within an answer that failed.
+/// Writes the error within an answer that failed. Clients wait, or give up, by codes of this dialect, whatever the
+/// service calls that.
 pub(super) fn write_inner(failure: &Failure<'_>, error: &mut Object<'_>) {
+    let acted_on = matches!(
+        failure.kind,
+        FailureKind::Billing | FailureKind::Overloaded | FailureKind::RateLimit
+    );
     match &failure.code {
-        Some(code) => error.text("code", code),
-        None => error.str("code", code(failure.kind)),
+        Some(code) if !acted_on => error.text("code", code),
+        _ => error.str("code", code(failure.kind)),
     }
     error.text("message", &failure.message);
 }

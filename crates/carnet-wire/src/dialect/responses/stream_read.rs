@@ -123,7 +123,10 @@ impl Reader {
 
     fn grow(&mut self, index: u64, slot: &Slot, text: Text<'_>, emit: &mut Emit<'_>) {
         if !text.is_empty() {
-            self.grown.insert(index);
+            // There are no more items; other numbers are none of theirs.
+            if self.grown.len() < MAX_TOOL_CALLS {
+                self.grown.insert(index);
+            }
             self.order.grow(slot, text, emit);
         }
     }
@@ -173,9 +176,12 @@ impl Reader {
         };
         let grown = self.grown.contains(&index);
         match optional(item, "type").unwrap_or_default().token() {
-            "function_call" if !grown => {
-                let arguments = optional(item, "arguments").unwrap_or_default();
-                self.grow(index, &Slot::Call(index), arguments, emit);
+            "function_call" => {
+                if !grown {
+                    let arguments = optional(item, "arguments").unwrap_or_default();
+                    self.grow(index, &Slot::Call(index), arguments, emit);
+                }
+                self.order.finish(&Slot::Call(index), emit);
             }
             "message" => {
                 let parts = item.get("content").filter(|_| !grown);

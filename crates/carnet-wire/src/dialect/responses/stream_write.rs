@@ -106,7 +106,9 @@ impl StreamWriter for Writer {
 
     fn is_full(&self) -> bool {
         let open = self.open.as_ref();
-        let open = open.map_or(0, |open| open.text.token().len() + open.annotations.len());
+        let open = open.map_or(0, |open| {
+            open.text.token().len() + open.signature.token().len() + open.annotations.len()
+        });
         self.items.len() + open > MAX_ANSWER_KEPT
     }
 }

@@ -1,29 +1,22 @@
 //! Counts of tokens: the prompt's include those of a cache.
 
-use crate::form::{PromptIncludingCached, Usage};
+use crate::form::Usage;
 use crate::json::{Object, Value};
 
 pub(super) fn read_usage(value: Value<'_>) -> Usage {
     let count = |value: Value<'_>, key| value.get(key).and_then(Value::count);
     let details = value.get("input_tokens_details");
-    let prompt = count(value, "input_tokens");
     let cached = |key| details.and_then(|details| count(details, key));
-    let (cache_read, cache_write) = (cached("cached_tokens"), cached("cache_write_tokens"));
-    let including = |prompt| {
-        let (read, write) = (
-            cache_read.unwrap_or_default(),
-            cache_write.unwrap_or_default(),
-        );
-        PromptIncludingCached(prompt).excluding(read, write)
-    };
     Usage {
-        prompt: prompt.map(including),
-        cache_read,
-        cache_write,
         output: count(value, "output_tokens"),
         reasoning: value
             .get("output_tokens_details")
             .and_then(|details| count(details, "reasoning_tokens")),
+        ..Usage::of_including(
+            count(value, "input_tokens"),
+            cached("cached_tokens"),
+            cached("cache_write_tokens"),
+        )
     }
 }
 

@@ -5,6 +5,8 @@ use tokio::net::TcpStream;
 
 use super::{Gateway, PATIENCE, within};
 
+const CHAT: &str = "/v1/chat/completions";
+
 /// See the module.
 pub(crate) struct Raw {
     pub(crate) stream: TcpStream,
@@ -38,16 +40,25 @@ impl Raw {
 impl Gateway {
     /// The head of a chat request of the valid key, but for its last line.
     pub(crate) fn raw_head(&self, more: &str) -> String {
+        self.head_of(CHAT, more)
+    }
+
+    fn head_of(&self, path: &str, more: &str) -> String {
         format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n{more}",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n{more}",
             self.key
         )
     }
 
     /// A whole chat request as bytes.
     pub(crate) fn raw_chat(&self, body: &str) -> String {
+        self.raw_post(CHAT, body)
+    }
+
+    /// Any whole request as bytes.
+    pub(crate) fn raw_post(&self, path: &str, body: &str) -> String {
         let length = format!("content-length: {}\r\n\r\n", body.len());
-        self.raw_head(&length) + body
+        self.head_of(path, &length) + body
     }
 }
 
