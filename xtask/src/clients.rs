@@ -5,6 +5,7 @@ mod dice;
 mod gateway;
 mod hostile;
 mod kill;
+mod outcome;
 mod replay;
 mod script;
 
@@ -22,7 +23,7 @@ use crate::steps::Bench;
 use crate::totals::Totals;
 
 use gateway::{Gateway, Setup};
-use script::Script;
+use script::{Script, Suite};
 
 pub(crate) use hostile::hostile;
 pub(crate) use kill::kill;
@@ -46,8 +47,7 @@ pub(crate) fn suites(bench: &Bench<'_>) -> Result<Totals> {
     let mut expected = Vec::new();
     for language in LANGUAGES {
         let script = Script {
-            language,
-            name: "suite",
+            suite: Suite::new(language, "suite"),
             mock: &mock.url(),
             gateway: &gateway.url(),
             key: &key,

@@ -28,8 +28,8 @@ pub(crate) fn install(repo: &Repo) -> Result<Tools> {
     let node = node::Folder::of(repo)?;
     let missing: Vec<&str> = [
         (!python.is_there())
-            .then_some("about 280 MB: a Python environment with the openai client, readers of bills of materials and Node.js"),
-        (!node.is_there()).then_some("about 35 MB: the openai client for Node.js"),
+            .then_some("about 800 MB: a Python environment with the clients, readers of bills of materials and Node.js"),
+        (!node.is_there()).then_some("about 220 MB: the clients for Node.js"),
     ]
     .into_iter()
     .flatten()
