@@ -1,6 +1,8 @@
 //! End-to-end suites: the built product between stock clients and the mock upstream.
 
+mod agents;
 mod bom;
+mod described;
 mod dice;
 mod gateway;
 mod hostile;
@@ -25,9 +27,12 @@ use crate::totals::Totals;
 use gateway::{Gateway, Setup};
 use script::{Script, Suite};
 
+pub(crate) use agents::agents;
+pub(crate) use described::described;
 pub(crate) use hostile::hostile;
 pub(crate) use kill::kill;
-pub(crate) use replay::replay;
+pub(crate) use outcome::{BYTES, Outcomes, Verdict};
+pub(crate) use replay::{replay, run as replay_into};
 
 /// The languages whose stock clients are put before the gateway.
 const LANGUAGES: [&str; 2] = ["python", "node"];

@@ -4,6 +4,7 @@
 //! One thread a connection and blocking sockets: it must see the moment at which a peer hangs up,
 //! and nothing here has to be fast.
 
+mod agent;
 mod control;
 mod http;
 mod ledger;

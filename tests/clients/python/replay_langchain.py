@@ -3,6 +3,7 @@
 They are asked with the recorded conversation where it is one that LangChain has words for.
 """
 
+import functools
 import logging
 import warnings
 
@@ -12,8 +13,8 @@ from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 from replaying import Unasked, replay
 
-# Members of a body that the clients have arguments of their own for.
-OWN = {"messages", "model", "stream", "stream_options", "system"}
+# Members of a body that go along beside the conversation.
+BESIDE = {"temperature", "tool_choice", "tools"}
 
 
 def plain(message):
@@ -59,16 +60,20 @@ class OpenAi:
     def __init__(self, url, key):
         self.settings = {"base_url": f"{url}/v1", "api_key": key, "max_retries": 0}
 
+    @functools.cache
+    def client(self, model, responses):
+        return ChatOpenAI(
+            model=model, use_responses_api=responses, stream_usage=False, **self.settings
+        )
+
     def outcome(self, exchange, body):
         if exchange["api"] == "embeddings":
             return self.embedded(exchange, body)
         responses = exchange["api"] == "responses"
-        client = ChatOpenAI(
-            model=exchange["model"], use_responses_api=responses, stream_usage=False, **self.settings
-        )
+        client = self.client(exchange["model"], responses)
         if responses:
             return ask(client, exchange, messages_of(body["input"]), {})
-        rest = {name: value for name, value in body.items() if name in {"tools", "tool_choice", "temperature"}}
+        rest = {name: value for name, value in body.items() if name in BESIDE}
         return ask(client, exchange, messages_of(body["messages"]), rest)
 
     def embedded(self, exchange, body):
@@ -86,10 +91,12 @@ class Anthropic:
     def __init__(self, url, key):
         self.settings = {"base_url": url, "api_key": key, "max_retries": 0}
 
+    @functools.cache
+    def client(self, model):
+        return ChatAnthropic(model=model, max_tokens=1024, **self.settings)
+
     def outcome(self, exchange, body):
-        client = ChatAnthropic(
-            model=exchange["model"], max_tokens=body.get("max_tokens", 1024), **self.settings
-        )
+        client = self.client(exchange["model"])
         system = [{"role": "system", "content": words(body["system"])}] if body.get("system") else []
         return ask(client, exchange, system + messages_of(body["messages"]), {})
 
@@ -101,6 +108,10 @@ class Google:
     def __init__(self, url, key):
         self.settings = {"base_url": url, "google_api_key": key, "max_retries": 1}
 
+    @functools.cache
+    def client(self, model):
+        return ChatGoogleGenerativeAI(model=model, **self.settings)
+
     def outcome(self, exchange, body):
         turns = []
         for turn in body["contents"]:
@@ -109,8 +120,7 @@ class Google:
                 raise Unasked("a message with more than text")
             role = "assistant" if turn.get("role") == "model" else "user"
             turns.append({"role": role, "content": "".join(part["text"] for part in parts)})
-        client = ChatGoogleGenerativeAI(model=exchange["model"], **self.settings)
-        return ask(client, exchange, turns, {})
+        return ask(self.client(exchange["model"]), exchange, turns, {})
 
 
 if __name__ == "__main__":

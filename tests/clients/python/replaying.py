@@ -9,7 +9,11 @@ from cases import BASE_URL, FULL, KEY, MOCK_URL, mock
 # The driver compares bytes at every cut; here the cut that drifts across event bounds will do.
 CUTS = (1, 7, 37, 0) if FULL else (37,)
 # The driver has the list of what the gateway refuses.
-REFUSED = ("field_refused", "invalid_json")
+REFUSED = ("field_refused", "invalid_json", "` is refused for `")
+
+
+# The key of what an application sees of an error; no answer has it.
+FAILED = "failed with"
 
 
 class Unasked(Exception):
@@ -24,7 +28,7 @@ def count_ids():
 
 def failed(*what):
     """What an application sees of an error."""
-    return {"error": [str(one) for one in what]}
+    return {FAILED: [str(one) for one in what]}
 
 
 def replay(*clients):
@@ -53,7 +57,7 @@ def compare(name, direct, through, exchange, body, cut):
         return told(name, exchange, cut, "unasked", str(why))
     if found != wanted:
         return told(name, exchange, cut, "differs", f"wanted {wanted}\nfound  {found}"[:2000])
-    bad = exchange["status"] < 400 and found and "error" in found[-1]
+    bad = exchange["status"] < 400 and found and FAILED in found[-1]
     told(name, exchange, cut, "same-failure" if bad else "same", str(found[-1])[:300] if bad else "")
 
 

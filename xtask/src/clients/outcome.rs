@@ -1,7 +1,5 @@
 //! What became of recorded exchanges: one outcome for each exchange, client and manner of sending.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::mock::{Exchange, Unserved};
@@ -60,22 +58,5 @@ impl Outcomes {
             verdict,
             why: why.to_owned(),
         });
-    }
-
-    /// The clients that took part, the bytes first.
-    pub(crate) fn clients(&self) -> Vec<&str> {
-        let names: BTreeSet<&str> = self.all.iter().map(|o| o.client.as_str()).collect();
-        let mut names: Vec<&str> = names.into_iter().collect();
-        names.sort_by_key(|name| (*name != BYTES, *name));
-        names
-    }
-
-    /// The outcome of an exchange for a client over all manners: the worst there was.
-    pub(crate) fn worst(&self, client: &str, exchange: &str) -> Option<Verdict> {
-        let of_both = self
-            .all
-            .iter()
-            .filter(|o| o.client == client && o.exchange == exchange);
-        of_both.map(|o| o.verdict).min()
     }
 }

@@ -10,9 +10,10 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::WORKLOAD;
-use super::gateway::Setup;
+use super::gateway::{Gateway, Setup, model_entries};
 use super::outcome::{BYTES, Outcomes, Verdict};
 use super::script::{Script, Suite};
+use crate::conformance::{PAGE, page};
 use crate::console;
 use crate::generate;
 use crate::mock::{Answer, CUTS, End, Exchange, Manner, Mock, ask, read_answer};
@@ -25,6 +26,8 @@ const REFUSED: &str = "tests/clients/replay/refused.txt";
 const REFUSALS: [&str; 2] = ["field_refused", "invalid_json"];
 /// Headers that belong to the answer's meaning and must arrive as they were sent.
 const MEANINGFUL: [&str; 3] = ["content-type", "retry-after", "x-should-retry"];
+/// Open Responses, as data.
+const RESPONSES: &str = "specs/openresponses.json";
 /// Long enough to be seen as a silence between two packets.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Longer than any abort may take to arrive.
@@ -104,6 +107,14 @@ pub(crate) fn run(bench: &Bench<'_>, outcomes: &mut Outcomes) -> Result<Totals> 
         outcomes.all.extend(report.outcomes);
         console::say(format_args!("  {:.0} s", begun.elapsed().as_secs_f64()));
     }
+    events(bench, &mock, &gateway, &key, &mut totals)?;
+    let current = bench.repo.read(PAGE).unwrap_or_default() == page(bench.repo, outcomes)?;
+    let result = if current {
+        Ok(())
+    } else {
+        Err("run `cargo xtask conformance --write`, and read what changed".to_owned())
+    };
+    totals.case(&format!("{PAGE} says what ran"), result);
     totals.case(
         "the gateway stops when told to",
         gateway.stop().map_err(|error| format!("{error:#}")),
@@ -113,6 +124,29 @@ pub(crate) fn run(bench: &Bench<'_>, outcomes: &mut Outcomes) -> Result<Totals> 
         setup.verify().map_err(|error| format!("{error:#}")),
     );
     Ok(totals)
+}
+
+/// What the gateway emits in the Responses dialect of its own, whatever the upstream speaks.
+fn events(
+    bench: &Bench<'_>,
+    mock: &Mock,
+    gateway: &Gateway,
+    key: &str,
+    totals: &mut Totals,
+) -> Result<()> {
+    let Some(description) = bench.repo.shared(RESPONSES) else {
+        let why =
+            format!("events of Responses: the description (../shared/{RESPONSES}) is not there");
+        totals.add(Totals::not_run(why));
+        return Ok(());
+    };
+    let script = Script {
+        suite: Suite::new("python", "replay_events"),
+        mock: &mock.url(),
+        gateway: &gateway.url(),
+        key,
+    };
+    script.with_file(bench, &description, totals).map(drop)
 }
 
 /// The gateway's configuration: the mock as three services, each with the models that were asked of it.
@@ -128,13 +162,10 @@ fn setup(bench: &Bench<'_>, mock: &Mock) -> Result<Setup> {
     }
     let mut setup = Setup::new(bench.repo, "replay")?.with("mock", &mock.url());
     for service in ["bedrock", "google", "models"] {
-        let entries: Vec<String> = models
-            .remove(service)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|model| format!("{{ name = {} }}", Value::from(model)))
-            .collect();
-        setup = setup.with(service, &entries.join(",\n  "));
+        setup = setup.with(
+            service,
+            &model_entries(models.remove(service).unwrap_or_default()),
+        );
     }
     Ok(setup)
 }
