@@ -60,14 +60,7 @@ pub(crate) fn suites(bench: &Bench<'_>) -> Result<Totals> {
         let report = script.run(bench, &mut totals)?;
         expected.extend(report.records);
     }
-    totals.case(
-        "the gateway stops when told to",
-        gateway.stop().map_err(|error| format!("{error:#}")),
-    );
-    totals.case(
-        "the log verifies",
-        setup.verify().map_err(|error| format!("{error:#}")),
-    );
+    finish(gateway, &setup, &mut totals);
     let records = setup.records()?;
     for (requested, count) in expected {
         let found = records
@@ -84,6 +77,18 @@ pub(crate) fn suites(bench: &Bench<'_>) -> Result<Totals> {
     console::say(format_args!("{} records in the log", records.len()));
     bom::check(bench, setup.config(), &mut totals)?;
     Ok(totals)
+}
+
+/// The last two cases of every suite.
+fn finish(gateway: Gateway, setup: &Setup, totals: &mut Totals) {
+    totals.case(
+        "the gateway stops when told to",
+        gateway.stop().map_err(|error| format!("{error:#}")),
+    );
+    totals.case(
+        "the log verifies",
+        setup.verify().map_err(|error| format!("{error:#}")),
+    );
 }
 
 /// A loopback address at which nobody listens: a port that was free a moment ago.

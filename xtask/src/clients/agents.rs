@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::gateway::{Gateway, Setup, model_entries};
-use super::{WORKLOAD, nobody};
+use super::{WORKLOAD, finish, nobody};
 use crate::console;
 use crate::generate;
 use crate::mock::{Mock, Seen};
@@ -120,14 +120,7 @@ pub(crate) fn agents(bench: &Bench<'_>) -> Result<Totals> {
             );
         }
     }
-    totals.case(
-        "the gateway stops when told to",
-        gateway.stop().map_err(|error| format!("{error:#}")),
-    );
-    totals.case(
-        "the log verifies",
-        setup.verify().map_err(|error| format!("{error:#}")),
-    );
+    finish(gateway, &setup, &mut totals);
     Ok(totals)
 }
 

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::Result;
 use serde_json::Value;
 
-use super::WORKLOAD;
 use super::gateway::{Setup, model_entries};
+use super::{WORKLOAD, finish};
 use crate::console;
 use crate::exec;
 use crate::generate;
@@ -21,7 +21,7 @@ const DESCRIPTION: &str = "specs/openai-served.json";
 /// The same requests every time.
 const SEED: &str = "6";
 /// Seconds that the requests may take together.
-const SECONDS: &str = "60";
+const SECONDS: &str = "90";
 /// The same in a full run.
 const SECONDS_FULL: &str = "300";
 
@@ -91,14 +91,7 @@ pub(crate) fn described(bench: &Bench<'_>) -> Result<Totals> {
             Err("none did".to_owned())
         },
     );
-    totals.case(
-        "the gateway stops when told to",
-        gateway.stop().map_err(|error| format!("{error:#}")),
-    );
-    totals.case(
-        "the log verifies",
-        setup.verify().map_err(|error| format!("{error:#}")),
-    );
+    finish(gateway, &setup, &mut totals);
     Ok(totals)
 }
 

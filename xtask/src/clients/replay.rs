@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::WORKLOAD;
 use super::gateway::{Gateway, Setup, model_entries};
 use super::outcome::{BYTES, Outcomes, Verdict};
 use super::script::{Script, Suite};
+use super::{WORKLOAD, finish};
 use crate::conformance::{PAGE, page};
 use crate::console;
 use crate::generate;
@@ -115,14 +115,7 @@ pub(crate) fn run(bench: &Bench<'_>, outcomes: &mut Outcomes) -> Result<Totals> 
         Err("run `cargo xtask conformance --write`, and read what changed".to_owned())
     };
     totals.case(&format!("{PAGE} says what ran"), result);
-    totals.case(
-        "the gateway stops when told to",
-        gateway.stop().map_err(|error| format!("{error:#}")),
-    );
-    totals.case(
-        "the log verifies",
-        setup.verify().map_err(|error| format!("{error:#}")),
-    );
+    finish(gateway, &setup, &mut totals);
     Ok(totals)
 }
 
