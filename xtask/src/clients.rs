@@ -1,10 +1,13 @@
 //! End-to-end suites: the built product between stock clients and the mock upstream.
 
+mod agents;
 mod bom;
+mod described;
 mod dice;
 mod gateway;
 mod hostile;
 mod kill;
+mod outcome;
 mod replay;
 mod script;
 
@@ -22,11 +25,14 @@ use crate::steps::Bench;
 use crate::totals::Totals;
 
 use gateway::{Gateway, Setup};
-use script::Script;
+use script::{Script, Suite};
 
+pub(crate) use agents::agents;
+pub(crate) use described::described;
 pub(crate) use hostile::hostile;
 pub(crate) use kill::kill;
-pub(crate) use replay::replay;
+pub(crate) use outcome::{BYTES, Outcomes, Verdict};
+pub(crate) use replay::{replay, run as replay_into};
 
 /// The languages whose stock clients are put before the gateway.
 const LANGUAGES: [&str; 2] = ["python", "node"];
@@ -46,8 +52,7 @@ pub(crate) fn suites(bench: &Bench<'_>) -> Result<Totals> {
     let mut expected = Vec::new();
     for language in LANGUAGES {
         let script = Script {
-            language,
-            name: "suite",
+            suite: Suite::new(language, "suite"),
             mock: &mock.url(),
             gateway: &gateway.url(),
             key: &key,
@@ -55,14 +60,7 @@ pub(crate) fn suites(bench: &Bench<'_>) -> Result<Totals> {
         let report = script.run(bench, &mut totals)?;
         expected.extend(report.records);
     }
-    totals.case(
-        "the gateway stops when told to",
-        gateway.stop().map_err(|error| format!("{error:#}")),
-    );
-    totals.case(
-        "the log verifies",
-        setup.verify().map_err(|error| format!("{error:#}")),
-    );
+    finish(gateway, &setup, &mut totals);
     let records = setup.records()?;
     for (requested, count) in expected {
         let found = records
@@ -79,6 +77,18 @@ pub(crate) fn suites(bench: &Bench<'_>) -> Result<Totals> {
     console::say(format_args!("{} records in the log", records.len()));
     bom::check(bench, setup.config(), &mut totals)?;
     Ok(totals)
+}
+
+/// The last two cases of every suite.
+fn finish(gateway: Gateway, setup: &Setup, totals: &mut Totals) {
+    totals.case(
+        "the gateway stops when told to",
+        gateway.stop().map_err(|error| format!("{error:#}")),
+    );
+    totals.case(
+        "the log verifies",
+        setup.verify().map_err(|error| format!("{error:#}")),
+    );
 }
 
 /// A loopback address at which nobody listens: a port that was free a moment ago.

@@ -7,6 +7,7 @@ mod bench;
 mod cargo_tests;
 mod checks;
 mod clients;
+mod conformance;
 mod console;
 mod exec;
 mod fuzz;
@@ -29,6 +30,9 @@ const HELP: &str = "\
 usage: cargo xtask <command>
 
   test [--full] [--only STEP]…   install what the tests need, then run all of them
+  conformance [--full] [--report FILE] [--write]
+                                 recorded exchanges through stock clients, with a report; --write renews the
+                                 page of compatibility in the docs
   check [NAME]…                  only the repository checks
   lint                           rustfmt and clippy
   generate                       write the generated reference pages anew
@@ -61,6 +65,7 @@ fn run(words: &[String]) -> Result<ExitCode> {
     let repo = Repo::locate()?;
     match command {
         "test" => steps::test(&repo, &steps::Options::parse(rest)?),
+        "conformance" => conformance::command(&repo, rest),
         "check" => steps::check(&repo, rest),
         "lint" => steps::lint(&repo),
         "bench" => steps::bench(&repo),

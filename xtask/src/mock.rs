@@ -4,9 +4,11 @@
 //! One thread a connection and blocking sockets: it must see the moment at which a peer hangs up,
 //! and nothing here has to be fast.
 
+mod agent;
 mod control;
 mod http;
 mod ledger;
+mod recorded;
 mod replay;
 mod script;
 
@@ -24,7 +26,8 @@ use crate::repo::Repo;
 
 pub(crate) use http::{Answer, ask, get, read_answer};
 pub(crate) use ledger::{End, Seen};
-pub(crate) use replay::{CUTS, Exchange};
+pub(crate) use recorded::{Exchange, Unserved};
+pub(crate) use replay::{CUTS, Manner};
 
 use http::{Conversation, Request};
 use ledger::Ledger;
@@ -79,7 +82,17 @@ impl Mock {
 
     /// Everything seen so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.shared.ledger.from(0)
+        self.seen_from(0)
+    }
+
+    /// What was seen from this number on.
+    pub(crate) fn seen_from(&self, number: usize) -> Vec<Seen> {
+        self.shared.ledger.from(number)
+    }
+
+    /// How many requests were seen.
+    pub(crate) fn seen_count(&self) -> usize {
+        self.shared.ledger.count()
     }
 
     /// The recorded exchanges that can be replayed.
@@ -87,11 +100,16 @@ impl Mock {
         self.shared.cassettes.all()
     }
 
-    /// Answers every request from now on with this exchange, cut into pieces of `step` bytes.
-    pub(crate) fn arm(&self, id: &str, step: usize) -> Result<()> {
+    /// The recorded exchanges that the gateway does not serve.
+    pub(crate) fn unserved(&self) -> &[Unserved] {
+        self.shared.cassettes.unserved()
+    }
+
+    /// Answers every request from now on with this exchange.
+    pub(crate) fn arm(&self, id: &str, manner: Manner) -> Result<()> {
         self.shared
             .cassettes
-            .arm(id, step)
+            .arm(id, manner)
             .map_err(anyhow::Error::msg)
     }
 }
@@ -145,7 +163,7 @@ impl Shared {
         let matches = armed.as_ref().map(|(exchange, _)| exchange.asks(&body));
         let number = self.ledger.open(request, connection, matches);
         let end = match armed {
-            Some((exchange, step)) => replay::play(talk, &exchange, step),
+            Some((exchange, manner)) => replay::play(talk, &exchange, manner),
             None => script::play(talk, request, &body, number, &mut |sent| {
                 self.ledger.sent(number, sent)
             }),

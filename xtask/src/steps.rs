@@ -64,7 +64,7 @@ struct Step {
     run: fn(&Bench<'_>) -> Result<Totals>,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     Step {
         name: "format",
         title: "rustfmt",
@@ -112,6 +112,18 @@ const STEPS: [Step; 12] = [
         title: "recorded exchanges, with and without the gateway",
         only_full: false,
         run: clients::replay,
+    },
+    Step {
+        name: "agents",
+        title: "agents on the command line, with the gateway between",
+        only_full: false,
+        run: clients::agents,
+    },
+    Step {
+        name: "described",
+        title: "requests made from the description of the API",
+        only_full: false,
+        run: clients::described,
     },
     Step {
         name: "hostile",

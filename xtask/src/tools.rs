@@ -18,6 +18,8 @@ pub(crate) struct Tools {
     pub(crate) python: PathBuf,
     /// Node.js, from a Python wheel.
     pub(crate) node: PathBuf,
+    /// The npm beside it, as a script for it.
+    npm: PathBuf,
     /// The folder whose `node_modules` holds the stock client.
     pub(crate) node_folder: PathBuf,
 }
@@ -25,11 +27,11 @@ pub(crate) struct Tools {
 /// Says what is missing and how much it is, then installs it.
 pub(crate) fn install(repo: &Repo) -> Result<Tools> {
     let python = python::Environment::of(repo)?;
-    let node = node::Folder::of(repo)?;
+    let node = node::Folder::of(repo, "node")?;
     let missing: Vec<&str> = [
         (!python.is_there())
-            .then_some("about 280 MB: a Python environment with the openai client, readers of bills of materials and Node.js"),
-        (!node.is_there()).then_some("about 35 MB: the openai client for Node.js"),
+            .then_some("about 800 MB: a Python environment with the clients, readers of bills of materials and Node.js"),
+        (!node.is_there()).then_some("about 220 MB: the clients for Node.js"),
     ]
     .into_iter()
     .flatten()
@@ -49,13 +51,24 @@ pub(crate) fn install(repo: &Repo) -> Result<Tools> {
         }
         python.install(repo)?;
     }
-    let node_program = python.node()?;
-    node.install(&node_program, &python.npm()?)?;
+    let (node_program, npm) = (python.node()?, python.npm()?);
+    node.install(&node_program, &npm)?;
     Ok(Tools {
         python: python.program(),
         node: node_program,
+        npm,
         node_folder: node.path,
     })
+}
+
+/// The folder whose `node_modules` holds the agents on the command line, installed if need be.
+pub(crate) fn for_agents(repo: &Repo, tools: &Tools) -> Result<PathBuf> {
+    let folder = node::Folder::of(repo, "agents")?;
+    if !folder.is_there() {
+        console::say("  about 660 MB: agents on the command line");
+    }
+    folder.install(&tools.node, &tools.npm)?;
+    Ok(folder.path)
 }
 
 /// nginx and wrk, for the benchmark: their paths, installed if need be. None where Debian's package

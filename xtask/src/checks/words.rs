@@ -3,7 +3,7 @@
 //!
 //! Comments and tests may name them; exceptions stand in `xtask/words.toml`, each with its reason.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -47,11 +47,12 @@ pub(super) fn check(repo: &Repo) -> Result<Vec<Problem>> {
         .with_context(|| format!("cannot read `{EXCEPTIONS}`"))?;
     let mut used = BTreeSet::new();
     let mut problems = Vec::new();
+    let mut memo = Memo::new();
     for (file, text) in repo.rust_files()? {
         if is_test_file(&file) {
             continue;
         }
-        for (line, word) in named_in(&text, &names) {
+        for (line, word) in named_in(&text, &names, &mut memo) {
             match exceptions.allow.iter().position(|allowed| allowed.covers(&word, &file)) {
                 Some(index) => drop(used.insert(index)),
                 None => problems.push(Problem::new(
@@ -174,17 +175,19 @@ fn folded(text: &str) -> String {
         .collect()
 }
 
+/// What was found in words and in texts that were looked at: source repeats itself, and the names are many.
+type Memo = HashMap<(bool, String), Vec<String>>;
+
 /// Names in a file's code, with their lines.
-fn named_in(source: &str, names: &Names) -> Vec<(usize, String)> {
+fn named_in(source: &str, names: &Names, memo: &mut Memo) -> Vec<(usize, String)> {
     let tokens = rust_source::tokens(source);
     let mut found = Vec::new();
     for token in rust_source::without_tests(&tokens) {
         if token.kind != Kind::Mark {
-            found.extend(
-                named(&token, names)
-                    .into_iter()
-                    .map(|name| (token.line, name)),
-            );
+            let known = memo
+                .entry((token.kind == Kind::Text, token.text.to_owned()))
+                .or_insert_with(|| named(&token, names));
+            found.extend(known.iter().map(|name| (token.line, name.clone())));
         }
     }
     found
@@ -255,7 +258,7 @@ mod tests {
             names.add(name);
         }
         names.countries.insert("XX".into());
-        named_in(source, &names)
+        named_in(source, &names, &mut Memo::new())
             .into_iter()
             .map(|(_, name)| name)
             .collect()

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::gateway;
-use super::script::Script;
+use super::script::{Script, Suite};
 use crate::exec;
 use crate::steps::Bench;
 use crate::totals::Totals;
@@ -52,8 +52,7 @@ pub(super) fn check(bench: &Bench<'_>, configuration: &Path, totals: &mut Totals
         }
     }
     let script = Script {
-        language: "python",
-        name: "bom",
+        suite: Suite::new("python", "bom"),
         mock: "",
         gateway: "",
         key: "",

@@ -206,6 +206,15 @@ fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     Some((address("data")?, address("admin")?))
 }
 
+/// Models as an upstream's entry lists them.
+pub(super) fn model_entries<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let entries: Vec<String> = names
+        .into_iter()
+        .map(|name| format!("{{ name = {} }}", Value::from(name)))
+        .collect();
+    entries.join(",\n  ")
+}
+
 /// What the server must find in its environment.
 pub(super) fn environment() -> BTreeMap<String, String> {
     BTreeMap::from([(UPSTREAM_KEY.0.to_owned(), UPSTREAM_KEY.1.to_owned())])

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::dice::Dice;
 use super::gateway::Setup;
-use super::script::Script;
+use super::script::{Script, Suite};
 use super::{LANGUAGES, WORKLOAD, nobody};
 use crate::console;
 use crate::generate;
@@ -89,8 +89,7 @@ pub(crate) fn hostile(bench: &Bench<'_>) -> Result<Totals> {
     for language in LANGUAGES {
         let (mock, gateway) = (&mock.url(), &gateway.url());
         Script {
-            language,
-            name: "hostile",
+            suite: Suite::new(language, "hostile"),
             mock,
             gateway,
             key: &key,

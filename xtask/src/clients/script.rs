@@ -1,5 +1,6 @@
 //! Runs a suite script of one language and reads its verdicts: one JSON object a line,
-//! `{"case", "ok", "why"}` for a case, `{"requested", "records"}` for records that must be there.
+//! `{"case", "ok", "why"}` for a case, `{"requested", "records"}` for records that must be there,
+//! `{"client", "exchange", "manner", "verdict", "why"}` for a recorded exchange.
 
 use std::fs;
 use std::path::Path;
@@ -8,15 +9,28 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use super::outcome::{Outcome, Verdict};
 use crate::console;
 use crate::exec;
 use crate::steps::Bench;
 use crate::totals::Totals;
 
-/// A run of `tests/clients/<language>/<name>`.
+/// A script of a language: `tests/clients/<language>/<name>`.
+#[derive(Clone, Copy)]
+pub(super) struct Suite {
+    pub(super) language: &'static str,
+    pub(super) name: &'static str,
+}
+
+impl Suite {
+    pub(super) const fn new(language: &'static str, name: &'static str) -> Self {
+        Self { language, name }
+    }
+}
+
+/// A run of a script.
 pub(super) struct Script<'a> {
-    pub(super) language: &'a str,
-    pub(super) name: &'a str,
+    pub(super) suite: Suite,
     pub(super) mock: &'a str,
     pub(super) gateway: &'a str,
     pub(super) key: &'a str,
@@ -27,6 +41,8 @@ pub(super) struct Script<'a> {
 pub(super) struct Report {
     /// Requested name and how many records it must have left.
     pub(super) records: Vec<(String, usize)>,
+    /// What became of recorded exchanges.
+    pub(super) outcomes: Vec<Outcome>,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +58,7 @@ enum Line {
         requested: String,
         records: usize,
     },
+    Replayed(Outcome),
 }
 
 impl Script<'_> {
@@ -77,21 +94,34 @@ impl Script<'_> {
         let good = exec::lines(&mut command, |line| match serde_json::from_str(line) {
             Ok(Line::Case { case, ok, why }) => {
                 totals.case(
-                    &format!("{} {}: {case}", self.language, self.name),
+                    &format!("{} {}: {case}", self.suite.language, self.suite.name),
                     if ok { Ok(()) } else { Err(why) },
                 );
             }
             Ok(Line::Records { requested, records }) => report.records.push((requested, records)),
+            Ok(Line::Replayed(outcome)) => {
+                // What the gateway refuses or the client cannot ask is told, and counts as nothing.
+                let name = format!(
+                    "{}: {}, {}",
+                    outcome.client, outcome.exchange, outcome.manner
+                );
+                match outcome.verdict {
+                    Verdict::Differs => totals.case(&name, Err(outcome.why.clone())),
+                    Verdict::Same | Verdict::SameFailure => totals.case(&name, Ok(())),
+                    Verdict::Refused | Verdict::Unasked => {}
+                }
+                report.outcomes.push(outcome);
+            }
             Err(_) => console::say(line),
         })?;
         let (passed, failed) = (totals.passed - before.0, totals.failed - before.1);
         console::say(format_args!(
             "{} {}: {passed} passed, {failed} failed",
-            self.language, self.name
+            self.suite.language, self.suite.name
         ));
         if !good || passed + failed == 0 {
             totals.case(
-                &format!("{} {}", self.language, self.name),
+                &format!("{} {}", self.suite.language, self.suite.name),
                 Err("the script did not run to its end".to_owned()),
             );
         }
@@ -99,14 +129,14 @@ impl Script<'_> {
     }
 
     fn command(&self, bench: &Bench<'_>) -> Result<Command> {
-        let folder = bench.repo.path("tests/clients").join(self.language);
-        match self.language {
+        let folder = bench.repo.path("tests/clients").join(self.suite.language);
+        match self.suite.language {
             "python" => {
                 let mut command = Command::new(&bench.tools.python);
                 // The environment's own packages and nobody else's; nothing written beside the sources.
                 command
                     .args(["-B", "-u"])
-                    .arg(folder.join(format!("{}.py", self.name)));
+                    .arg(folder.join(format!("{}.py", self.suite.name)));
                 Ok(command)
             }
             "node" => {
@@ -124,7 +154,7 @@ impl Script<'_> {
                     }
                 }
                 let mut command = Command::new(&bench.tools.node);
-                command.arg(copies.join(format!("{}.mjs", self.name)));
+                command.arg(copies.join(format!("{}.mjs", self.suite.name)));
                 Ok(command)
             }
             other => bail!("no runtime for `{other}`"),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::http::{Conversation, Request};
+use super::replay::Manner;
 
 /// Answers a control request; false when the connection is finished with.
 pub(super) fn answer(
@@ -38,7 +39,7 @@ fn arm(shared: &Shared, body: &[u8]) -> (u16, Value) {
         .and_then(|n| usize::try_from(n).ok())
         .unwrap_or(0);
     let result = match wish.get("id").and_then(Value::as_str) {
-        Some(id) => shared.cassettes.arm(id, step),
+        Some(id) => shared.cassettes.arm(id, Manner { step, pause: None }),
         None => {
             shared.cassettes.disarm();
             Ok(())

@@ -153,11 +153,27 @@ impl Conversation {
     }
 }
 
+/// The standard's own phrases: some clients show them.
 fn reason(status: u16) -> &'static str {
     match status {
-        200..=299 => "OK",
-        400..=499 => "Refused",
-        _ => "Failed",
+        200 => "OK",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        413 => "Payload Too Large",
+        422 => "Unprocessable Entity",
+        424 => "Failed Dependency",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "",
     }
 }
 

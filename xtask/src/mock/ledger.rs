@@ -81,6 +81,10 @@ impl Ledger {
         }
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// The requests from this number on.
     pub(super) fn from(&self, number: usize) -> Vec<Seen> {
         self.lock().get(number..).unwrap_or_default().to_vec()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::agent;
 use super::http::{Conversation, Request};
 use super::ledger::End;
 
@@ -85,6 +86,9 @@ pub(super) fn play(
     sent: &mut dyn FnMut(usize),
 ) -> End {
     let path = request.path.split('?').next().unwrap_or_default();
+    if request.method == "POST" && agent::speaks(path) {
+        return end(agent::play(talk, request, body));
+    }
     if request.method != "POST" || !path.ends_with("/chat/completions") {
         return end(other(talk, &request.method, path));
     }

@@ -108,7 +108,14 @@ fn a_recorded_exchange_comes_back_the_same_however_it_is_cut() {
     std::fs::write(folder.path().join("p.jsonl"), line.to_string()).unwrap();
     let mock = Mock::start(0, Some(folder.path())).unwrap();
     for cut in CUTS {
-        mock.arm("a#0", *cut).unwrap();
+        mock.arm(
+            "a#0",
+            Manner {
+                step: *cut,
+                pause: None,
+            },
+        )
+        .unwrap();
         let stream = ask(
             mock.address(),
             "/v1/chat/completions",
@@ -124,5 +131,5 @@ fn a_recorded_exchange_comes_back_the_same_however_it_is_cut() {
         );
     }
     assert!(mock.seen().iter().all(|seen| seen.matches == Some(true)));
-    assert!(mock.arm("b#0", 1).is_err());
+    assert!(mock.arm("b#0", Manner::default()).is_err());
 }

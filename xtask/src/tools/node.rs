@@ -11,9 +11,6 @@ use crate::console;
 use crate::exec;
 use crate::repo::Repo;
 
-const MANIFEST: &str = "tests/clients/node/package.json";
-const LOCK: &str = "tests/clients/node/package-lock.json";
-
 pub(super) struct Folder {
     pub(super) path: PathBuf,
     manifest: String,
@@ -21,11 +18,13 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn of(repo: &Repo) -> Result<Self> {
+    /// The packages that `tests/clients/<name>` names.
+    pub(super) fn of(repo: &Repo, name: &str) -> Result<Self> {
+        let file = |file: &str| repo.read(&format!("tests/clients/{name}/{file}"));
         Ok(Self {
-            path: repo.tools().join("node"),
-            manifest: repo.read(MANIFEST)?,
-            lock: repo.read(LOCK)?,
+            path: repo.tools().join(name),
+            manifest: file("package.json")?,
+            lock: file("package-lock.json")?,
         })
     }
 
