@@ -135,9 +135,11 @@ fn question(call: Call, model: &str) -> Option<Value> {
         }
         Call::Completions => json!({ "model": model, "prompt": TEXT, "max_tokens": 1 }),
         // They name no model, or the call that is not streamed does it.
-        Call::Converse | Call::ConverseStream | Call::CountTokens | Call::StreamGenerateContent => {
-            return None;
-        }
+        Call::Cohere
+        | Call::Converse
+        | Call::ConverseStream
+        | Call::CountTokens
+        | Call::StreamGenerateContent => return None,
         Call::Embeddings => json!({ "model": model, "input": TEXT }),
         Call::GenerateContent => json!({
             "contents": [{ "role": "user", "parts": [{ "text": TEXT }] }],
