@@ -1,11 +1,12 @@
 //! This crate's settings: what the file says (`Raw…`) and what is true (`Config` and its parts).
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use carnet_policy::{Api, CallerOwner, Percent, Workload};
+use carnet_policy::{CallerOwner, Percent, Workload};
 use http::Uri;
 use http::uri::{InvalidUri, Scheme};
 use toml_span::Span;
@@ -130,8 +131,8 @@ section! {
             /// signs the requests and reads `ACCESS_KEY_ID:SECRET_ACCESS_KEY` or `…:SESSION_TOKEN`, and `region` must be given;
             /// with `google-service-account` it is the account's key file and is exchanged for access tokens.
             auth: String,
-            /// The kinds of requests that it takes: of `chat-completions`, `completions`, `converse`, `embeddings`,
-            /// `generate-content`, `messages` and `responses`. Default: the four of OpenAI.
+            /// The kinds of requests that it takes: of `chat-completions`, `cohere-chat`, `completions`, `converse`,
+            /// `embeddings`, `generate-content`, `messages` and `responses`. Default: the four of OpenAI.
             apis: Vec<String>,
             /// What goes into the query as `api-version`, where the service asks for one.
             api_version: String,
@@ -852,8 +853,9 @@ impl Check<'_> {
             );
         }
         for word in &words.value {
-            if Api::ALL.iter().all(|api| api.as_str() != word) {
-                let known: Vec<&str> = Api::ALL.iter().map(|api| api.as_str()).collect();
+            let known: BTreeSet<&str> = Call::taken().map(Call::word).collect();
+            if !known.contains(word.as_str()) {
+                let known: Vec<&str> = known.into_iter().collect();
                 self.problem(
                     words.span,
                     format!("`{word}` is not a kind of request"),
@@ -861,8 +863,8 @@ impl Check<'_> {
                 );
             }
         }
-        let taken = |call: &Call| words.value.iter().any(|word| word == call.api().as_str());
-        Call::ALL.into_iter().filter(taken).collect()
+        let taken = |call: &Call| words.value.iter().any(|word| word == call.word());
+        Call::taken().filter(taken).collect()
     }
 
     fn api_version<'r>(&mut self, raw: &'r Field<String>) -> Option<&'r str> {

@@ -70,12 +70,13 @@ pub(crate) enum Way {
 }
 
 /// The dialects into which requests are translated, those first that lose the least.
-const TARGETS: [Dialect; 5] = [
+const TARGETS: [Dialect; 6] = [
     Dialect::Chat,
     Dialect::Messages,
     Dialect::Responses,
     Dialect::GenerateContent,
     Dialect::Converse,
+    Dialect::Cohere,
 ];
 
 impl Offer {

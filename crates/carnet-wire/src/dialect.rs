@@ -1,6 +1,7 @@
 //! The dialects: how each says what the internal form means. One folder a dialect, one file a direction.
 
 mod chat;
+mod cohere;
 mod converse;
 mod generate;
 mod known;
@@ -57,6 +58,8 @@ impl From<ClientDialect> for Dialect {
 pub enum Dialect {
     /// Chat completions.
     Chat,
+    /// Cohere's chat, version 2.
+    Cohere,
     /// Converse.
     Converse,
     /// `generateContent`.
@@ -69,8 +72,9 @@ pub enum Dialect {
 
 impl Dialect {
     /// Every one.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Chat,
+        Self::Cohere,
         Self::Converse,
         Self::GenerateContent,
         Self::Messages,
@@ -82,6 +86,7 @@ impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Chat => "chat completions",
+            Self::Cohere => "cohere chat",
             Self::Converse => "converse",
             Self::GenerateContent => "generateContent",
             Self::Messages => "messages",
@@ -208,6 +213,7 @@ impl Dialect {
     ) -> Read<()> {
         match self {
             Self::Chat => chat::write_ask(ask, target, out, losses),
+            Self::Cohere => cohere::write_ask(ask, target, out, losses),
             Self::Converse => converse::write_ask(ask, target, out, losses),
             Self::GenerateContent => generate::write_ask(ask, target, out, losses),
             Self::Messages => messages::write_ask(ask, target, out, losses),
@@ -222,6 +228,7 @@ impl Dialect {
     ) -> Read<Reply<'b>> {
         match self {
             Self::Chat => chat::read_answer(document, losses),
+            Self::Cohere => cohere::read_answer(document, losses),
             Self::Converse => converse::read_answer(document, losses),
             Self::GenerateContent => generate::read_answer(document, losses),
             Self::Messages => messages::read_answer(document),
@@ -236,7 +243,7 @@ impl Dialect {
             Self::Messages => messages::ANSWERED,
             Self::Responses => responses::ANSWERED,
             // Their readers see to it.
-            Self::Converse | Self::GenerateContent => return,
+            Self::Cohere | Self::Converse | Self::GenerateContent => return,
         };
         known::lose_beside(root, places, losses);
     }
@@ -244,6 +251,7 @@ impl Dialect {
     pub(crate) fn read_failure<'b>(self, status: u16, root: Value<'b>) -> Failure<'b> {
         match self {
             Self::Chat => chat::read_failure(status, root),
+            Self::Cohere => cohere::read_failure(status, root),
             Self::Converse => converse::read_failure(status, root),
             Self::GenerateContent => generate::read_failure(status, root),
             Self::Messages => messages::read_failure(status, root),
@@ -254,6 +262,7 @@ impl Dialect {
     pub(crate) fn reader(self) -> Box<dyn StreamReader> {
         match self {
             Self::Chat => Box::new(chat::Reader::default()),
+            Self::Cohere => Box::new(cohere::Reader::default()),
             Self::Converse => Box::new(converse::Reader::default()),
             Self::GenerateContent => Box::new(generate::Reader::default()),
             Self::Messages => Box::new(messages::Reader::default()),
@@ -276,7 +285,7 @@ fn lose_unknown(ask: &Ask<'_>, target: Dialect, losses: &mut Losses) -> Result<(
             Dialect::Messages => messages::lose(unknown, losses),
             Dialect::Responses => responses::lose(unknown, losses),
             // No client speaks them.
-            Dialect::Converse | Dialect::GenerateContent => None,
+            Dialect::Cohere | Dialect::Converse | Dialect::GenerateContent => None,
         };
         if let Some(what) = unsupported {
             return Err(TranslateError::Unsupported { what, target });

@@ -33,6 +33,8 @@ pub(crate) enum Dialect {
 pub enum Call {
     /// A conversation in, a message out.
     Chat,
+    /// A conversation in the second version of Cohere's chat. Upstreams are asked so, callers do not ask so.
+    Cohere,
     /// A text to go on with.
     Completions,
     /// A conversation of [`Call::Responses`] to make shorter.
@@ -56,7 +58,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// All of them.
+    /// All that callers reach.
     pub(crate) const ALL: [Self; 11] = [
         Self::Chat,
         Self::Completions,
@@ -70,6 +72,11 @@ impl Call {
         Self::Messages,
         Self::Responses,
     ];
+
+    /// All that an upstream may take.
+    pub(crate) fn taken() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain([Self::Cohere])
+    }
 
     /// What an upstream takes of which its entry says nothing.
     pub(crate) const USUAL: [Self; 5] = [
@@ -85,6 +92,7 @@ impl Call {
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Chat => "/chat/completions",
+            Self::Cohere => "/v2/chat",
             Self::Completions => "/completions",
             Self::Compact => "/responses/compact",
             Self::Converse => "/model/{model}/converse",
@@ -122,10 +130,18 @@ impl Call {
         }
     }
 
+    /// The word for it in the `apis` of an upstream.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Cohere => "cohere-chat",
+            call => call.api().as_str(),
+        }
+    }
+
     /// What policies and records call it.
     pub(crate) fn api(self) -> Api {
         match self {
-            Self::Chat => Api::ChatCompletions,
+            Self::Chat | Self::Cohere => Api::ChatCompletions,
             Self::Completions => Api::Completions,
             Self::Converse | Self::ConverseStream => Api::Converse,
             Self::CountTokens | Self::Messages => Api::Messages,
@@ -138,7 +154,7 @@ impl Call {
     /// Whose shapes its callers read.
     pub(crate) fn dialect(self) -> Dialect {
         match self {
-            Self::Chat | Self::Completions | Self::Embeddings => Dialect::OpenAi,
+            Self::Chat | Self::Cohere | Self::Completions | Self::Embeddings => Dialect::OpenAi,
             Self::Converse | Self::ConverseStream => Dialect::Converse,
             Self::CountTokens | Self::Messages => Dialect::Messages,
             Self::GenerateContent | Self::StreamGenerateContent => Dialect::GenerateContent,
@@ -160,6 +176,7 @@ impl Call {
     pub(crate) fn in_dialect(dialect: wire::Dialect, stream: bool) -> Option<Self> {
         Some(match dialect {
             wire::Dialect::Chat => Self::Chat,
+            wire::Dialect::Cohere => Self::Cohere,
             wire::Dialect::Converse if stream => Self::ConverseStream,
             wire::Dialect::Converse => Self::Converse,
             wire::Dialect::GenerateContent if stream => Self::StreamGenerateContent,
@@ -173,7 +190,7 @@ impl Call {
     /// The registry's list of fields in its bodies.
     pub(crate) fn fields(self) -> &'static str {
         match self {
-            Self::Chat => "openai-chat",
+            Self::Chat | Self::Cohere => "openai-chat",
             Self::Completions => "openai-completions",
             Self::Converse | Self::ConverseStream => "bedrock-converse",
             Self::CountTokens | Self::Messages => "anthropic-messages",
@@ -187,7 +204,7 @@ impl Call {
     /// different prompts.
     pub(crate) fn prompt(self) -> &'static [&'static str] {
         match self {
-            Self::Chat => &["messages"],
+            Self::Chat | Self::Cohere => &["messages"],
             Self::Completions => &["prompt", "suffix"],
             Self::Converse | Self::ConverseStream | Self::CountTokens | Self::Messages => {
                 &["messages", "system"]
@@ -204,7 +221,9 @@ impl Call {
     /// Whether its answer is a stream, given what `stream` says in its body.
     pub(crate) fn streams(self, asked: bool) -> bool {
         match self {
-            Self::Chat | Self::Completions | Self::Messages | Self::Responses => asked,
+            Self::Chat | Self::Cohere | Self::Completions | Self::Messages | Self::Responses => {
+                asked
+            }
             Self::ConverseStream | Self::StreamGenerateContent => true,
             Self::Compact
             | Self::Converse
@@ -387,6 +406,8 @@ mod tests {
             ("/v1/model/{model}/converse", None),
             ("/v1/modelsx", None),
             ("/model/m/invoke", None),
+            ("/v2/chat", None),
+            ("/v1/v2/chat", None),
         ] {
             assert_eq!(find(&Method::POST, path), found, "{path}");
         }

@@ -146,6 +146,10 @@ pub(crate) fn read_whole(dialect: Dialect, body: &[u8]) -> Said {
         said.conversed(&body);
         return said;
     }
+    if dialect == Dialect::Cohere {
+        said.cohere(&body);
+        return said;
+    }
     for block in body["content"].as_array().unwrap() {
         match block["type"].as_str().unwrap() {
             "text" => said.text += &text(&block["text"]),
@@ -173,7 +177,7 @@ pub(crate) fn read_stream(dialect: Dialect, stream: &[u8]) -> Said {
     let mut blocks = 0;
     for event in data(std::str::from_utf8(stream).unwrap()) {
         // Some services end a stream of this dialect as one of the other.
-        if dialect == Dialect::Responses && event == "[DONE]" {
+        if matches!(dialect, Dialect::Cohere | Dialect::Responses) && event == "[DONE]" {
             continue;
         }
         assert!(
@@ -191,6 +195,8 @@ pub(crate) fn read_stream(dialect: Dialect, stream: &[u8]) -> Said {
             said.chunk(&event);
         } else if dialect == Dialect::GenerateContent {
             said.generated(&event);
+        } else if dialect == Dialect::Cohere {
+            said.cohere_event(&event);
         } else if dialect == Dialect::Responses {
             said.response_event(&event, &mut blocks);
         } else {
@@ -215,12 +221,16 @@ impl Said {
         self.text += &text(&message["refusal"]);
         self.chat_reasoning(message);
         for call in message["tool_calls"].as_array().into_iter().flatten() {
-            self.calls.push(Call {
-                id: text(&call["id"]),
-                name: text(&call["function"]["name"]),
-                arguments: text(&call["function"]["arguments"]),
-            });
+            self.chat_call(call);
         }
+    }
+
+    fn chat_call(&mut self, call: &Value) {
+        self.calls.push(Call {
+            id: text(&call["id"]),
+            name: text(&call["function"]["name"]),
+            arguments: text(&call["function"]["arguments"]),
+        });
     }
 
     fn chat_content(&mut self, content: &Value) {
@@ -321,6 +331,48 @@ impl Said {
             });
         }
         self.calls[at].arguments += &text(&call["function"]["arguments"]);
+    }
+
+    /// Reads an answer of Cohere's chat.
+    fn cohere(&mut self, body: &Value) {
+        let message = &body["message"];
+        for part in message["content"].as_array().into_iter().flatten() {
+            self.text += &text(&part["text"]);
+            self.reasoning += &text(&part["thinking"]);
+        }
+        self.reasoning += &text(&message["tool_plan"]);
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            self.chat_call(call);
+        }
+        self.finish.push(text(&body["finish_reason"]));
+        self.cohere_usage(&body["usage"]);
+    }
+
+    fn cohere_event(&mut self, event: &Value) {
+        let (delta, message) = (&event["delta"], &event["delta"]["message"]);
+        self.text += &text(&message["content"]["text"]);
+        self.reasoning += &text(&message["content"]["thinking"]);
+        self.reasoning += &text(&message["tool_plan"]);
+        let call = &message["tool_calls"];
+        match event["type"].as_str().unwrap() {
+            "tool-call-start" => self.chat_call(call),
+            "tool-call-delta" => {
+                let last = self.calls.last_mut().unwrap();
+                last.arguments += &text(&call["function"]["arguments"]);
+            }
+            "message-end" => {
+                self.finish.push(text(&delta["finish_reason"]));
+                self.cohere_usage(&delta["usage"]);
+                self.ended = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn cohere_usage(&mut self, usage: &Value) {
+        self.prompt = count(&usage["tokens"]["input_tokens"]);
+        self.output = count(&usage["tokens"]["output_tokens"]);
+        self.cached = count(&usage["cached_tokens"]);
     }
 
     /// Reads an answer of Converse.

@@ -8,11 +8,12 @@ use carnet_wire::limits::{MAX_ANSWER_KEPT, MAX_HELD_BACK};
 use carnet_wire::translate::{State, Stream, answer, ask, failure};
 use serde_json::{Value, json};
 
+use super::cohere;
 use super::reading::{
     Said, client, options, push, read_stream, read_whole, streamed, translated, whole,
 };
 
-use Dialect::{Chat, Converse, GenerateContent, Messages, Responses};
+use Dialect::{Chat, Cohere, Converse, GenerateContent, Messages, Responses};
 
 pub(crate) const DIALECTS: [Dialect; 3] = [Chat, Messages, Responses];
 
@@ -58,6 +59,7 @@ fn usage(dialect: Dialect) -> Value {
     match dialect {
         Chat => json!({"prompt_tokens": 100, "completion_tokens": 9, "total_tokens": 109,
             "prompt_tokens_details": {"cached_tokens": 60}}),
+        Cohere => cohere::usage(),
         Converse => {
             json!({"inputTokens": 40, "cacheReadInputTokens": 60, "outputTokens": 9, "totalTokens": 109})
         }
@@ -109,6 +111,7 @@ pub(crate) fn body(
             json!({"id": "i", "object": "response", "model": "m", "status": "completed", "error": null, "incomplete_details": null,
                 "output": output, "usage": usage(Responses)})
         }
+        Cohere => cohere::body(text, reasoning, calls),
         Converse => {
             let mut content = Vec::new();
             if !reasoning.is_empty() {
@@ -157,6 +160,7 @@ pub(crate) fn stream(
 ) -> Vec<String> {
     match dialect {
         Chat => chat_stream(text, reasoning, calls),
+        Cohere => cohere::stream(text, reasoning, calls),
         Converse => converse_stream(text, reasoning, calls),
         GenerateContent => generate_stream(text, reasoning, calls),
         Responses => responses_stream(text, reasoning, calls),
@@ -164,7 +168,7 @@ pub(crate) fn stream(
     }
 }
 
-fn halves(text: &str) -> [&str; 2] {
+pub(crate) fn halves(text: &str) -> [&str; 2] {
     let (one, two) = text.split_at(text.floor_char_boundary(text.len() / 2));
     [one, two]
 }
@@ -539,6 +543,7 @@ pub(crate) fn a_schema() {
                     .unwrap();
                 &serde_json::from_str(text).unwrap()
             }
+            Cohere => &sent["response_format"]["json_schema"],
             GenerateContent => &sent["generationConfig"]["responseJsonSchema"],
             Chat => &sent["response_format"]["json_schema"]["schema"],
             Responses => &sent["text"]["format"]["schema"],
@@ -565,7 +570,11 @@ fn reasoning_with_a_round_of_tools() {
         check(to, &read_whole(to, &answered.body), "", THOUGHT, &calls);
         let streamed = streamed(from, to, &stream(from, "", THOUGHT, &calls), true);
         check(to, &streamed, "", THOUGHT, &calls);
-        let signatures: &[&str] = if from == Chat { &[] } else { &["s=="] };
+        // Two of the dialects have no proofs.
+        let signatures: &[&str] = match from {
+            Chat | Cohere => &[],
+            _ => &["s=="],
+        };
         assert_eq!(streamed.signatures, signatures, "{from} to {to}");
 
         let mut options = options();
@@ -578,6 +587,17 @@ fn reasoning_with_a_round_of_tools() {
                 assert_eq!(sent["messages"][1]["reasoning_content"], THOUGHT);
                 assert_eq!(sent["messages"][1]["tool_calls"][0]["id"], "call-0");
                 assert_eq!(sent["messages"][2]["tool_call_id"], "call-0");
+            }
+            Cohere => {
+                let said = &sent["messages"][1];
+                assert_eq!(
+                    (&said["tool_plan"], &said["tool_calls"][0]["id"]),
+                    (&json!(THOUGHT), &json!("call-0"))
+                );
+                assert_eq!(
+                    sent["messages"][2],
+                    json!({"role": "tool", "tool_call_id": "call-0", "content": "r"})
+                );
             }
             Converse => {
                 let shown = json!({"reasoningText": {"text": THOUGHT, "signature": "s=="}});
@@ -652,7 +672,7 @@ fn round(dialect: Dialect, answer: &Value) -> Value {
 
 fn error(dialect: Dialect, class: &str) -> String {
     match dialect {
-        Converse => json!({"message": "too \"much\""}).to_string(),
+        Cohere | Converse => json!({"message": "too \"much\""}).to_string(),
         GenerateContent => json!({"error": {"message": "too \"much\"", "status": "RESOURCE_EXHAUSTED", "code": 429}}).to_string(),
         Chat => {
             json!({"error": {"message": "too \"much\"", "type": class, "code": 429}}).to_string()

@@ -20,6 +20,8 @@ use crate::trouble::Troubles;
 const WORKLOAD: &str = "imported";
 /// What answers in OpenAI's dialect.
 const CHAT: &str = "chat-completions";
+/// What only upstreams are asked for.
+const UPSTREAMS_ONLY: &str = "cohere-chat";
 
 impl Import<'_> {
     /// Close the books.
@@ -133,7 +135,11 @@ impl Import<'_> {
                     "chats are translated for the upstream `{name}`, which takes requests of the kind {}; what it cannot say is named in `carnet-losses`",
                     apis.join(", ")
                 );
-                let instead = "refuse such requests by `on_loss = \"refuse\"`, or let callers speak to it with its own client";
+                let instead = if apis.iter().any(|api| api == UPSTREAMS_ONLY) {
+                    "refuse such requests by `on_loss = \"refuse\"`"
+                } else {
+                    "refuse such requests by `on_loss = \"refuse\"`, or let callers speak to it with its own client"
+                };
                 self.report.left(model.place.clone(), why, Some(instead));
             }
         }

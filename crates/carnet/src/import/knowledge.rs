@@ -25,6 +25,8 @@ section! {
             global_url: String,
             /// What is added to an address that the source gives.
             suffix: String,
+            /// What an address that the source gives ends with, and the upstream's does not.
+            ending: String,
             /// Key of the source that dates the interface, and what is added to an address then.
             version: String,
             /// See `version`.
@@ -113,6 +115,7 @@ pub(super) struct Provider {
     pub(super) base_url: Option<String>,
     pub(super) global_url: Option<String>,
     pub(super) suffix: Option<String>,
+    pub(super) ending: Option<String>,
     pub(super) version: Option<String>,
     pub(super) versioned_suffix: Option<String>,
     pub(super) versioned_apis: Vec<String>,
@@ -249,6 +252,7 @@ impl Provider {
             base_url: raw.base_url.into_value(),
             global_url: raw.global_url.into_value(),
             suffix: raw.suffix.into_value(),
+            ending: raw.ending.into_value(),
             version: raw.version.into_value(),
             versioned_suffix: raw.versioned_suffix.into_value(),
             versioned_apis: value_of(raw.versioned_apis),

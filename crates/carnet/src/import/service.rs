@@ -77,6 +77,13 @@ impl Import<'_> {
                 if let Some(name) = name_elsewhere(provider, &uri) {
                     upstream.wish = name;
                 }
+                let ending = provider.ending.as_deref().unwrap_or_default();
+                let Some(address) = address.strip_suffix(ending).map(str::to_owned) else {
+                    return Err(format!(
+                        "{} does not end with `{ending}`, where the interface is that Carnet speaks",
+                        place.path
+                    ));
+                };
                 let suffix = self.suffix(provider, contexts, upstream);
                 let suffix = suffix.unwrap_or_default();
                 let first = suffix

@@ -849,7 +849,7 @@ fn what_an_upstream_takes_is_checked() {
             "apis = [\"messages\", \"chat\"]",
             [
                 "`chat` is not a kind of request",
-                "choose of chat-completions, completions, converse",
+                "choose of chat-completions, cohere-chat, completions, converse",
             ],
         ),
         (

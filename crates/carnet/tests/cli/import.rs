@@ -105,7 +105,7 @@ fn the_report_is_one_object_too() {
     let object = run.json();
     assert_eq!(object["config"], *config);
     assert_eq!(object["out"], serde_json::Value::Null);
-    assert_eq!(object["upstreams"], 7);
+    assert_eq!(object["upstreams"], 9);
     assert_eq!(
         object["carried"][0],
         serde_json::json!({ "path": "model_list[0].model_name", "line": 2, "what": "`gpt-4o` at the upstream `azure`" })

@@ -367,6 +367,147 @@ async fn messages_are_streamed_from_a_model_that_speaks_generate_content() {
     gateway.finish().await;
 }
 
+/// The events of a streamed chat that ends in a call, as Cohere has them.
+fn cohere_events() -> Vec<String> {
+    let event = |kind: &str, more: Value| {
+        let mut data = json!({ "type": kind });
+        data.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        format!("event: {kind}\ndata: {data}\n\n")
+    };
+    let said = |message: Value| json!({ "index": 0, "delta": { "message": message } });
+    let call = json!({ "id": "look_1", "type": "function", "function": { "name": "look", "arguments": "" } });
+    let usage = json!({ "billed_units": { "input_tokens": 2, "output_tokens": 1 }, "tokens": { "input_tokens": 7, "output_tokens": 3 } });
+    vec![
+        event(
+            "message-start",
+            json!({ "id": "c-1", "delta": { "message": { "role": "assistant" } } }),
+        ),
+        event(
+            "tool-plan-delta",
+            said(json!({ "tool_plan": "I will gr\u{fc}\u{df} " })),
+        ),
+        event("tool-plan-delta", said(json!({ "tool_plan": "Gott" }))),
+        event("tool-call-start", said(json!({ "tool_calls": call }))),
+        event(
+            "tool-call-delta",
+            said(json!({ "tool_calls": { "function": { "arguments": "{\"at\":" } } })),
+        ),
+        event(
+            "tool-call-delta",
+            said(json!({ "tool_calls": { "function": { "arguments": "\"sky\"}" } } })),
+        ),
+        event("tool-call-end", json!({ "index": 0 })),
+        event(
+            "message-end",
+            json!({ "id": "c-1", "delta": { "finish_reason": "TOOL_CALL", "usage": usage } }),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_chat_reaches_a_model_that_speaks_cohere() {
+    let mut upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, "cohere-chat").await;
+    let body = chat(json!({ "top_p": 0.5, "user": "u" }));
+    let (answer, ()) = tokio::join!(ask(&gateway, "/v1/chat/completions", &body), async {
+        let mut arrival = upstream.next().await;
+        assert_eq!(arrival.line, "POST /v1/v2/chat HTTP/1.1");
+        assert_eq!(arrival.header("accept"), ["application/json"]);
+        let asked = arrival.json();
+        assert_eq!(
+            (&asked["model"], &asked["p"]),
+            (&json!("llama3.3:70b"), &json!(0.5))
+        );
+        assert_eq!(
+            asked["messages"][0],
+            json!({ "role": "user", "content": "Hello" })
+        );
+        let answer = r#"{"id":"c-1","finish_reason":"COMPLETE","message":{"role":"assistant","content":[{"type":"text","text":"Hi"}]},"usage":{"tokens":{"input_tokens":7,"output_tokens":3}}}"#;
+        arrival.write(whole(CLOSE, answer.as_bytes())).await;
+    });
+    assert_eq!(answer.header("carnet-losses"), "metadata:user");
+    let id = answer.record();
+    let said = answer.json().await;
+    assert_eq!(said["choices"][0]["message"]["content"], "Hi", "{said:#}");
+    assert_eq!(said["usage"]["total_tokens"], 10);
+    let record = gateway.record(&id).await;
+    for (field, value) in [
+        ("api", json!("chat-completions")),
+        ("translated_to", json!("cohere chat")),
+        ("outcome", json!("completed")),
+    ] {
+        assert_eq!(record[field], value, "{record:#}");
+    }
+
+    let (answer, ()) = tokio::join!(ask(&gateway, "/v1/chat/completions", &body), async {
+        let body = r#"{"id":"c-2","message":"slow down"}"#;
+        let head = format!(
+            "HTTP/1.1 429 Too Many Requests\r\n{CLOSE}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        upstream.next().await.write(head).await;
+    });
+    assert_eq!(answer.status.as_u16(), 429);
+    assert_eq!(answer.json().await["error"]["message"], "slow down");
+
+    // Callers do not speak it.
+    let request = gateway.request(Method::POST, "/v2/chat", body.to_string());
+    gateway
+        .send(request)
+        .await
+        .error(404, "path_not_served")
+        .await;
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_call_is_streamed_from_a_model_that_speaks_cohere() {
+    let events = cohere_events();
+    let body = chat(json!({ "stream": true }));
+    for (events, is_whole) in [(&events[..], true), (&events[..5], false)] {
+        let mut upstream = Upstream::start().await;
+        let gateway = gateway(&upstream, "cohere-chat").await;
+        let (answer, ()) = tokio::join!(ask(&gateway, "/v1/chat/completions", &body), async {
+            let mut arrival = upstream.next().await;
+            assert_eq!(arrival.header("accept"), ["text/event-stream"]);
+            assert_eq!(arrival.json()["stream"], true);
+            stream(&mut arrival, events.concat().as_bytes(), 7).await;
+        });
+        let id = answer.record();
+        let text = answer.text().await;
+        let chunks = json_body(text.trim_end_matches("data: [DONE]\n\n"));
+        let told = |place: &str| -> String {
+            let piece = |chunk: &Value| {
+                chunk
+                    .pointer(place)
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+            };
+            chunks.iter().filter_map(piece).collect()
+        };
+        assert_eq!(
+            told("/choices/0/delta/reasoning_content"),
+            "I will gr\u{fc}\u{df} Gott"
+        );
+        let arguments = told("/choices/0/delta/tool_calls/0/function/arguments");
+        assert_eq!(told("/choices/0/delta/tool_calls/0/id"), "look_1");
+        assert_eq!(arguments == r#"{"at":"sky"}"#, is_whole, "{text}");
+        assert_eq!(text.ends_with("data: [DONE]\n\n"), is_whole, "{text}");
+        let finish = told("/choices/0/finish_reason");
+        assert_eq!(finish, if is_whole { "tool_calls" } else { "" });
+        assert_eq!(told("/error/message").is_empty(), is_whole, "{text}");
+        let outcome = if is_whole {
+            "completed"
+        } else {
+            "upstream-error"
+        };
+        assert_eq!(gateway.record(&id).await["outcome"], outcome, "{text}");
+        gateway.finish().await;
+    }
+}
+
 #[tokio::test]
 async fn errors_come_in_the_callers_dialect_with_their_status() {
     let mut upstream = Upstream::start().await;

@@ -95,7 +95,7 @@ impl Calls {
 }
 
 /// A place among at most [`MAX_TOOL_CALLS`].
-fn as_number(place: usize) -> u64 {
+pub(crate) fn as_number(place: usize) -> u64 {
     u64::try_from(place).unwrap_or(u64::MAX)
 }
 

@@ -150,7 +150,7 @@ pub(super) fn read_tool_calls<'b>(value: Value<'b>, parts: &mut Vec<Part<'b>>) -
 }
 
 /// Reads a function's name and arguments. Services leave arguments out, or write the object itself.
-pub(super) fn tool_use<'b>(id: Text<'b>, function: Value<'b>) -> Read<ToolUse<'b>> {
+pub(crate) fn tool_use<'b>(id: Text<'b>, function: Value<'b>) -> Read<ToolUse<'b>> {
     let place = "tool_calls[].function.arguments";
     let arguments = match function.get("arguments") {
         Some(value) if value.text().is_some() => Arguments::Quoted(text(value, place)?),

@@ -32,7 +32,7 @@ pub(super) fn write_texts(parts: &[Part<'_>], message: &mut Object<'_>) {
 }
 
 /// Names the loss when parts do not stand in the one order that a message has: reasoning, texts, calls.
-pub(super) fn lose_order(parts: &[Part<'_>], losses: &mut Losses) {
+pub(crate) fn lose_order(parts: &[Part<'_>], losses: &mut Losses) {
     let ranks = parts.iter().filter_map(|part| match &part.content {
         Content::Reasoning(_) => Some(0),
         Content::Refusal(_) | Content::Text { .. } => Some(1),
@@ -176,7 +176,7 @@ pub(super) fn write_media(media: &Media<'_>, origin: Dialect, part: &mut Object<
 }
 
 /// Writes one call.
-pub(super) fn write_tool_call(
+pub(crate) fn write_tool_call(
     id: &Text<'_>,
     call: &crate::form::ToolUse<'_>,
     calls: &mut Array<'_>,
