@@ -9,6 +9,7 @@ mod media;
 mod messages;
 mod options;
 mod order;
+mod proof;
 mod responses;
 mod settings;
 mod shape;
@@ -31,6 +32,10 @@ pub use options::{Caller, Options, ReasoningName, Target, ThinkingForm, TokenLim
 pub enum ClientDialect {
     /// Chat completions.
     Chat,
+    /// Converse.
+    Converse,
+    /// `generateContent`.
+    GenerateContent,
     /// Messages.
     Messages,
     /// Responses.
@@ -39,13 +44,21 @@ pub enum ClientDialect {
 
 impl ClientDialect {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Responses];
+    pub const ALL: [Self; 5] = [
+        Self::Chat,
+        Self::Converse,
+        Self::GenerateContent,
+        Self::Messages,
+        Self::Responses,
+    ];
 }
 
 impl From<ClientDialect> for Dialect {
     fn from(dialect: ClientDialect) -> Self {
         match dialect {
             ClientDialect::Chat => Self::Chat,
+            ClientDialect::Converse => Self::Converse,
+            ClientDialect::GenerateContent => Self::GenerateContent,
             ClientDialect::Messages => Self::Messages,
             ClientDialect::Responses => Self::Responses,
         }
@@ -156,6 +169,8 @@ impl ClientDialect {
     pub(crate) fn read_ask<'b>(self, document: &'b Document<'b>) -> Read<Ask<'b>> {
         match self {
             Self::Chat => chat::read_ask(document),
+            Self::Converse => converse::read_ask(document),
+            Self::GenerateContent => generate::read_ask(document),
             Self::Messages => messages::read_ask(document),
             Self::Responses => responses::read_ask(document),
         }
@@ -165,6 +180,8 @@ impl ClientDialect {
     pub(crate) fn lose_beside(self, root: Value<'_>, losses: &mut Losses) {
         let places = match self {
             Self::Chat => chat::ASKED,
+            Self::Converse => converse::ASKED,
+            Self::GenerateContent => generate::ASKED,
             Self::Messages => messages::ASKED,
             Self::Responses => responses::ASKED,
         };
@@ -180,6 +197,8 @@ impl ClientDialect {
     ) -> Read<()> {
         match self {
             Self::Chat => chat::write_answer(answer, caller, out, losses),
+            Self::Converse => converse::write_answer(answer, out, losses),
+            Self::GenerateContent => generate::write_answer(answer, caller, out, losses),
             Self::Messages => messages::write_answer(answer, caller, out, losses),
             Self::Responses => responses::write_answer(answer, caller, out, losses),
         }
@@ -188,6 +207,8 @@ impl ClientDialect {
     pub(crate) fn write_failure(self, failure: &Failure<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Chat => chat::write_failure(failure, out),
+            Self::Converse => converse::write_failure(failure, out),
+            Self::GenerateContent => generate::write_failure(failure, out),
             Self::Messages => messages::write_failure(failure, out),
             Self::Responses => responses::write_failure(failure, out),
         }
@@ -196,6 +217,8 @@ impl ClientDialect {
     pub(crate) fn writer(self, caller: &Caller) -> Box<dyn StreamWriter> {
         match self {
             Self::Chat => Box::new(chat::Writer::new(caller)),
+            Self::Converse => Box::new(converse::Writer::default()),
+            Self::GenerateContent => Box::new(generate::Writer::new(caller)),
             Self::Messages => Box::new(messages::Writer::new(caller)),
             Self::Responses => Box::new(responses::Writer::new(caller)),
         }
@@ -282,10 +305,12 @@ fn lose_unknown(ask: &Ask<'_>, target: Dialect, losses: &mut Losses) -> Result<(
     for unknown in &ask.unknown {
         let unsupported = match ask.origin {
             Dialect::Chat => chat::lose(unknown, losses),
+            Dialect::Converse => converse::lose(unknown, losses),
+            Dialect::GenerateContent => generate::lose(unknown, losses),
             Dialect::Messages => messages::lose(unknown, losses),
             Dialect::Responses => responses::lose(unknown, losses),
-            // No client speaks them.
-            Dialect::Cohere | Dialect::Converse | Dialect::GenerateContent => None,
+            // No client speaks it.
+            Dialect::Cohere => None,
         };
         if let Some(what) = unsupported {
             return Err(TranslateError::Unsupported { what, target });

@@ -46,7 +46,8 @@ pub fn ask(
     options: &Options,
 ) -> Result<TranslatedAsk, TranslateError> {
     let document = Document::read(body, MAX_DEPTH)?;
-    let ask = from.read_ask(&document)?;
+    let mut ask = from.read_ask(&document)?;
+    ask.stream |= options.caller.stream;
     let mut losses = Losses::default();
     let mut out = Vec::with_capacity(body.len() + GROWTH);
     to.write_ask(&ask, &options.target, &mut out, &mut losses)?;

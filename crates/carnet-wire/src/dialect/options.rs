@@ -64,6 +64,10 @@ pub struct Caller {
     pub reasoning: ReasoningName,
     /// Whether a stream is to tell its usage, where the dialect leaves that to the client.
     pub include_usage: bool,
+    /// Whether the answer is to come as a stream, where the request does not say so itself.
+    pub stream: bool,
+    /// Whether a stream is to be one JSON array, where the dialect leaves that to the client.
+    pub stream_as_array: bool,
 }
 
 /// The names that chat completions have for reasoning.

@@ -1,5 +1,7 @@
 //! A request: what is said, what the model may use, and how it is to answer.
 
+use std::borrow::Cow;
+
 use crate::dialect::Dialect;
 use crate::json::Text;
 
@@ -117,7 +119,7 @@ pub enum ToolKind<'b> {
         /// What it is for.
         description: Option<Text<'b>>,
         /// The schema of its arguments, as JSON.
-        parameters: Option<&'b str>,
+        parameters: Option<Cow<'b, str>>,
         /// Whether the arguments must keep to the schema exactly.
         strict: Option<bool>,
     },
@@ -155,7 +157,7 @@ pub enum Format<'b> {
         /// What it is for.
         description: Option<Text<'b>>,
         /// The schema, as JSON.
-        schema: &'b str,
+        schema: Cow<'b, str>,
         /// Whether the answer must keep to it exactly.
         strict: Option<bool>,
     },

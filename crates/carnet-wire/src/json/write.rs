@@ -107,7 +107,8 @@ impl<'o> Array<'o> {
         Object::open(self.element())
     }
 
-    fn element(&mut self) -> &mut Vec<u8> {
+    /// Begins an element; the value is for the caller to write.
+    pub(crate) fn element(&mut self) -> &mut Vec<u8> {
         if !self.first {
             self.out.push(b',');
         }

@@ -134,7 +134,7 @@ fn schema(value: Value<'_>) -> Option<Format<'_>> {
     Some(Format::Schema {
         name: optional(inside, "name"),
         description: optional(inside, "description"),
-        schema: schema.raw(),
+        schema: schema.raw().into(),
         strict: inside.get("strict").and_then(Value::bool),
     })
 }
@@ -172,7 +172,7 @@ fn read_tools<'b>(ask: &mut Ask<'b>, tools: Value<'b>) -> Read<()> {
                 parameters: function
                     .get("parameters")
                     .filter(|schema| !schema.is_null())
-                    .map(Value::raw),
+                    .map(|schema| schema.raw().into()),
                 strict: function.get("strict").and_then(Value::bool),
             },
             None => ToolKind::Other {

@@ -288,7 +288,7 @@ impl Writing<'_, '_> {
                 let mut function = written.object("function");
                 function.text("name", name);
                 function.text_if("description", description.as_ref());
-                function.raw_if("parameters", *parameters);
+                function.raw_if("parameters", parameters.as_deref());
                 function.bool_if("strict", *strict);
                 drop(function);
                 match tool.cache {

@@ -314,7 +314,7 @@ impl<'b> Writing<'_, 'b> {
         let mut function = written.object("function");
         function.text("name", name);
         function.text_if("description", description.as_ref());
-        function.raw("parameters", parameters.unwrap_or(NO_ARGUMENTS));
+        function.raw("parameters", parameters.as_deref().unwrap_or(NO_ARGUMENTS));
         Ok(Some(*strict == Some(true)))
     }
 

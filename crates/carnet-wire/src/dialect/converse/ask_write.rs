@@ -1,9 +1,9 @@
 //! Writing a request.
 
-use crate::dialect::settings::{NO_ARGUMENTS, lose_sampling, unsupported, write_stop};
+use crate::dialect::settings::{NO_ARGUMENTS, lose_sampling, unsupported, write_stop, write_unknown};
 use crate::dialect::shape::Read;
 use crate::dialect::turns::{alternating, instructions, is_block};
-use crate::dialect::{Dialect, Target, lose_unknown};
+use crate::dialect::{Dialect, Target};
 use crate::form::{
     Ask, Content, Format, LossCode, Losses, Media, MediaKind, MediaSource, Part, Reasoning, Role,
     ToolChoice, ToolKind, ToolResult,
@@ -35,7 +35,7 @@ pub(crate) fn write_ask(
     if ask.user.is_some() {
         losses.add_at(LossCode::Metadata, "user");
     }
-    lose_unknown(ask, Dialect::Converse, losses)
+    write_unknown(ask, Dialect::Converse, &mut body, losses)
 }
 
 struct Writing<'a, 'b> {
@@ -85,6 +85,12 @@ impl<'a, 'b> Writing<'a, 'b> {
     }
 
     fn block(&mut self, part: &Part<'_>, blocks: &mut Array<'_>) -> Read<()> {
+        if let Content::Unknown { json, .. } = &part.content
+            && self.ask.origin == Dialect::Converse
+        {
+            blocks.raw(json);
+            return Ok(());
+        }
         let mut block = blocks.object();
         match &part.content {
             Content::Text { text, citations } => {
@@ -209,6 +215,12 @@ impl<'a, 'b> Writing<'a, 'b> {
         let mut config = body.object("toolConfig");
         let mut tools = config.array("tools");
         for tool in &self.ask.tools {
+            if self.ask.origin == Dialect::Converse
+                && let ToolKind::Other { json, .. } = &tool.kind
+            {
+                tools.raw(json);
+                continue;
+            }
             let ToolKind::Function {
                 name,
                 description,
@@ -222,6 +234,7 @@ impl<'a, 'b> Writing<'a, 'b> {
                 .as_ref()
                 .filter(|description| !description.is_empty());
             let schema = parameters
+                .as_deref()
                 .filter(|schema| *schema != "{}")
                 .unwrap_or(NO_ARGUMENTS);
             write_tool(

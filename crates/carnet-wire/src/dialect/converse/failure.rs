@@ -1,8 +1,9 @@
-//! Errors, as services word them in this dialect.
+//! Errors, as services word them in this dialect and as its clients read them.
 
+use crate::bedrock::exception_event;
 use crate::dialect::shape::optional;
 use crate::form::{Failure, FailureKind};
-use crate::json::{Text, Value};
+use crate::json::{Object, Text, Value};
 
 /// Reads the body of an error.
 pub(crate) fn read_failure<'b>(status: u16, root: Value<'b>) -> Failure<'b> {
@@ -25,4 +26,16 @@ pub(super) fn read_exception<'e>(name: &'e str, root: Value<'e>) -> Option<Failu
 
 fn message(root: Value<'_>) -> Option<Text<'_>> {
     optional(root, "message").or_else(|| optional(root, "Message"))
+}
+
+/// Writes the body of an error; its kind stands in a header.
+pub(crate) fn write_failure(failure: &Failure<'_>, out: &mut Vec<u8>) {
+    Object::open(out).text("message", &failure.message);
+}
+
+/// Writes an error as the exception that ends a stream.
+pub(super) fn write_exception(failure: &Failure<'_>, out: &mut Vec<u8>) {
+    let mut payload = Vec::new();
+    write_failure(failure, &mut payload);
+    out.extend_from_slice(&exception_event(failure.kind.status(), &payload));
 }

@@ -12,6 +12,8 @@ use crate::form::{
 };
 use crate::json::{Array, Object, Text};
 
+use super::ask_read::CONFIG;
+
 /// Writes a request for a service.
 pub(crate) fn write_ask(
     ask: &Ask<'_>,
@@ -33,7 +35,16 @@ pub(crate) fn write_ask(
     if ask.user.is_some() {
         losses.add_at(LossCode::Metadata, "user");
     }
-    lose_unknown(ask, Dialect::GenerateContent, losses)
+    if ask.origin != Dialect::GenerateContent {
+        return lose_unknown(ask, Dialect::GenerateContent, losses);
+    }
+    for unknown in &ask.unknown {
+        // Settings stand with the others.
+        if !unknown.key.token().contains('.') {
+            body.raw(unknown.key.token(), unknown.json);
+        }
+    }
+    Ok(())
 }
 
 struct Writing<'a, 'b> {
@@ -45,6 +56,10 @@ struct Writing<'a, 'b> {
 }
 
 impl<'a, 'b> Writing<'a, 'b> {
+    fn own(&self) -> bool {
+        self.ask.origin == Dialect::GenerateContent
+    }
+
     fn system(&mut self, body: &mut Object<'_>) -> Read<()> {
         let parts = instructions(self.ask, self.losses);
         if parts.is_empty() {
@@ -112,6 +127,12 @@ impl<'a, 'b> Writing<'a, 'b> {
         if !is_part(part) {
             return Ok(());
         }
+        if let Content::Unknown { json, .. } = &part.content
+            && self.own()
+        {
+            parts.raw(json);
+            return Ok(());
+        }
         let mut written = parts.object();
         match &part.content {
             Content::Text { text, citations } => {
@@ -138,6 +159,7 @@ impl<'a, 'b> Writing<'a, 'b> {
                 }
             }
             Content::ToolResult(result) => self.tool_result(result, &mut written)?,
+            // Those of the same dialect are written before.
             Content::Unknown { .. } => {
                 return unsupported("a part of this kind", Dialect::GenerateContent);
             }
@@ -235,11 +257,18 @@ impl<'a, 'b> Writing<'a, 'b> {
             return Ok(());
         }
         let mut tools = body.array("tools");
+        let mut hosted = Vec::new();
         let mut tool = tools.object();
         let mut functions = tool.array("functionDeclarations");
         for tool in &self.ask.tools {
             if tool.cache.is_some() {
                 self.losses.add(LossCode::CacheControl);
+            }
+            if self.own()
+                && let ToolKind::Other { json, .. } = &tool.kind
+            {
+                hosted.push(*json);
+                continue;
             }
             let ToolKind::Function {
                 name,
@@ -257,10 +286,11 @@ impl<'a, 'b> Writing<'a, 'b> {
             function.text("name", name);
             function.text_if("description", description.as_ref());
             // The older `parameters` knows a part of JSON Schema only.
-            function.raw_if("parametersJsonSchema", *parameters);
+            function.raw_if("parametersJsonSchema", parameters.as_deref());
         }
         drop(functions);
         drop(tool);
+        hosted.iter().for_each(|json| tools.raw(json));
         drop(tools);
         if self.ask.parallel_tools == Some(false) {
             self.losses.add(LossCode::ParallelTools);
@@ -300,6 +330,14 @@ impl<'a, 'b> Writing<'a, 'b> {
             }
         }
         self.thinking(config);
+        if self.own() {
+            for unknown in &self.ask.unknown {
+                let setting = unknown.key.token().strip_prefix(CONFIG);
+                if let Some(key) = setting.filter(|key| !key.contains('.')) {
+                    config.raw(key, unknown.json);
+                }
+            }
+        }
     }
 
     fn thinking(&mut self, config: &mut Object<'_>) {

@@ -112,7 +112,7 @@ fn read_tools<'b>(ask: &mut Ask<'b>, tools: Value<'b>) -> Read<()> {
                 parameters: tool
                     .get("input_schema")
                     .filter(|schema| !schema.is_null())
-                    .map(Value::raw),
+                    .map(|schema| schema.raw().into()),
                 strict: tool.get("strict").and_then(Value::bool),
             },
         };
@@ -153,7 +153,7 @@ fn read_format<'b>(ask: &mut Ask<'b>, value: Value<'b>) -> Read<bool> {
     ask.format = Some(Format::Schema {
         name: None,
         description: None,
-        schema: schema.raw(),
+        schema: schema.raw().into(),
         strict: Some(true),
     });
     Ok(true)

@@ -154,6 +154,7 @@ impl Writing<'_, '_> {
                 written.raw(
                     "input_schema",
                     parameters
+                        .as_deref()
                         .filter(|schema| *schema != "{}")
                         .unwrap_or(NO_ARGUMENTS),
                 );
@@ -225,7 +226,7 @@ impl Writing<'_, '_> {
         let adaptive = self.target.thinking == ThinkingForm::Adaptive && thinks;
         let effort = effort.filter(|_| own || adaptive);
         let schema = match &self.ask.format {
-            Some(Format::Schema { schema, .. }) => Some(*schema),
+            Some(Format::Schema { schema, .. }) => Some(&**schema),
             Some(Format::Json) => {
                 self.blocks.losses.add(LossCode::JsonMode);
                 None

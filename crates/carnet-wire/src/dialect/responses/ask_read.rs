@@ -104,7 +104,7 @@ fn read_tools<'b>(ask: &mut Ask<'b>, tools: Value<'b>) -> Read<()> {
                 parameters: tool
                     .get("parameters")
                     .filter(|schema| !schema.is_null())
-                    .map(Value::raw),
+                    .map(|schema| schema.raw().into()),
                 strict: tool.get("strict").and_then(Value::bool),
             }
         } else {
@@ -158,7 +158,7 @@ fn read_format<'b>(ask: &mut Ask<'b>, value: Value<'b>) -> Read<bool> {
             name: optional(value, "name"),
             description: optional(value, "description"),
             schema: match value.get("schema") {
-                Some(schema) if schema.kind() == Kind::Object => schema.raw(),
+                Some(schema) if schema.kind() == Kind::Object => schema.raw().into(),
                 _ => return shape("text.format.schema", "an object"),
             },
             strict: value.get("strict").and_then(Value::bool),

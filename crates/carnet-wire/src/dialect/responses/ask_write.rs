@@ -261,7 +261,7 @@ impl Writing<'_, '_> {
                     written.str("type", "function");
                     written.text("name", name);
                     written.text_if("description", description.as_ref());
-                    written.raw("parameters", parameters.unwrap_or(NO_ARGUMENTS));
+                    written.raw("parameters", parameters.as_deref().unwrap_or(NO_ARGUMENTS));
                     // Left out it means yes here and no elsewhere.
                     written.bool("strict", strict.unwrap_or(false));
                 }
