@@ -4,6 +4,7 @@
 #![no_main]
 
 use carnet_wire::dialect::{ClientDialect, Dialect, Options};
+use carnet_wire::stream::aws::AwsDecoder;
 use carnet_wire::translate::{self, State, Stream};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
@@ -45,6 +46,10 @@ fn stream(from: Dialect, to: ClientDialect, body: &[u8]) {
     }
     stream.finish(&mut out);
     assert_ne!(stream.state(), State::Open);
+    if to == ClientDialect::Converse {
+        messages(&out);
+        return;
+    }
     for line in out.split(|byte| *byte == b'\n') {
         match line.strip_prefix(b"data: ") {
             Some(b"[DONE]") => {}
@@ -54,4 +59,12 @@ fn stream(from: Dialect, to: ClientDialect, body: &[u8]) {
             None => assert!(line.is_empty() || line.starts_with(b"event: ")),
         }
     }
+}
+
+fn messages(mut stream: &[u8]) {
+    let mut decoder = AwsDecoder::new();
+    while let Some(message) = decoder.next(&mut stream).expect("a message is whole") {
+        serde_json::from_slice::<IgnoredAny>(message.payload).expect("a message is JSON");
+    }
+    decoder.finish().expect("no message is cut off");
 }

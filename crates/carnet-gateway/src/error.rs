@@ -104,8 +104,8 @@ pub(crate) enum StreamEnd {
     Messages,
     /// By an error as data, too.
     GenerateContent,
-    /// By breaking off.
-    Torn,
+    /// By an exception.
+    Converse,
 }
 
 impl From<Dialect> for StreamEnd {
@@ -115,7 +115,7 @@ impl From<Dialect> for StreamEnd {
             Dialect::Responses => Self::Responses(StreamSoFar::default()),
             Dialect::Messages => Self::Messages,
             Dialect::GenerateContent => Self::GenerateContent,
-            Dialect::Converse => Self::Torn,
+            Dialect::Converse => Self::Converse,
         }
     }
 }
@@ -190,17 +190,17 @@ impl Stop {
         response
     }
 
-    /// The same as the event that ends a stream, where its dialect has one.
-    pub(crate) fn event(&self, ends: &StreamEnd, record: &str) -> Option<Bytes> {
+    /// The same as the event that ends a stream.
+    pub(crate) fn event(&self, ends: &StreamEnd, record: &str) -> Bytes {
         let error = self.error(Some(record));
         let status = self.code().status().as_u16();
-        Some(match ends {
+        match ends {
+            StreamEnd::Converse => bedrock::error_event(&error, status),
             StreamEnd::GenerateContent => google::error_event(&error, status),
             StreamEnd::Messages => anthropic::error_event(&error, status, Some(record)),
             StreamEnd::OpenAi => error.to_event(),
             StreamEnd::Responses(so_far) => so_far.failed_event(&error),
-            StreamEnd::Torn => return None,
-        })
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use carnet_audit::Outcome;
 use carnet_policy::Principal;
+use carnet_wire::bedrock;
 use carnet_wire::responses::socket::prepared_events;
+use carnet_wire::stream::aws;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -42,6 +44,7 @@ const CARNET_RECORD: HeaderName = HeaderName::from_static("carnet-record");
 const CARNET_LOSSES: HeaderName = HeaderName::from_static("carnet-losses");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const AWS_STREAM: HeaderValue = HeaderValue::from_static(aws::MEDIA_TYPE);
 /// `permit`, `deny` or `report-deny`.
 const CARNET_DECISION: HeaderName = HeaderName::from_static("carnet-decision");
 
@@ -453,14 +456,19 @@ async fn relayed(
     }
     if let Some(translation) = &translation {
         let created = u64::try_from(record.time().as_second()).unwrap_or(0);
-        let shape = answered.shape();
-        let from = (head.status, shape);
-        answered = answered.translated(Translator::new(translation, from, (record.id(), created)));
-        let kind = if shape == Shape::Whole {
-            JSON
-        } else {
-            EVENT_STREAM
+        let from = (head.status, answered.shape());
+        let translator = Translator::new(translation, from, (record.id(), created));
+        let kind = match translator.shape() {
+            Shape::Array | Shape::Whole => JSON,
+            Shape::AwsStream => AWS_STREAM,
+            Shape::Events => EVENT_STREAM,
         };
+        answered = answered.translated(translator);
+        if call.dialect() == Dialect::Converse && !head.status.is_success() {
+            let kind = HeaderValue::from_static(bedrock::error_type(head.status.as_u16()));
+            head.headers
+                .insert(HeaderName::from_static(bedrock::ERROR_TYPE_HEADER), kind);
+        }
         head.headers.insert(CONTENT_TYPE, kind);
     }
     let idle_timeout = offer.upstream.config().idle_timeout;

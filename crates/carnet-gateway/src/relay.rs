@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use carnet_audit::Outcome;
 use carnet_wire::sniff::{Absence, Framing, ModelRename, Reported, ReportedModel};
-use carnet_wire::stream::aws;
+use carnet_wire::stream::aws::{self, MessageEnds};
 use carnet_wire::stream::sse::KEEP_ALIVE;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, response};
@@ -70,9 +70,14 @@ pub(crate) struct Relay {
     ended: bool,
     /// Whether the connection is to be closed as soon as what came before has gone out.
     breaks_off: bool,
-    events: bool,
     /// Where the caller's stream has come to.
     place: Place,
+    /// How the upstream frames it.
+    from: Shape,
+    /// How it is framed for the caller.
+    shape: Shape,
+    /// Where the messages of an AWS event stream end that passes as it comes.
+    messages: MessageEnds,
     /// How it ends when it must.
     end: StreamEnd,
     /// Puts the answer into the caller's dialect; gone once it has ended.
@@ -125,6 +130,8 @@ pub(crate) struct Answered {
 /// How an answer is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
+    /// As elements of a JSON array, which only callers get.
+    Array,
     /// As messages of an AWS event stream, which name no model.
     AwsStream,
     /// As server-sent events.
@@ -157,7 +164,7 @@ impl Shape {
     /// Where the name of a model is looked for.
     fn framing(self) -> Option<Framing> {
         match self {
-            Self::AwsStream => None,
+            Self::Array | Self::AwsStream => None,
             Self::Events => Some(Framing::EventStream),
             Self::Whole => Some(Framing::Json),
         }
@@ -240,18 +247,15 @@ impl Relay {
             .relays()
             .open(connection, cuts, idle_timeout + UNREAD_GRACE);
         let revoked = Some(Box::pin(record.revoked().clone().cancelled_owned()));
-        let events = match &answer.translator {
-            Some(translator) => translator.streams(),
-            None => answer.shape == Shape::Events,
-        };
+        let from = answer.shape;
+        let shape = answer.translator.as_ref().map_or(from, Translator::shape);
         // An error tells of no model.
         let of_model = answer.shape.framing().filter(|_| answer.success);
         let named_in = of_model.filter(|_| answer.names_model);
         // What was translated is framed as the caller's dialect has it.
-        let framing = match (&answer.translator, events) {
-            (None, _) => named_in,
-            (Some(_), true) => Some(Framing::EventStream),
-            (Some(_), false) => Some(Framing::Json),
+        let framing = match &answer.translator {
+            None => named_in,
+            Some(_) => shape.framing(),
         };
         let shown = match server.answer_model {
             AnswerModel::Reported => None,
@@ -276,8 +280,10 @@ impl Relay {
             failed: false,
             ended: false,
             breaks_off: false,
-            events,
             place: Place::default(),
+            from,
+            shape,
+            messages: MessageEnds::default(),
             translated: answer.translator.is_some(),
             rename,
             translator: answer.translator,
@@ -291,7 +297,8 @@ impl Relay {
             running,
             gateway,
         };
-        relay.keep_alive = keep_alive.filter(|_| relay.has_room());
+        relay.keep_alive =
+            keep_alive.filter(|_| relay.shape == Shape::Events && relay.has_room());
         // Nobody asks for the pieces of an answer that has none.
         if relay.upstream.is_end_stream() && !relay.translated {
             relay.complete();
@@ -303,7 +310,7 @@ impl Relay {
     /// too, so that a refusal can still be one; a stream's head goes out at once.
     pub(crate) async fn opened(mut self) -> Result<Self, (Fault, OpenRecord)> {
         let waits = self.sniff.is_some() || self.translated;
-        if self.events || !waits || self.record.is_none() {
+        if self.shape != Shape::Whole || !waits || self.record.is_none() {
             return Ok(self);
         }
         let step = poll_fn(|cx| {
@@ -345,13 +352,16 @@ impl Relay {
             Step::Piece(mut piece) => {
                 self.last_passed = self.last_piece;
                 // What was translated is written in whole events.
-                if self.events && !self.translated {
-                    piece = self.place.passes(piece);
+                match self.shape {
+                    _ if self.translated => {}
+                    Shape::Events => piece = self.place.passes(piece),
+                    Shape::AwsStream => self.messages.push(&piece),
+                    Shape::Array | Shape::Whole => {}
                 }
                 if let Some(record) = &mut self.record {
                     record.passed_on(piece.len());
                 }
-                if self.events {
+                if self.shape == Shape::Events {
                     self.end.passes(&piece);
                 }
                 if self.ended && self.held.is_empty() && self.translator.is_none() {
@@ -438,7 +448,7 @@ impl Relay {
             self.last_piece = Instant::now();
             self.take_down_id(&piece);
             // Comments keep a connection alive: they are no content, and say nothing of a model.
-            let comment = self.events
+            let comment = self.from == Shape::Events
                 && self.place.is_between_events()
                 && self.held.is_empty()
                 && is_comment(&piece);
@@ -570,7 +580,14 @@ impl Relay {
 
     /// Whether something of our own can be put into the answer: it is a stream, and its length is not announced.
     fn has_room(&self) -> bool {
-        self.events && (self.rewrites() || self.upstream.size_hint().exact().is_none())
+        let has_word = match (self.shape, &self.end) {
+            // Nothing can stand within a message that has begun.
+            (Shape::AwsStream, StreamEnd::Converse) => self.messages.at_end(),
+            (Shape::Events, StreamEnd::Converse) => false,
+            (Shape::Events, _) => true,
+            (Shape::Array | Shape::AwsStream | Shape::Whole, _) => false,
+        };
+        has_word && (self.rewrites() || self.upstream.size_hint().exact().is_none())
     }
 
     /// What is still to come, the pieces that wait among it.
@@ -639,7 +656,7 @@ impl Relay {
         let event = self
             .has_room()
             .then(|| Stop::Fault(fault).event(&self.end, record.id()));
-        let event = event.flatten().map(|event| {
+        let event = event.map(|event| {
             if self.place.is_between_events() {
                 event
             } else {

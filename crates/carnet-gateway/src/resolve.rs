@@ -87,7 +87,11 @@ impl Offer {
             return Some(Way::Direct);
         }
         let from = call.client()?;
-        let taken = |to: &Dialect| Call::in_dialect(*to, false).is_some_and(|call| urls.take(call));
+        let taken = |to: &Dialect| {
+            // What an upstream does not take in its own dialect, a translation into that cannot change.
+            *to != from.into()
+                && Call::in_dialect(*to, call.streams(false)).is_some_and(|call| urls.take(call))
+        };
         let to = TARGETS.into_iter().find(taken)?;
         Some(Way::Translated(from, to))
     }

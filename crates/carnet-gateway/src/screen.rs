@@ -208,7 +208,7 @@ pub(crate) fn clear(
         stored: None,
     };
     match offer.way(prompt.call) {
-        Some(Way::Translated(from, to)) => translated(cleared, from, to, on_loss),
+        Some(Way::Translated(from, to)) => translated(cleared, offer, (from, to), on_loss),
         _ => Ok(cleared),
     }
 }
@@ -216,15 +216,21 @@ pub(crate) fn clear(
 /// The same request in the dialect of its upstream.
 fn translated(
     cleared: Cleared,
-    from: ClientDialect,
-    to: Dialect,
+    offer: &Offer,
+    (from, to): (ClientDialect, Dialect),
     on_loss: OnLoss,
 ) -> Result<Cleared, Fault> {
     let asked = match &cleared.body[..] {
         [whole] => whole.clone(),
         pieces => pieces.concat().into(),
     };
-    let ask = translate::ask(from, to, &asked, &Options::default()).map_err(|why| {
+    let mut options = Options::default();
+    if cleared.call.names_model_in_path() {
+        // So is the wish for a stream.
+        options.target.model = Some(offer.own_name().to_owned());
+        options.caller.stream = cleared.stream;
+    }
+    let ask = translate::ask(from, to, &asked, &options).map_err(|why| {
         let code = match why {
             TranslateError::Unsupported { .. } => Code::NotTranslatable,
             _ => Code::InvalidRequest,
@@ -253,6 +259,7 @@ fn translated(
     })?;
     // One API sends an array unless it is asked for events.
     let query = (call == Call::StreamGenerateContent).then_some("alt=sse");
+    let as_array = cleared.call == Call::StreamGenerateContent && !cleared.extras.query;
     Ok(Cleared {
         body: smallvec![Bytes::from(ask.body)],
         call,
@@ -262,6 +269,7 @@ fn translated(
             to,
             losses,
             include_usage: ask.include_usage,
+            as_array,
         }),
         ..cleared
     })

@@ -26,6 +26,8 @@ pub(crate) struct Translation {
     pub(crate) losses: Vec<Box<str>>,
     /// Whether the caller wants a stream to tell what it used.
     pub(crate) include_usage: bool,
+    /// Whether the caller reads a stream as one JSON array.
+    pub(crate) as_array: bool,
 }
 
 /// An answer on its way into the caller's dialect.
@@ -60,6 +62,7 @@ impl Translator {
                 id: id.to_owned(),
                 created,
                 include_usage: translation.include_usage,
+                stream_as_array: translation.as_array,
                 ..Caller::default()
             },
             ..Options::default()
@@ -69,7 +72,8 @@ impl Translator {
         let reading = match shape {
             Shape::AwsStream => Reading::Aws(AwsDecoder::new(), stream()),
             Shape::Events => Reading::Events(SseParser::new(), stream()),
-            Shape::Whole => Reading::Whole(Vec::new(), status),
+            // No upstream is asked for an array.
+            Shape::Array | Shape::Whole => Reading::Whole(Vec::new(), status),
         };
         Self {
             from,
@@ -81,15 +85,21 @@ impl Translator {
         }
     }
 
-    /// Whether the caller gets a stream of events.
-    pub(crate) fn streams(&self) -> bool {
-        !matches!(self.reading, Reading::Whole(..))
+    /// How the answer is framed for the caller.
+    pub(crate) fn shape(&self) -> Shape {
+        match (&self.reading, self.to) {
+            (Reading::Whole(..), _) => Shape::Whole,
+            (_, ClientDialect::Converse) => Shape::AwsStream,
+            _ if self.options.caller.stream_as_array => Shape::Array,
+            _ => Shape::Events,
+        }
     }
 
     /// What the caller gets for a piece of the answer; nothing while there is not enough of it.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<Bytes, Fault> {
         let mut out = Vec::new();
         let mut rest = piece;
+        let keeps_alive = self.shape() == Shape::Events;
         match &mut self.reading {
             Reading::Whole(whole, _) => {
                 if whole.len().saturating_add(piece.len()) > ANSWER_BYTES_MAX {
@@ -104,7 +114,7 @@ impl Translator {
                             stream.push(&String::from_utf8_lossy(event.name), event.data, &mut out);
                         }
                         // The upstream is thinking, and the caller is not to give up on it.
-                        Block::Comment(_) if stream.state() == State::Open => {
+                        Block::Comment(_) if keeps_alive && stream.state() == State::Open => {
                             out.extend_from_slice(KEEP_ALIVE);
                         }
                         Block::Comment(_) => {}

@@ -24,7 +24,7 @@ pub(crate) enum Dialect {
     Messages,
     /// `{"error":{"code","message","status"}}`, in a stream as `data:`.
     GenerateContent,
-    /// The kind in a header, `{"message"}`; no word within a stream.
+    /// The kind in a header, `{"message"}`, in a stream as an exception.
     Converse,
 }
 
@@ -166,6 +166,10 @@ impl Call {
     pub(crate) fn client(self) -> Option<ClientDialect> {
         match self {
             Self::Chat => Some(ClientDialect::Chat),
+            Self::Converse | Self::ConverseStream => Some(ClientDialect::Converse),
+            Self::GenerateContent | Self::StreamGenerateContent => {
+                Some(ClientDialect::GenerateContent)
+            }
             Self::Messages => Some(ClientDialect::Messages),
             Self::Responses => Some(ClientDialect::Responses),
             _ => None,

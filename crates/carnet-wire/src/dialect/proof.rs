@@ -98,13 +98,27 @@ mod tests {
     #[test]
     fn a_proof_comes_back_letter_for_letter_from_whoever_writes_it_anew() {
         for proof in [
-            "", "QUJD", "QUI=", "QQ==", "QR==", "QUJ", "+/+/", "-_-_", "gAAA-b_c=", "Y2FybmV0", "Y2FybmV0QUJD",
-            "no base64 at all", "\"é\n",
+            "",
+            "QUJD",
+            "QUI=",
+            "QQ==",
+            "QR==",
+            "QUJ",
+            "+/+/",
+            "-_-_",
+            "gAAA-b_c=",
+            "Y2FybmV0",
+            "Y2FybmV0QUJD",
+            "no base64 at all",
+            "\"é\n",
         ] {
             let text = Text::new(proof);
             let wrapped = wrap(&text);
             let bytes = BASE64_STANDARD.decode(wrapped.token()).unwrap();
-            for written in [BASE64_STANDARD.encode(&bytes), BASE64_URL_SAFE.encode(&bytes)] {
+            for written in [
+                BASE64_STANDARD.encode(&bytes),
+                BASE64_URL_SAFE.encode(&bytes),
+            ] {
                 assert_eq!(unwrap(Text::new(&written)), text, "{proof}");
             }
         }

@@ -4,11 +4,13 @@
 //! and a checksum of it all; numbers are big-endian, checksums CRC-32. What is not exactly so is an error that names
 //! its place in the stream, because what follows it cannot be found any more.
 
+mod ends;
 mod error;
 mod header;
 #[cfg(test)]
 mod tests;
 
+pub use ends::MessageEnds;
 pub use error::{AwsError, AwsErrorKind};
 pub use header::{Header, HeaderValue};
 use smallvec::SmallVec;

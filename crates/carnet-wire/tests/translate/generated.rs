@@ -2,6 +2,7 @@
 
 use carnet_wire::dialect::{Dialect, Options};
 use carnet_wire::form::{LossCode, Losses};
+use carnet_wire::stream::aws::AwsDecoder;
 use carnet_wire::translate::{Stream, answer, ask};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::reading::{client, text};
 use super::scenarios::DIALECTS;
 
-use Dialect::{Chat, Messages, Responses};
+use Dialect::{Chat, Converse, Messages, Responses};
 
 /// What is said, as far as both dialects can.
 #[derive(Clone, Debug, PartialEq)]
@@ -554,7 +555,7 @@ proptest! {
     fn nothing_that_is_json_stops_a_translation_with_more_than_an_error(value in hostile(), stream in prop::collection::vec(hostile(), 0..8)) {
         let body = value.to_string();
         for (from, to) in DIALECTS.into_iter().flat_map(|from| DIALECTS.map(|to| (from, to))) {
-            for body in [body.clone(), format!(r#"{{"messages":[{body}],"tools":[{body}],"input":[{body}]}}"#), format!(r#"{{"choices":[{{"message":{body}}}],"content":[{body}],"output":[{body}]}}"#)] {
+            for body in [body.clone(), format!(r#"{{"messages":[{body}],"tools":[{body}],"input":[{body}]}}"#), format!(r#"{{"choices":[{{"message":{body}}}],"content":[{body}],"output":[{body}]}}"#), format!(r#"{{"contents":[{{"parts":[{body}]}}],"tools":[{{"functionDeclarations":[{body}]}}],"generationConfig":{body}}}"#), format!(r#"{{"messages":[{{"role":"user","content":[{body}]}}],"toolConfig":{{"tools":[{body}]}},"inferenceConfig":{body}}}"#)] {
                 let outs = [
                     ask(client(from), to, body.as_bytes(), &options()).map(|asked| asked.body),
                     answer(from, client(to), body.as_bytes(), &options()).map(|answered| answered.body),
@@ -571,6 +572,15 @@ proptest! {
             }
             translated.finish(&mut out);
             prop_assert_ne!(translated.state(), carnet_wire::translate::State::Open);
+            if to == Converse {
+                let mut decoder = AwsDecoder::new();
+                let mut rest = &out[..];
+                while let Some(message) = decoder.next(&mut rest).unwrap() {
+                    prop_assert!(serde_json::from_slice::<Value>(message.payload).is_ok());
+                }
+                prop_assert!(decoder.finish().is_ok());
+                continue;
+            }
             for event in super::reading::data(std::str::from_utf8(&out).unwrap()) {
                 prop_assert!(event == "[DONE]" || serde_json::from_str::<Value>(&event).is_ok(), "{event}");
             }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use carnet_wire::dialect::{Caller, ClientDialect, Dialect, Options};
+use carnet_wire::stream::aws::AwsDecoder;
 use carnet_wire::translate::{Stream, answer};
 use serde_json::{Value, json};
 
@@ -62,6 +65,8 @@ pub(crate) fn options() -> Options {
 pub(crate) fn client(dialect: Dialect) -> ClientDialect {
     match dialect {
         Dialect::Chat => ClientDialect::Chat,
+        Dialect::Converse => ClientDialect::Converse,
+        Dialect::GenerateContent => ClientDialect::GenerateContent,
         Dialect::Messages => ClientDialect::Messages,
         Dialect::Responses => ClientDialect::Responses,
         _ => panic!("no client speaks {dialect}"),
@@ -143,7 +148,10 @@ pub(crate) fn read_whole(dialect: Dialect, body: &[u8]) -> Said {
         return said;
     }
     if dialect == Dialect::Converse {
-        said.conversed(&body);
+        match body["message"].as_str() {
+            Some(message) => said.errors.push(message.to_owned()),
+            None => said.conversed(&body),
+        }
         return said;
     }
     if dialect == Dialect::Cohere {
@@ -173,6 +181,10 @@ pub(crate) fn read_whole(dialect: Dialect, body: &[u8]) -> Said {
 
 pub(crate) fn read_stream(dialect: Dialect, stream: &[u8]) -> Said {
     let mut said = Said::default();
+    if dialect == Dialect::Converse {
+        said.messages(stream);
+        return said;
+    }
     let mut open = None;
     let mut blocks = 0;
     for event in data(std::str::from_utf8(stream).unwrap()) {
@@ -195,6 +207,7 @@ pub(crate) fn read_stream(dialect: Dialect, stream: &[u8]) -> Said {
             said.chunk(&event);
         } else if dialect == Dialect::GenerateContent {
             said.generated(&event);
+            said.ended = !said.finish.is_empty();
         } else if dialect == Dialect::Cohere {
             said.cohere_event(&event);
         } else if dialect == Dialect::Responses {
@@ -212,7 +225,7 @@ impl Said {
             signature
                 .as_str()
                 .filter(|text| !text.is_empty())
-                .map(str::to_owned),
+                .map(unwrapped),
         );
     }
 
@@ -403,6 +416,28 @@ impl Said {
         self.output = count(&usage["outputTokens"]);
     }
 
+    /// Reads the messages of a Converse stream.
+    fn messages(&mut self, mut stream: &[u8]) {
+        let mut decoder = AwsDecoder::new();
+        while let Some(message) = decoder.next(&mut stream).unwrap() {
+            assert!(
+                !self.ended && self.errors.is_empty(),
+                "something after the end"
+            );
+            let event: Value = serde_json::from_slice(message.payload).unwrap();
+            assert_eq!(message.content_type(), Some("application/json"));
+            match (message.message_type(), message.event_type()) {
+                (Some("event"), Some(name)) => self.converse_event(name, &event),
+                (Some("exception"), None) => {
+                    assert!(message.exception_type().unwrap().ends_with("Exception"));
+                    self.errors.push(text(&event["message"]));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        decoder.finish().unwrap();
+    }
+
     /// Reads an event of a Converse stream, which its framing names.
     pub(crate) fn converse_event(&mut self, name: &str, event: &Value) {
         let delta = &event["delta"];
@@ -427,7 +462,10 @@ impl Said {
                 }
             }
             "messageStop" => self.finish.push(text(&event["stopReason"])),
-            "metadata" => self.converse_usage(&event["usage"]),
+            "metadata" => {
+                self.converse_usage(&event["usage"]);
+                self.ended = true;
+            }
             _ => {}
         }
     }
@@ -644,6 +682,14 @@ impl Said {
     pub(crate) fn ids(&self) -> Vec<&str> {
         self.calls.iter().map(|call| call.id.as_str()).collect()
     }
+}
+
+/// A proof that is no base64 stands wrapped where clients read it as base64.
+fn unwrapped(proof: &str) -> String {
+    let Some(wrapped) = proof.strip_prefix("Y2FybmV0") else {
+        return proof.to_owned();
+    };
+    String::from_utf8(STANDARD.decode(wrapped).unwrap()).unwrap()
 }
 
 pub(crate) fn text(value: &Value) -> String {

@@ -91,14 +91,12 @@ fn exchange(line: &str) -> Option<Exchange> {
     })
 }
 
-const ALL: [Dialect; 3] = [Dialect::Chat, Dialect::Messages, Dialect::Responses];
-
 #[test]
 fn recorded_answers_say_the_same_in_every_dialect() {
     let exchanges = exchanges("recorded_answers_say_the_same_in_every_dialect");
     let mut wrong = Vec::new();
     for exchange in exchanges.iter().filter(|exchange| exchange.status == 200) {
-        for to in ALL {
+        for to in Dialect::ALL {
             let (want, got) = if exchange.is_stream {
                 (
                     read_stream_of(exchange),
@@ -202,11 +200,14 @@ fn differences(want: &Said, got: &Said) -> Vec<String> {
         "max_output_tokens",
         "content_filter",
         "refusal",
+        "content_filtered",
+        "MAX_TOKENS",
+        "SAFETY",
     ]
     .contains(&finish);
     check(
         "a finish reason that agrees",
-        calls != got.calls.is_empty() || cut || !got.errors.is_empty(),
+        calls != got.calls.is_empty() || finish == "STOP" || cut || !got.errors.is_empty(),
     );
     found
 }
@@ -216,11 +217,11 @@ fn recorded_requests_translate_or_say_what_cannot() {
     let exchanges = exchanges("recorded_requests_translate_or_say_what_cannot");
     let mut refused: BTreeMap<String, u32> = BTreeMap::new();
     let mut translated = 0;
-    for exchange in exchanges.iter().filter(|exchange| exchange.status == 200) {
-        if matches!(
-            exchange.dialect,
-            Dialect::Cohere | Dialect::Converse | Dialect::GenerateContent
-        ) {
+    // Not every recorder keeps the request.
+    let kept = |exchange: &&Exchange| exchange.status == 200 && !exchange.request.is_empty();
+    for exchange in exchanges.iter().filter(kept) {
+        // No client speaks it.
+        if exchange.dialect == Dialect::Cohere {
             continue;
         }
         for to in Dialect::ALL {
@@ -242,7 +243,9 @@ fn recorded_requests_translate_or_say_what_cannot() {
                     assert!(!said.is_empty(), "{}", exchange.id);
                     let before: Value = serde_json::from_str(&exchange.request).unwrap();
                     let named = matches!(to, Dialect::Converse | Dialect::GenerateContent)
-                        || body["model"] == before["model"];
+                        || body["model"] == before["model"]
+                        // The model stands in the address.
+                        || before["model"].is_null();
                     assert!(named, "{}", exchange.id);
                 }
                 Err(error @ TranslateError::Unsupported { .. }) => {

@@ -15,7 +15,7 @@ use super::reading::{
 
 use Dialect::{Chat, Cohere, Converse, GenerateContent, Messages, Responses};
 
-pub(crate) const DIALECTS: [Dialect; 3] = [Chat, Messages, Responses];
+pub(crate) const DIALECTS: [Dialect; 5] = [Chat, Converse, GenerateContent, Messages, Responses];
 
 /// Every service with every client.
 fn pairs() -> impl Iterator<Item = (Dialect, Dialect)> {
@@ -41,6 +41,7 @@ fn check(to: Dialect, said: &Said, text: &str, reasoning: &str, calls: &[(&str, 
     let reason = match (to, calls.is_empty()) {
         (Chat, true) => "stop",
         (Chat, false) => "tool_calls",
+        (GenerateContent, _) => "STOP",
         (Responses, true) => "completed",
         (Responses, false) => "completed with calls",
         (_, true) => "end_turn",
@@ -523,6 +524,15 @@ pub(crate) fn a_schema() {
         Responses => {
             json!({"input": question, "text": {"format": {"type": "json_schema", "name": "n", "schema": schema}}})
         }
+        Converse => {
+            let inside = json!({"name": "n", "schema": schema.to_string()});
+            let format = json!({"type": "json_schema", "structure": {"jsonSchema": inside}});
+            json!({"messages": [{"role": "user", "content": [{"text": "q"}]}], "outputConfig": {"textFormat": format}})
+        }
+        GenerateContent => {
+            json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}],
+                "generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": schema}})
+        }
         _ => {
             json!({"messages": question, "output_config": {"format": {"type": "json_schema", "schema": schema}}})
         }
@@ -665,6 +675,15 @@ fn round(dialect: Dialect, answer: &Value) -> Value {
             input.push(json!({"type": "function_call_output", "call_id": "call-0", "output": "r"}));
             json!({"input": input})
         }
+        Converse => {
+            json!({"messages": [{"role": "user", "content": [{"text": "q"}]}, answer["output"]["message"],
+            {"role": "user", "content": [{"toolResult": {"toolUseId": "call-0", "content": [{"text": "r"}]}}]}]})
+        }
+        GenerateContent => {
+            let result = json!({"functionResponse": {"id": "call-0", "name": "f", "response": {"output": "r"}}});
+            json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}, answer["candidates"][0]["content"],
+                {"role": "user", "parts": [result]}]})
+        }
         _ => json!({"messages": [question, {"role": "assistant", "content": answer["content"]},
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call-0", "content": "r"}]}]}),
     }
@@ -693,12 +712,23 @@ fn too_many_requests() {
         );
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((kind, kind.status()), (FailureKind::RateLimit, 429));
-        assert_eq!(body["error"]["message"], "too \"much\"");
-        assert_eq!(body["error"]["type"], "rate_limit_error");
+        match to {
+            Converse => assert_eq!(body, json!({"message": "too \"much\""})),
+            GenerateContent => {
+                let error =
+                    json!({"code": 429, "message": "too \"much\"", "status": "RESOURCE_EXHAUSTED"});
+                assert_eq!(body, json!({"error": error}));
+            }
+            _ => {
+                assert_eq!(body["error"]["message"], "too \"much\"");
+                assert_eq!(body["error"]["type"], "rate_limit_error");
+            }
+        }
         // A page for people in its place.
         let (kind, body) = failure(from, client(to), 503, b"<html>");
         let body: Value = serde_json::from_slice(&body).unwrap();
-        assert!(kind == FailureKind::Overloaded && body["error"]["message"].is_string());
+        assert_eq!(kind, FailureKind::Overloaded);
+        assert!(body["error"]["message"].is_string() || body["message"].is_string());
     }
 }
 

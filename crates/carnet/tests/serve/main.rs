@@ -30,5 +30,6 @@ mod sockets;
 mod stop;
 mod stored;
 mod translations;
+mod translations_more;
 mod upstream_tls;
 mod websocket;

@@ -266,7 +266,7 @@ async fn messages_and_responses_reach_a_model_that_speaks_chat() {
     gateway.finish().await;
 }
 
-fn frame(kind: &str, data: &Value) -> Vec<u8> {
+pub(crate) fn frame(kind: &str, data: &Value) -> Vec<u8> {
     let header = |name, value| Header {
         name,
         value: HeaderValue::String(value),

@@ -36,12 +36,7 @@ pub(crate) fn write_answer(
     Ok(())
 }
 
-fn write_block(
-    origin: Dialect,
-    part: &Part<'_>,
-    content: &mut Array<'_>,
-    losses: &mut Losses,
-) {
+fn write_block(origin: Dialect, part: &Part<'_>, content: &mut Array<'_>, losses: &mut Losses) {
     match &part.content {
         Content::Text { text, .. } if text.is_empty() => {}
         Content::Text { text, citations } => {

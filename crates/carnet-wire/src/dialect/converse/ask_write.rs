@@ -1,6 +1,8 @@
 //! Writing a request.
 
-use crate::dialect::settings::{NO_ARGUMENTS, lose_sampling, unsupported, write_stop, write_unknown};
+use crate::dialect::settings::{
+    NO_ARGUMENTS, lose_sampling, unsupported, write_stop, write_unknown,
+};
 use crate::dialect::shape::Read;
 use crate::dialect::turns::{alternating, instructions, is_block};
 use crate::dialect::{Dialect, Target};
@@ -180,9 +182,10 @@ impl<'a, 'b> Writing<'a, 'b> {
         for part in &result.parts {
             match &part.content {
                 Content::Text { .. } | Content::Refusal(_) if !self.is_block(part) => {}
-                Content::Text { .. } | Content::Refusal(_) | Content::Media(_) => {
-                    self.block(part, &mut content)?
-                }
+                Content::Text { .. }
+                | Content::Refusal(_)
+                | Content::Media(_)
+                | Content::Unknown { .. } => self.block(part, &mut content)?,
                 _ => {
                     return unsupported(
                         "a part of this kind in the result of a tool",

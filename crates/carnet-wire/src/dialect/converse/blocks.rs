@@ -164,7 +164,10 @@ fn tool_result(result: Value<'_>) -> Read<ToolResult<'_>> {
         .flat_map(Value::elements)
     {
         let Some((key, value)) = only_member(block) else {
-            return shape("toolResult.content", "a list of blocks with one member each");
+            return shape(
+                "toolResult.content",
+                "a list of blocks with one member each",
+            );
         };
         parts.push(match &*key {
             // Other dialects know no result but texts and media.

@@ -121,7 +121,9 @@ impl Writer {
     }
 
     fn reasoning(&mut self, out: &mut Vec<u8>, key: &str, text: &Text<'_>) {
-        self.block_delta(out, |delta| delta.object("reasoningContent").text(key, text));
+        self.block_delta(out, |delta| {
+            delta.object("reasoningContent").text(key, text)
+        });
     }
 
     fn part_end(&mut self, out: &mut Vec<u8>) {

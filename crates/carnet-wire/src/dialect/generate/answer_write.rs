@@ -70,6 +70,8 @@ fn write_parts(answer: &Answer<'_>, parts: &mut Array<'_>, losses: &mut Losses) 
                 continue;
             }
             Content::Unknown { json, .. } if own => {
+                // It still has its proof itself.
+                proof = None;
                 parts.raw(json);
                 continue;
             }
@@ -152,7 +154,8 @@ pub(super) fn finish_reason(finish: &Finish<'_>, losses: &mut Losses) -> &'stati
 /// Writes the usage. The prompt's tokens include cached ones; the answer's leave out those of its reasoning.
 pub(super) fn write_usage(usage: &Usage, body: &mut Object<'_>) {
     let mut written = body.object("usageMetadata");
-    let reasoning = usage.reasoning.unwrap_or_default();
+    // Some services count more reasoning than answer, of which it is a part.
+    let reasoning = usage.reasoning.unwrap_or_default().min(usage.output());
     written.count("promptTokenCount", usage.prompt_including().0);
     written.count(
         "candidatesTokenCount",

@@ -117,7 +117,10 @@ impl<'b> Parts<'b> {
             (Some(at), _) => self.open.remove(at).id,
             (None, Some(id)) => id,
             (None, None) => {
-                return shape("functionResponse.name", "the name of a tool that was called");
+                return shape(
+                    "functionResponse.name",
+                    "the name of a tool that was called",
+                );
             }
         };
         let mut parts = Vec::new();
@@ -198,9 +201,14 @@ fn sound(format: &str) -> &str {
 /// What a part is that the form has no place for.
 fn unknown(part: Value<'_>) -> Option<Content<'_>> {
     let beside = |key: &str| {
-        ["partMetadata", "thought", "thoughtSignature", "videoMetadata"]
-            .iter()
-            .any(|name| is(key, name))
+        [
+            "partMetadata",
+            "thought",
+            "thoughtSignature",
+            "videoMetadata",
+        ]
+        .iter()
+        .any(|name| is(key, name))
     };
     let (key, _) = part
         .members()

@@ -33,20 +33,18 @@ pub(super) fn as_json_schema(schema: Value<'_>) -> Cow<'_, str> {
 /// Whether anything in a schema is not JSON Schema. A schema is as deep as its document at most.
 fn differs(schema: Value<'_>) -> bool {
     schema.members().any(|(key, value)| match &*key {
-        "type" => {
-            value
-                .text()
-                .is_some_and(|name| name.token().bytes().any(|b| b.is_ascii_uppercase()))
-        }
+        "type" => value
+            .text()
+            .is_some_and(|name| name.token().bytes().any(|b| b.is_ascii_uppercase())),
         "nullable" => true,
         "properties" => value.members().any(|(_, inside)| differs(inside)),
         "items" => differs(value),
         _ if is(&key, "anyOf") || is(&key, "prefixItems") => {
             key.contains('_') || value.elements().any(differs)
         }
-        _ => COUNTS.iter().any(|name| {
-            is(&key, name) && (key.contains('_') || value.kind() == Kind::String)
-        }),
+        _ => COUNTS
+            .iter()
+            .any(|name| is(&key, name) && (key.contains('_') || value.kind() == Kind::String)),
     })
 }
 
@@ -133,7 +131,10 @@ mod tests {
                 r#"{"type":"ARRAY","min_items":"2","items":{"any_of":[{"type":"INTEGER","format":"int64"},{"type":"NULL"}]}}"#,
                 r#"{"type":"array","minItems":2,"items":{"anyOf":[{"type":"integer","format":"int64"},{"type":"null"}]}}"#,
             ),
-            (r#"{"type":"TYPE_UNSPECIFIED","title":"a\"b"}"#, r#"{"title":"a\"b"}"#),
+            (
+                r#"{"type":"TYPE_UNSPECIFIED","title":"a\"b"}"#,
+                r#"{"title":"a\"b"}"#,
+            ),
         ] {
             assert_eq!(converted(schema), want);
         }
@@ -141,7 +142,8 @@ mod tests {
 
     #[test]
     fn json_schema_stays_as_it_was_written() {
-        let schema = r#"{ "type": ["string", "null"], "minLength": 1, "properties": {"OBJECT": true} }"#;
+        let schema =
+            r#"{ "type": ["string", "null"], "minLength": 1, "properties": {"OBJECT": true} }"#;
         assert_eq!(converted(schema), schema);
     }
 }
