@@ -8,6 +8,8 @@
 
 #[path = "translate/asks.rs"]
 mod asks;
+#[path = "translate/callers.rs"]
+mod callers;
 #[path = "translate/cohere.rs"]
 mod cohere;
 #[path = "translate/generated.rs"]

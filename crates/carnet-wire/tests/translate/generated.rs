@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::reading::{client, text};
 use super::scenarios::DIALECTS;
 
-use Dialect::{Chat, Converse, Messages, Responses};
+use Dialect::{Chat, Converse, GenerateContent, Messages, Responses};
 
 /// What is said, as far as both dialects can.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +64,19 @@ impl Talk {
             }
             (_, item) => items.push(item),
         }
+    }
+
+    /// The same without some items.
+    fn without(&self, gone: impl Fn(&Item) -> bool) -> Self {
+        let mut talk = Self {
+            system: self.system.clone(),
+            turns: Vec::new(),
+        };
+        for (assistant, items) in &self.turns {
+            let left = items.iter().filter(|item| !gone(item));
+            left.for_each(|item| talk.say(*assistant, item.clone()));
+        }
+        talk
     }
 
     /// The same with the order within a turn forgotten.
@@ -549,6 +562,22 @@ proptest! {
         prop_assert!(losses.is_empty() && more.is_empty(), "{losses:?} {more:?}");
         // Items have an order of their own, so even that of the parts comes back.
         prop_assert_eq!(of_messages(&back), of_messages(&body));
+    }
+
+    /// Neither takes an image by its address, and one hangs proofs of reasoning on other parts.
+    #[test]
+    fn converse_and_generate_content_carry_messages_there_and_back(talk in talk()) {
+        for (through, talk) in [
+            (Converse, talk.without(|item| matches!(item, Image(_)))),
+            (GenerateContent, talk.without(|item| matches!(item, Image(_) | Thought { .. }))),
+        ] {
+            let body = to_messages(&talk);
+            let (there, losses) = sent(Messages, through, &body);
+            let (back, more) = sent(through, Messages, &there);
+            prop_assert!(losses.is_empty() && more.is_empty(), "{losses:?} {more:?}");
+            prop_assert_eq!(of_messages(&back), of_messages(&body), "{}: {}", through, there);
+            prop_assert_eq!(&back["max_tokens"], 5);
+        }
     }
 
     #[test]

@@ -96,7 +96,7 @@ async fn generate_content_reaches_a_model_that_speaks_chat() {
     assert_eq!(body["modelVersion"], "llama3.3:70b");
     let record = gateway.record(&id).await;
     assert_eq!(record["api"], "generate-content", "{record:#}");
-    assert_eq!(record["translated_to"], "chat-completions");
+    assert_eq!(record["translated_to"], "chat completions");
     gateway.finish().await;
 }
 
@@ -242,7 +242,8 @@ async fn a_converse_stream_that_passes_ends_in_an_exception_where_one_fits() {
         } else {
             &frames[..]
         };
-        let (answer, ()) = tokio::join!(ask(&gateway, CONVERSE_STREAM, &converse()), async {
+        let body = converse();
+        let (answer, ()) = tokio::join!(ask(&gateway, CONVERSE_STREAM, &body), async {
             let mut arrival = upstream.next().await;
             arrival.write("HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\ntransfer-encoding: chunked\r\n\r\n").await;
             for piece in sent.chunks(7) {
