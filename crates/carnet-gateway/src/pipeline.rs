@@ -464,11 +464,6 @@ async fn relayed(
             Shape::Events => EVENT_STREAM,
         };
         answered = answered.translated(translator);
-        if call.dialect() == Dialect::Converse && !head.status.is_success() {
-            let kind = HeaderValue::from_static(bedrock::error_type(head.status.as_u16()));
-            head.headers
-                .insert(HeaderName::from_static(bedrock::ERROR_TYPE_HEADER), kind);
-        }
         head.headers.insert(CONTENT_TYPE, kind);
     }
     let idle_timeout = offer.upstream.config().idle_timeout;
@@ -482,8 +477,17 @@ async fn relayed(
         Ok(relay) => relay,
         Err((fault, record)) => return refused(fault.into(), call.dialect(), record).await,
     };
+    if let Some(status) = relay.failed_status() {
+        head.status = status;
+    }
     if relay.rewrites() {
         egress::forget_bytes(&mut head.headers);
+    }
+    let told_in_header = translation.is_some() && call.dialect() == Dialect::Converse;
+    if told_in_header && !head.status.is_success() {
+        let kind = HeaderValue::from_static(bedrock::error_type(head.status.as_u16()));
+        head.headers
+            .insert(HeaderName::from_static(bedrock::ERROR_TYPE_HEADER), kind);
     }
     relay::filter_headers(&mut head.headers);
     head.extensions.clear();

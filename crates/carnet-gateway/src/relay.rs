@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_audit::Outcome;
+use carnet_wire::form::FailureKind;
 use carnet_wire::sniff::{Absence, Framing, ModelRename, Reported, ReportedModel};
 use carnet_wire::stream::aws::{self, MessageEnds};
 use carnet_wire::stream::sse::KEEP_ALIVE;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, response};
+use http::{HeaderMap, StatusCode, response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -64,8 +65,8 @@ pub(crate) struct Relay {
     held_bytes: usize,
     /// The first piece, when it was waited for.
     opening: Option<Bytes>,
-    /// Whether the caller was told of an error under a status of success.
-    failed: bool,
+    /// The error that the upstream sent under a status of success.
+    failed: Option<FailureKind>,
     /// Whether the upstream has sent everything.
     ended: bool,
     /// Whether the connection is to be closed as soon as what came before has gone out.
@@ -277,7 +278,7 @@ impl Relay {
             held: VecDeque::new(),
             held_bytes: 0,
             opening: None,
-            failed: false,
+            failed: None,
             ended: false,
             breaks_off: false,
             place: Place::default(),
@@ -573,6 +574,11 @@ impl Relay {
         Poll::Pending
     }
 
+    /// The status that an answer should have had which is an error, if that is known before it begins.
+    pub(crate) fn failed_status(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.failed?.status()).ok()
+    }
+
     /// Whether the answer goes on with other bytes than it came.
     pub(crate) fn rewrites(&self) -> bool {
         self.translated || self.rename.is_some()
@@ -607,7 +613,7 @@ impl Relay {
     fn complete(&mut self) {
         self.finish(if self.mismatched {
             Outcome::Mismatch
-        } else if self.failed {
+        } else if self.failed.is_some() {
             Outcome::UpstreamError
         } else {
             Outcome::Completed

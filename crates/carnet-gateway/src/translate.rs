@@ -4,7 +4,7 @@ use std::mem;
 
 use bytes::Bytes;
 use carnet_wire::dialect::{Caller, ClientDialect, Dialect, Options};
-use carnet_wire::form::Loss;
+use carnet_wire::form::{FailureKind, Loss};
 use carnet_wire::stream::aws::AwsDecoder;
 use carnet_wire::stream::sse::{Block, KEEP_ALIVE, SseParser};
 use carnet_wire::translate::{self, State};
@@ -39,7 +39,7 @@ pub(crate) struct Translator {
     reading: Reading,
     /// What the caller is not told of an answer that came whole.
     losses: Vec<Box<str>>,
-    failed: bool,
+    failed: Option<FailureKind>,
 }
 
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Translator {
             reading,
             options,
             losses: Vec::new(),
-            failed: false,
+            failed: None,
         }
     }
 
@@ -143,7 +143,7 @@ impl Translator {
                 let answer = translate::answer(self.from, self.to, &whole, &self.options);
                 let answer = answer.map_err(unreadable)?;
                 self.losses.extend(answer.losses.iter().map(said));
-                self.failed = answer.failed.is_some();
+                self.failed = answer.failed;
                 out = answer.body;
             }
             Reading::Whole(whole, status) => {
@@ -154,12 +154,12 @@ impl Translator {
                     stream.push(&String::from_utf8_lossy(event.name), event.data, &mut out);
                 }
                 stream.finish(&mut out);
-                self.failed = matches!(stream.state(), State::Failed(_));
+                self.failed = failed_as(stream);
             }
             Reading::Aws(decoder, stream) => {
                 decoder.finish().map_err(unreadable)?;
                 stream.finish(&mut out);
-                self.failed = matches!(stream.state(), State::Failed(_));
+                self.failed = failed_as(stream);
             }
         }
         Ok(out.into())
@@ -175,9 +175,17 @@ impl Translator {
         }
     }
 
-    /// Whether the caller got an error under a status of success.
-    pub(crate) fn failed(&self) -> bool {
+    /// The error that the upstream sent under a status of success, if it did.
+    pub(crate) fn failed(&self) -> Option<FailureKind> {
         self.failed
+    }
+}
+
+/// The error by which a stream has ended, if it has.
+fn failed_as(stream: &translate::Stream) -> Option<FailureKind> {
+    match stream.state() {
+        State::Failed(kind) => Some(kind),
+        State::Ended | State::Open => None,
     }
 }
 

@@ -46,7 +46,7 @@ fn is_canonical(text: &str) -> bool {
         _ => return false,
     };
     let last = letters.bytes().next_back().and_then(value);
-    text.len() % 4 == 0
+    text.len().is_multiple_of(4)
         && last.is_none_or(|last| last & spare == 0)
         && letters.bytes().all(|letter| value(letter).is_some())
 }
