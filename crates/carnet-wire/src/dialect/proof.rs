@@ -6,17 +6,17 @@ use std::borrow::Cow;
 use crate::json::Text;
 
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// What a wrapped proof begins with, in base64: `carnet`, which are whole groups, so that it can be told by them.
-const MARK_ENCODED: &str = "Y2FybmV0";
+/// What a wrapped proof begins with, in base64: `proofs`, which are whole groups, so that it can be told by them.
+const MARK: &str = "cHJvb2Zz";
 
 /// A proof as base64.
 pub(crate) fn wrap<'p>(proof: &'p Text<'_>) -> Text<'p> {
-    if is_canonical(proof.token()) && !proof.token().starts_with(MARK_ENCODED) {
+    if is_canonical(proof.token()) && !proof.token().starts_with(MARK) {
         return proof.borrowed();
     }
     let plain = proof.plain();
-    let mut out = String::with_capacity(MARK_ENCODED.len() + plain.len().div_ceil(3) * 4);
-    out.push_str(MARK_ENCODED);
+    let mut out = String::with_capacity(MARK.len() + plain.len().div_ceil(3) * 4);
+    out.push_str(MARK);
     encode(plain.as_bytes(), &mut out);
     Text::new(&out).into_owned()
 }
@@ -28,7 +28,7 @@ pub(crate) fn unwrap(given: Text<'_>) -> Text<'_> {
     } else {
         Cow::Borrowed(given.token())
     };
-    let wrapped = token.strip_prefix(MARK_ENCODED).and_then(decode);
+    let wrapped = token.strip_prefix(MARK).and_then(decode);
     match (wrapped, token) {
         (Some(plain), _) => Text::new(&plain).into_owned(),
         (None, Cow::Owned(standard)) => Text::new(&standard).into_owned(),
@@ -107,8 +107,8 @@ mod tests {
             "+/+/",
             "-_-_",
             "gAAA-b_c=",
-            "Y2FybmV0",
-            "Y2FybmV0QUJD",
+            "cHJvb2Zz",
+            "cHJvb2ZzQUJD",
             "no base64 at all",
             "\"é\n",
         ] {
@@ -122,7 +122,7 @@ mod tests {
                 assert_eq!(unwrap(Text::new(&written)), text, "{proof}");
             }
         }
-        assert_eq!(BASE64_STANDARD.encode("carnet"), MARK_ENCODED);
+        assert_eq!(BASE64_STANDARD.encode("proofs"), MARK);
         let own = Text::new("QUJD");
         assert_eq!(wrap(&own), own);
     }

@@ -686,7 +686,7 @@ impl Said {
 
 /// A proof that is no base64 stands wrapped where clients read it as base64.
 fn unwrapped(proof: &str) -> String {
-    let Some(wrapped) = proof.strip_prefix("Y2FybmV0") else {
+    let Some(wrapped) = proof.strip_prefix("cHJvb2Zz") else {
         return proof.to_owned();
     };
     String::from_utf8(STANDARD.decode(wrapped).unwrap()).unwrap()

@@ -288,8 +288,8 @@ async fn errors_have_the_shape_that_the_caller_reads() {
     }
     // Some services send an error under a status of success.
     let (_, told, gateway) = exchange(CONVERSE, &converse(), whole(CLOSE, body.as_bytes())).await;
-    assert_eq!(told.status, 502);
-    assert_eq!(told.header("x-amzn-errortype"), "InternalServerException");
+    assert_eq!(told.status, 429);
+    assert_eq!(told.header("x-amzn-errortype"), "ThrottlingException");
     let id = told.record();
     assert_eq!(told.json().await, json!({ "message": "slow down" }));
     assert_eq!(gateway.record(&id).await["outcome"], "upstream-error");
