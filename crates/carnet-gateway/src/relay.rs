@@ -298,8 +298,7 @@ impl Relay {
             running,
             gateway,
         };
-        relay.keep_alive =
-            keep_alive.filter(|_| relay.shape == Shape::Events && relay.has_room());
+        relay.keep_alive = keep_alive.filter(|_| relay.shape == Shape::Events && relay.has_room());
         // Nobody asks for the pieces of an answer that has none.
         if relay.upstream.is_end_stream() && !relay.translated {
             relay.complete();
