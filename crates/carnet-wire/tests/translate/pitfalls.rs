@@ -15,9 +15,12 @@ use serde_json::{Value, json};
 use super::reading::{
     Said, client, data, options, push, read_stream, read_whole, streamed, translated, whole,
 };
-use super::scenarios::{DIALECTS, body, stream};
+use super::scenarios::{body, stream};
 
 use Dialect::{Chat, Converse, GenerateContent, Messages, Responses};
+
+/// The dialects of callers in whose words the expectations here stand.
+const DIALECTS: [Dialect; 3] = [Chat, Messages, Responses];
 
 /// Reads bytes as they come from the network, and translates them.
 fn through(from: Dialect, to: Dialect, bytes: &[u8], size: usize) -> Said {

@@ -462,7 +462,8 @@ fn one_tool_and_two_in_parallel() {
 fn what_follows_a_call_without_arguments_does_not_wait_for_the_end() {
     let calls = [("f", json!({})), ("g", json!({"a": 1}))];
     for from in [Converse, GenerateContent, Messages, Responses] {
-        for to in DIALECTS {
+        // One dialect tells a call at once, when it is complete.
+        for to in [Chat, Converse, Messages, Responses] {
             let mut reading = Stream::new(from, client(to), &options());
             let mut out = Vec::new();
             for event in stream(from, "", "", &calls) {
@@ -471,7 +472,7 @@ fn what_follows_a_call_without_arguments_does_not_wait_for_the_end() {
                     break;
                 }
             }
-            let out = String::from_utf8(out).unwrap();
+            let out = String::from_utf8_lossy(&out);
             assert!(out.contains("\"name\":\"g\""), "{from} to {to}: {out}");
         }
     }
