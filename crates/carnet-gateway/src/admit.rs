@@ -10,7 +10,7 @@ use crate::codes::Code;
 use crate::error::{Denied, Fault, Stop};
 use crate::generation::Generation;
 use crate::ingress::Call;
-use crate::resolve::Offer;
+use crate::resolve::{Offer, Way};
 use crate::service::Service;
 
 /// What is asked for, as far as a decision is concerned.
@@ -21,7 +21,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) stream: bool,
 }
 
-/// Decide on the offers in turn: the first that is permitted and in service, else why none is.
+/// Decide on the offers in turn: the first that is permitted and in service, else why none is. Those that take the call
+/// as it is come before those for which it is translated, since a translation may lose something.
 pub(crate) fn decide<'a>(
     service: &Service,
     generation: &Generation,
@@ -44,10 +45,11 @@ pub(crate) fn decide<'a>(
     let model = wanted.model;
     let mut suspended = false;
     let mut first: Option<(Denial, &Offer)> = None;
-    for offer in offers {
-        if offer.way(wanted.call).is_none() {
-            continue;
-        }
+    let direct = |offer: &&Offer| offer.way(wanted.call) == Some(Way::Direct);
+    let translated = |offer: &&Offer| matches!(offer.way(wanted.call), Some(Way::Translated(..)));
+    let in_turn = offers.iter().filter(direct);
+    let in_turn = in_turn.chain(offers.iter().filter(translated));
+    for offer in in_turn {
         match generation.decide(principal, &offer.target, &ask, now) {
             Decision::Permit(_)
                 if service.is_suspended(offer.upstream.name(), offer.own_name()) =>

@@ -145,7 +145,7 @@ impl Import<'_> {
         }
         for (_, places) in offers.into_iter().filter(|(_, places)| places.len() > 1) {
             let why = "several upstreams offer this model; load is not spread over them";
-            let instead = "the first upstream of the file that policy permits answers; another one when that is denied or out of service";
+            let instead = "the first upstream of the file that policy permits answers, those that need no translation before others; another one when that is denied or out of service";
             for place in places {
                 self.report.left(place.clone(), why, Some(instead));
             }

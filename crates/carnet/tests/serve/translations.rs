@@ -664,3 +664,26 @@ async fn a_model_that_is_permitted_in_translation_alone_is_listed() {
     );
     gateway.finish().await;
 }
+
+#[tokio::test]
+async fn who_takes_a_call_as_it_is_comes_before_who_needs_it_translated() {
+    let (mut messages, mut chats) = (Upstream::start().await, Upstream::start().await);
+    let entries = [
+        entry("first", &messages.base_url(), "apis = [\"messages\"]"),
+        entry("second", &chats.base_url(), "apis = [\"chat-completions\"]"),
+    ];
+    let gateway = Setup::with(&entries.concat()).start().await;
+    let body = chat(json!({}));
+    let (answer, ()) = tokio::join!(ask(&gateway, "/v1/chat/completions", &body), async {
+        let mut arrival = chats.next().await;
+        arrival.write(whole(CLOSE, b"{}")).await;
+    });
+    assert_eq!(answer.status, 200);
+    let body = json!({ "model": MODEL, "max_tokens": 9, "messages": body["messages"] });
+    let (answer, ()) = tokio::join!(ask(&gateway, "/v1/messages", &body), async {
+        let mut arrival = messages.next().await;
+        arrival.write(whole(CLOSE, MESSAGE.as_bytes())).await;
+    });
+    assert_eq!(answer.text().await, MESSAGE);
+    gateway.finish().await;
+}
