@@ -93,6 +93,10 @@ pub use registry::entry::{
 };
 pub use registry::flat::FlatClaim;
 pub use registry::stats::Stats;
+pub use registry::wire::{
+    EditAction, ForModels, KeyStyle, ReasoningBack, Seed, Thinking, TokenLimit, ToolIds, Wire,
+    WireEdit, WireFacts,
+};
 pub use registry::{FieldRules, Registry};
 pub use resolution::{Ancestor, Candidate, Fact, Hosting, Party, Resolution, TeacherFact};
 pub use resolve::Query;

@@ -247,6 +247,27 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// An optional table.
+    pub(crate) fn table(&mut self, key: &'static str) -> Option<Fields<'a>> {
+        let value = self.take(key)?;
+        Self::of(self.doc, value)
+    }
+
+    /// An optional number from 1.
+    pub(crate) fn count(&mut self, key: &'static str) -> Option<u32> {
+        let mut value = self.take(key)?;
+        let span = value.span;
+        let found = value.take();
+        let number = match &found {
+            ValueInner::Integer(number) => u32::try_from(*number).ok().filter(|n| *n > 0),
+            _ => None,
+        };
+        if number.is_none() {
+            self.wrong(span, "a whole number from 1", key, &found);
+        }
+        number
+    }
+
     /// An optional share in percent.
     pub(crate) fn percent(&mut self, key: &'static str) -> Option<f32> {
         let mut value = self.take(key)?;
@@ -389,10 +410,20 @@ impl<'a> Fields<'a> {
     pub(crate) fn claims<T>(
         &mut self,
         key: &'static str,
-        mut read: impl FnMut(&mut Fields<'a>) -> Option<T>,
+        read: impl FnMut(&mut Fields<'a>) -> Option<T>,
     ) -> Dated<T> {
+        Dated(self.claims_where(key, read, |_, _| true))
+    }
+
+    /// The same, where validities may overlap unless two claims are about the same.
+    pub(crate) fn claims_where<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&mut Fields<'a>) -> Option<T>,
+        same: impl Fn(&T, &T) -> bool,
+    ) -> Vec<Claim<T>> {
         let Some(mut value) = self.take(key) else {
-            return Dated::default();
+            return Vec::new();
         };
         let span = value.span;
         let tables = match value.take() {
@@ -405,7 +436,7 @@ impl<'a> Fields<'a> {
                     key,
                     &other,
                 );
-                return Dated::default();
+                return Vec::new();
             }
         };
         let mut found: Vec<Claim<T>> = Vec::new();
@@ -417,7 +448,10 @@ impl<'a> Fields<'a> {
             let Some(claim) = fields.claim(&mut read) else {
                 continue;
             };
-            if found.iter().any(|other| other.valid.overlaps(&claim.valid)) {
+            let rival = |other: &Claim<T>| {
+                same(&other.value, &claim.value) && other.valid.overlaps(&claim.valid)
+            };
+            if found.iter().any(rival) {
                 let message = format!("two claims of `{key}` hold on the same days");
                 self.note(
                     place
@@ -427,7 +461,7 @@ impl<'a> Fields<'a> {
             }
             found.push(claim);
         }
-        Dated(found)
+        found
     }
 
     /// Claims of which several may hold at once.

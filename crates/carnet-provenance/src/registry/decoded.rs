@@ -16,6 +16,7 @@ use crate::registry::entry::{Alias, FieldRule, Host, Model, MovingAlias, Produce
 use crate::registry::links::{Edge, Kind, Links, Name};
 use crate::registry::read_host::is_origin_pattern;
 use crate::registry::read_model::{NO_DIGEST, misfits};
+use crate::registry::wire::{Wire, misfit};
 use crate::registry::{Entries, check};
 
 /// All mistakes of decoded records.
@@ -301,6 +302,21 @@ impl Looker {
         }
         self.regions(host);
         self.field_rules(&host.fields);
+        self.wire(&host.wire);
+    }
+
+    fn wire(&mut self, wire: &Wire) {
+        for (key, evidence) in wire.evidence() {
+            self.evidence(key, evidence);
+        }
+        for claim in wire.claims() {
+            self.text(claim.claim, &claim.value);
+        }
+        for edit in &wire.edits {
+            if let Some(wrong) = misfit(edit.action, edit.from.as_deref(), edit.to.as_deref()) {
+                self.wrong(format_args!("edit of `{}`: {wrong}", edit.path));
+            }
+        }
     }
 
     fn regions(&mut self, host: &Host) {

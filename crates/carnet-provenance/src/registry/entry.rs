@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::claim::{Claim, Dated, Evidence, Validity};
 use crate::country::Country;
 use crate::ids::{HostId, ModelId, ProducerId};
+use crate::registry::wire::Wire;
 use crate::word::words;
 
 words! {
@@ -377,6 +378,8 @@ pub struct Host {
     pub egress: Dated<Egress>,
     /// Request fields by which a client could choose the destination.
     pub fields: Vec<FieldRule>,
+    /// How it wants to be asked.
+    pub wire: Wire,
 }
 
 /// Who runs a host.

@@ -9,6 +9,7 @@ use crate::claim::{Claim, Confidence, Contradiction, Dated, Evidence, Validity};
 use crate::registry::entry::{
     Alias, FieldRule, Group, Host, List, Model, MovingAlias, NameWords, Producer, TaughtBy,
 };
+use crate::registry::wire::WireEdit;
 
 /// One claim of a record with what it says as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,6 +81,33 @@ impl FlatClaim {
     #[must_use]
     pub fn holds(&self, day: Date) -> bool {
         self.valid_from.is_none_or(|from| from <= day) && self.valid_to.is_none_or(|to| day < to)
+    }
+}
+
+impl FlatClaim {
+    /// Claims of which several may hold at once.
+    pub(crate) fn listed<T>(
+        found: &mut Vec<Self>,
+        claim: &'static str,
+        claims: &[Claim<T>],
+        text: impl Fn(&T) -> String,
+    ) {
+        listed(found, claim, claims, text);
+    }
+
+    /// A change to requests.
+    pub(crate) fn edit(edit: &WireEdit) -> Self {
+        let mut value = format!("{} of {}: {}", edit.path, edit.api, edit.action);
+        for (word, text) in [("from", &edit.from), ("to", &edit.to)] {
+            if let Some(text) = text {
+                let _ = write!(value, " {word} {text}");
+            }
+        }
+        if !edit.models.is_empty() {
+            let _ = write!(value, " for {}", edit.models.join(", "));
+        }
+        let _ = write!(value, ", {}", edit.why);
+        Self::new("edit", value).by(&edit.evidence)
     }
 }
 
@@ -333,6 +361,7 @@ impl Host {
             found.extend(text.iter().map(|text| FlatClaim::new(claim, text)));
         }
         fields(&mut found, &self.fields);
+        found.extend(self.wire.claims());
         found
     }
 }

@@ -12,6 +12,7 @@ mod read_host;
 mod read_model;
 mod read_other;
 pub(crate) mod stats;
+pub(crate) mod wire;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

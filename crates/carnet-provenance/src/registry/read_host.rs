@@ -5,6 +5,7 @@ use crate::reader::{Doc, Fields};
 use crate::registry::entry::{Egress, Host, HostKind, Operator, Profile, Region, Subprocessor};
 use crate::registry::links::{Kind, Links};
 use crate::registry::read_other::{country_value, field_rules};
+use crate::registry::wire::Wire;
 
 /// Read one host.
 pub(crate) fn host<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Option<Host> {
@@ -38,6 +39,7 @@ pub(crate) fn host<'a>(doc: &'a Doc<'a>, id: &str, links: &mut Links) -> Option<
         trains_on_prompts: fields.claims("trains_on_prompts", |claim| claim.flag("value")),
         egress: fields.claims("egress", |claim| claim.need_word("value", Egress::ALL)),
         fields: field_rules(&mut fields),
+        wire: Wire::read(&mut fields),
     };
     host.regions = regions(&mut fields, links, !host.regions_known.0.is_empty());
     host.profiles = profiles(&mut fields, &host.regions);

@@ -5,6 +5,7 @@ mod organisation;
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use crate::claim::Horizon;
@@ -14,6 +15,7 @@ use crate::ids::{HostId, ModelId, ProducerId};
 use crate::key::key;
 use crate::overlay::{Deployment, Overlay, Patch};
 use crate::registry::entry::{Host, HostKind};
+use crate::registry::wire::WireFacts;
 use crate::registry::{FieldRules, Registry};
 
 pub(crate) use node::{Base, HostNode, ModelNode, ProducerNode, Said};
@@ -165,6 +167,13 @@ impl View {
         // Only ever stricter: whether an entry has ended is not asked here.
         rules.router |= patch.is_some_and(|patch| patch.says.kind == Some(HostKind::Router));
         rules
+    }
+
+    /// How a host wants to be asked for one of its models on a day; nothing for one that is not known.
+    #[must_use]
+    pub fn wire(&self, host: &str, model: &str, as_of: Date) -> WireFacts {
+        let host = self.inner.registry.host(host);
+        host.map_or_else(WireFacts::default, |host| host.wire.of(model, as_of))
     }
 
     pub(crate) fn model_node(&self, id: &str, horizon: &mut Horizon) -> Option<ModelNode<'_>> {
