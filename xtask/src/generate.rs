@@ -9,10 +9,16 @@ use crate::exec;
 use crate::repo::Repo;
 
 /// Where a page lies, and the command of the product that writes it.
-const PAGES: &[(&str, &[&str])] = &[(
-    "docs/src/reference/config.schema.json",
-    &["config", "schema"],
-)];
+const PAGES: &[(&str, &[&str])] = &[
+    (
+        "docs/src/reference/config.schema.json",
+        &["config", "schema"],
+    ),
+    (
+        "docs/src/reference/services-table.md",
+        &["registry", "services", "--registry", "registry"],
+    ),
+];
 
 /// A page as the product writes it now.
 pub(crate) struct Page {
@@ -25,7 +31,8 @@ pub(crate) fn pages(repo: &Repo) -> Result<Vec<Page>> {
     build(repo)?;
     let mut pages = Vec::new();
     for (path, words) in PAGES {
-        let text = exec::output(Command::new(repo.carnet()).args(*words))?;
+        let mut command = Command::new(repo.carnet());
+        let text = exec::output(command.args(*words).current_dir(repo.root()))?;
         pages.push(Page { path, text });
     }
     Ok(pages)

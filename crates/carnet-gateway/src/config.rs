@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_policy::{CallerOwner, Percent, Workload};
+use carnet_provenance::{KeyStyle, ReasoningBack, Seed, Thinking, TokenLimit, ToolIds, WireFacts};
 use http::Uri;
 use http::uri::{InvalidUri, Scheme};
 use toml_span::Span;
@@ -15,6 +16,10 @@ use crate::egress::Urls;
 use crate::ingress::Call;
 use crate::limits;
 use crate::section::{Field, Located};
+pub use crate::services::Services;
+
+/// What stands for the region in an address of the registry.
+const REGION: &str = "{region}";
 
 section! {
     /// The data listener.
@@ -109,16 +114,16 @@ section! {
     /// A service to which permitted requests go.
     RawUpstream {
         required {
-            /// Name of this entry, in records and in the overlay.
-            name: String,
-            /// Address up to and without `/chat/completions`, `/messages`, `/models/…` or `/model/…`, for example
-            /// `https://api.example.com/v1`; `{model}` in it stands for the model. For a server on a Unix socket `unix:/run/model.sock`, and `unix:/run/model.sock:/v1` where its paths
-            /// do not begin with `/v1`.
-            base_url: String,
             /// The models that callers may ask for here.
             models: Vec<RawModel>,
         }
         optional {
+            /// Name of this entry, in records and in the overlay. Default: the host's id.
+            name: String,
+            /// Address up to and without `/chat/completions`, `/messages`, `/models/…` or `/model/…`, for example
+            /// `https://api.example.com/v1`; `{model}` in it stands for the model. For a server on a Unix socket `unix:/run/model.sock`, and `unix:/run/model.sock:/v1` where its paths
+            /// do not begin with `/v1`. Default: the one that the registry knows of `host`.
+            base_url: String,
             /// Id of the host in the registry or the overlay. Default: found by the address.
             host: String,
             /// Grammar of the model ids. Default: the host's.
@@ -127,13 +132,16 @@ section! {
             region: String,
             /// The key that the upstream asks for; it is sent to this origin only.
             key: RawKeyRef,
-            /// How the key is sent: `bearer` (default), `api-key`, `x-api-key` or `x-goog-api-key`; with `aws-sigv4` it
+            /// How the key is sent (default: as the registry says of `host`, else `bearer`): `bearer`, `api-key`, `x-api-key` or `x-goog-api-key`; with `aws-sigv4` it
             /// signs the requests and reads `ACCESS_KEY_ID:SECRET_ACCESS_KEY` or `…:SESSION_TOKEN`, and `region` must be given;
             /// with `google-service-account` it is the account's key file and is exchanged for access tokens.
             auth: String,
             /// The kinds of requests that it takes: of `chat-completions`, `cohere-chat`, `completions`, `converse`,
-            /// `embeddings`, `generate-content`, `messages` and `responses`. Default: the four of OpenAI.
+            /// `embeddings`, `generate-content`, `messages` and `responses`. Default: those that the registry knows of
+            /// `host`, else the four of OpenAI.
             apis: Vec<String>,
+            /// How the service wants to be asked, where it is not as the registry says.
+            wire: RawWire,
             /// What goes into the query as `api-version`, where the service asks for one.
             api_version: String,
             /// Whether the service may keep responses that callers have it store, run them in the background, and give
@@ -156,6 +164,39 @@ section! {
             first_byte_seconds: u64,
             /// Seconds between two pieces of an answer. Default 300.
             idle_seconds: u64,
+        }
+    }
+}
+
+section! {
+    /// How a service wants to be asked: what its dialect leaves open.
+    RawWire {
+        required {}
+        optional {
+            /// Whether user and assistant must take turns: what follows from the same one is put together.
+            alternating_roles: bool,
+            /// Whether marks of what to cache are taken.
+            cache_control: bool,
+            /// The most tokens to answer with, where the dialect demands a number and the request has none.
+            max_tokens: u64,
+            /// Whether `parallel_tool_calls` is taken.
+            parallel_tool_calls: bool,
+            /// The name under which reasoning is taken back: `reasoning_content`, `reasoning` or `none`.
+            reasoning: String,
+            /// Whether `reasoning_details` are taken back.
+            reasoning_details: bool,
+            /// The name of the number that makes drawing repeatable: `seed` or `random_seed`.
+            seed: String,
+            /// Whether the usage of a stream is told when it is asked for.
+            stream_usage: bool,
+            /// How a model is told how much to reason: `adaptive` or `budget`.
+            thinking: String,
+            /// The name of the most tokens to answer with: `max_tokens` or `max_completion_tokens`.
+            token_limit: String,
+            /// The form of ids of tool calls: `any`, `nine` (letters and digits), `plain-40` or `plain-64`.
+            tool_ids: String,
+            /// Whether reasoning is taken back without a proof that it is the service's own.
+            unsigned_reasoning: bool,
         }
     }
 }
@@ -223,6 +264,15 @@ section! {
         optional {
             /// `process` (default): a record survives the death of the process; `fsync`: also that of the machine.
             durability: String,
+        }
+    }
+}
+
+impl RawUpstream {
+    /// Without a name of its own it has that of its host.
+    pub fn name_by_host(&mut self) {
+        if let (Field::Absent, Field::Given(host)) = (&self.name, &self.host) {
+            self.name = Field::Given(host.clone());
         }
     }
 }
@@ -385,23 +435,6 @@ pub enum KeyRef {
     File(PathBuf),
 }
 
-/// How an upstream wants its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthStyle {
-    /// `api-key: …`
-    ApiKey,
-    /// Requests are signed with the key of an AWS account.
-    AwsSigV4,
-    /// `authorization: Bearer …`
-    Bearer,
-    /// The same with access tokens that the key of a service account is exchanged for.
-    GoogleServiceAccount,
-    /// `x-api-key: …`
-    XApiKey,
-    /// `x-goog-api-key: …`
-    XGoogApiKey,
-}
-
 /// One upstream's settings. Equal settings may share connections over a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamConfig {
@@ -422,7 +455,9 @@ pub struct UpstreamConfig {
     /// The key.
     pub key: Option<KeyRef>,
     /// How the key is sent.
-    pub auth: AuthStyle,
+    pub auth: KeyStyle,
+    /// What the file says of how it wants to be asked.
+    pub wire: WireFacts,
     /// Names offered, each with the upstream's own.
     pub models: Vec<(Arc<str>, Arc<str>)>,
     /// Whether it may keep responses.
@@ -443,13 +478,18 @@ pub struct UpstreamConfig {
     pub idle_timeout: Duration,
 }
 
-/// Check the sections and join them. Relative paths are taken from `base`.
+/// Check the sections and join them. Relative paths are taken from `base`, and what entries leave open from `services`.
 ///
 /// # Errors
 /// Every mistake found, those of the file's form among them, as they follow in the file.
-pub fn validate(raw: &RawConfig, base: &Path) -> Result<Config, Vec<ConfigProblem>> {
+pub fn validate(
+    raw: &RawConfig,
+    base: &Path,
+    services: Services<'_>,
+) -> Result<Config, Vec<ConfigProblem>> {
     let mut check = Check {
         base,
+        services,
         problems: raw.problems.clone(),
     };
     let server = check.server(raw.server.as_ref());
@@ -492,6 +532,7 @@ impl Takes<'_> {
 
 struct Check<'a> {
     base: &'a Path,
+    services: Services<'a>,
     problems: Vec<ConfigProblem>,
 }
 
@@ -709,20 +750,27 @@ impl Check<'_> {
 
     /// One upstream; none when something that it needs is wrong.
     fn upstream(&mut self, raw: &RawUpstream) -> Option<UpstreamConfig> {
-        let name = raw.name.given().map(|name| self.upstream_name(name));
+        let name = self.upstream_name(raw);
+        let host = raw.host.given();
+        let known = host.map_or_else(WireFacts::default, |host| self.services.of(&host.value));
         let models = raw.models.given().map(|models| self.models(models));
         let takes = Takes {
-            calls: self.calls(&raw.apis),
+            calls: self.calls(&raw.apis, known.apis.as_deref()),
             version: self.api_version(&raw.api_version),
             models: models.as_deref().unwrap_or_default(),
         };
-        let url = raw
-            .base_url
-            .given()
-            .and_then(|url| self.base_url(url, &takes));
+        let url = match &raw.base_url {
+            Field::Given(url) => self.base_url(url, &takes),
+            Field::Absent => self.known_url(raw, &known, &takes),
+            Field::Wrong => None,
+        };
         let key = raw.key.given().and_then(|key| self.key_ref(key));
-        let auth = self.auth(&raw.auth);
-        if let (AuthStyle::AwsSigV4, Some(word)) = (auth, raw.auth.given())
+        // Without a key there is nothing to send, however the service wants it.
+        let style = known.auth.filter(|_| raw.key.given().is_some());
+        let auth = self.auth(&raw.auth, style);
+        // Without an address it has been said what is missing.
+        let signing = raw.auth.given().or(host.filter(|_| url.is_some()));
+        if let (KeyStyle::AwsSigV4, Some(word)) = (auth, signing)
             && (raw.region.given().is_none() || raw.key.given().is_none())
         {
             self.problem(
@@ -731,6 +779,7 @@ impl Check<'_> {
                 "give key = { … } with ACCESS_KEY_ID:SECRET_ACCESS_KEY, and region = \"us-east-1\"",
             );
         }
+        let wire = self.wire(&raw.wire);
         let proxy = raw.proxy.given().and_then(|proxy| self.proxy(proxy));
         if let (Field::Given(one), Field::Absent) | (Field::Absent, Field::Given(one)) =
             (&raw.client_cert, &raw.client_key)
@@ -775,6 +824,7 @@ impl Check<'_> {
             region: text(&raw.region),
             key,
             auth,
+            wire,
             models: models?,
             stored_responses: raw.stored_responses.given().is_some_and(|yes| yes.value),
             ca_file: raw.ca_file.given().map(|file| self.path(&file.value)),
@@ -787,7 +837,109 @@ impl Check<'_> {
         })
     }
 
-    fn upstream_name(&mut self, name: &Located<String>) -> Arc<str> {
+    /// The address that the registry knows of the host that an entry names.
+    fn known_url(
+        &mut self,
+        raw: &RawUpstream,
+        known: &WireFacts,
+        takes: &Takes<'_>,
+    ) -> Option<Address> {
+        let Some(host) = raw.host.given() else {
+            if let (Field::Absent, Some(name)) = (&raw.host, raw.name.given()) {
+                self.problem(
+                    name.span,
+                    "`base_url` is missing",
+                    "add base_url = \"https://…\", or host = \"…\" with a service whose address the registry knows",
+                );
+            }
+            return None;
+        };
+        // Whoever cannot read the registry says so elsewhere.
+        self.services.registry?;
+        let Some(url) = &known.base_url else {
+            self.problem(
+                host.span,
+                format!("the registry knows no address of the host `{}`", host.value),
+                "add base_url = \"https://…\" with the one that you were given",
+            );
+            return None;
+        };
+        let value = match raw.region.given() {
+            Some(region) => url.replace(REGION, &region.value),
+            None if url.contains(REGION) => {
+                self.problem(
+                    host.span,
+                    format!("the address of `{}` depends on a region", host.value),
+                    "add region = \"…\", or the whole address as base_url",
+                );
+                return None;
+            }
+            None => url.clone(),
+        };
+        let span = host.span;
+        self.base_url(&Located { value, span }, takes)
+    }
+
+    fn wire(&mut self, raw: &Field<RawWire>) -> WireFacts {
+        let Some(Located { value: raw, .. }) = raw.given() else {
+            return WireFacts::default();
+        };
+        let flag = |field: &Field<bool>| field.given().map(|flag| flag.value);
+        WireFacts {
+            alternating_roles: flag(&raw.alternating_roles),
+            cache_control: flag(&raw.cache_control),
+            max_tokens: raw.max_tokens.given().and_then(|max| self.token_count(max)),
+            parallel_tool_calls: flag(&raw.parallel_tool_calls),
+            reasoning: self.word(&raw.reasoning, ReasoningBack::ALL),
+            reasoning_details: flag(&raw.reasoning_details),
+            seed: self.word(&raw.seed, Seed::ALL),
+            stream_usage: flag(&raw.stream_usage),
+            thinking: self.word(&raw.thinking, Thinking::ALL),
+            token_limit: self.word(&raw.token_limit, TokenLimit::ALL),
+            tool_ids: self.word(&raw.tool_ids, ToolIds::ALL),
+            unsigned_reasoning: flag(&raw.unsigned_reasoning),
+            ..WireFacts::default()
+        }
+    }
+
+    fn token_count(&mut self, max: &Located<u64>) -> Option<u32> {
+        let count = u32::try_from(max.value).ok().filter(|count| *count > 0);
+        if count.is_none() {
+            self.problem(
+                max.span,
+                format!("`max_tokens` is {}", max.value),
+                format!("choose a number from 1 to {}", u32::MAX),
+            );
+        }
+        count
+    }
+
+    /// One of a closed set of words.
+    fn word<T: Copy>(&mut self, field: &Field<String>, words: &[(&str, T)]) -> Option<T> {
+        let text = field.given()?;
+        let found = words.iter().find(|(word, _)| *word == text.value);
+        if found.is_none() {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.problem(
+                text.span,
+                format!("`{}` is not known here", text.value),
+                format!("choose one of {}", known.join(", ")),
+            );
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    fn upstream_name(&mut self, raw: &RawUpstream) -> Option<Arc<str>> {
+        let Some(name) = raw.name.given() else {
+            if let (Field::Absent, Some(models)) = (&raw.name, raw.models.given()) {
+                self.problem(
+                    models.span,
+                    "an upstream has neither a name nor a host",
+                    "add name = \"…\", or host = \"…\" with a service that the registry knows",
+                );
+            }
+            return None;
+        };
         let blank = |c: char| c.is_whitespace() || c.is_control();
         if name.value.is_empty() || name.value.contains(blank) {
             self.problem(
@@ -796,7 +948,7 @@ impl Check<'_> {
                 "for example name = \"openai\"",
             );
         }
-        name.value.as_str().into()
+        Some(name.value.as_str().into())
     }
 
     fn models(&mut self, models: &Located<Vec<RawModel>>) -> Vec<(Arc<str>, Arc<str>)> {
@@ -821,29 +973,31 @@ impl Check<'_> {
         models.value.iter().filter_map(offered).collect()
     }
 
-    fn auth(&mut self, word: &Field<String>) -> AuthStyle {
-        match word.given().map(|word| (word.value.as_str(), word.span)) {
-            None | Some(("bearer", _)) => AuthStyle::Bearer,
-            Some(("api-key", _)) => AuthStyle::ApiKey,
-            Some(("aws-sigv4", _)) => AuthStyle::AwsSigV4,
-            Some(("google-service-account", _)) => AuthStyle::GoogleServiceAccount,
-            Some(("x-api-key", _)) => AuthStyle::XApiKey,
-            Some(("x-goog-api-key", _)) => AuthStyle::XGoogApiKey,
-            Some((other, span)) => {
-                self.problem(
-                    span,
-                    format!("`{other}` is not a way to send a key"),
-                    "write \"bearer\", \"api-key\", \"x-api-key\", \"x-goog-api-key\", \"aws-sigv4\" or \"google-service-account\"",
-                );
-                AuthStyle::Bearer
-            }
+    fn auth(&mut self, word: &Field<String>, known: Option<KeyStyle>) -> KeyStyle {
+        let Some(word) = word.given() else {
+            return known.unwrap_or(KeyStyle::Bearer);
+        };
+        let style = KeyStyle::ALL.iter().find(|(text, _)| *text == word.value);
+        if style.is_none() {
+            self.problem(
+                word.span,
+                format!("`{}` is not a way to send a key", word.value),
+                "write \"bearer\", \"api-key\", \"x-api-key\", \"x-goog-api-key\", \"aws-sigv4\" or \"google-service-account\"",
+            );
         }
+        style.map_or(KeyStyle::Bearer, |(_, style)| *style)
     }
 
     /// The calls that an upstream takes.
-    fn calls(&mut self, words: &Field<Vec<String>>) -> Vec<Call> {
+    fn calls(&mut self, words: &Field<Vec<String>>, known: Option<&[String]>) -> Vec<Call> {
+        let among = |words: &[String]| -> Vec<Call> {
+            let taken = |call: &Call| words.iter().any(|word| word == call.word());
+            Call::taken().filter(taken).collect()
+        };
         let Some(words) = words.given() else {
-            return Call::USUAL.to_vec();
+            // A newer registry may name kinds that this program does not know.
+            let known = known.map(among).filter(|calls| !calls.is_empty());
+            return known.unwrap_or_else(|| Call::USUAL.to_vec());
         };
         if words.value.is_empty() {
             self.problem(
@@ -863,8 +1017,7 @@ impl Check<'_> {
                 );
             }
         }
-        let taken = |call: &Call| words.value.iter().any(|word| word == call.word());
-        Call::taken().filter(taken).collect()
+        among(&words.value)
     }
 
     fn api_version<'r>(&mut self, raw: &'r Field<String>) -> Option<&'r str> {

@@ -27,6 +27,7 @@ use crate::ingress::{self, Call};
 use crate::reported::Expected;
 use crate::resolve::{Keeping, Offer};
 use crate::screen::Fields;
+use crate::services::{self, Fix};
 
 /// What a generation is built from; everything read and parsed, nothing in force yet.
 #[derive(Debug)]
@@ -165,9 +166,10 @@ impl Generation {
             .iter()
             .map(|workload| (workload.id.as_str().into(), decider.principal(workload)))
             .collect();
+        let day = day_of(now);
         let readers = Call::ALL
             .into_iter()
-            .map(|call| Ok((call, reader(call, &view, &upstreams)?)))
+            .map(|call| Ok((call, reader(call, &view, &upstreams, day)?)))
             .collect::<Result<_, _>>()
             .map_err(|error: WatchError| vec![error.into()])?;
         let mut rules = Rules {
@@ -326,7 +328,7 @@ impl Generation {
 impl Rules {
     /// Prepare every configured model: facts, decision target, headers.
     fn offer(&mut self, view: &Arc<View>, now: Timestamp) {
-        let today = now.to_zoned_datetime(TimeZone::UTC).date();
+        let today = day_of(now);
         for upstream in self.upstreams.clone() {
             for (name, own) in &upstream.config().models {
                 let offer = self.one_offer(view, &upstream, name, own, today);
@@ -351,6 +353,15 @@ impl Rules {
         let ends = resolution.valid_until().and_then(start_of);
         self.valid_until = [self.valid_until, ends].into_iter().flatten().min();
         let headers = fact_headers(&resolution);
+        let asked = services::facts(
+            view,
+            spec.host.as_ref().map(|host| host.as_str()),
+            upstream.config(),
+            own,
+            today,
+        );
+        let changes = asked.until.and_then(start_of);
+        self.valid_until = [self.valid_until, changes].into_iter().flatten().min();
         let model = resolution.named().map(Into::into);
         let host = spec.host.as_ref().map(|host| host.as_str().into());
         let overlay = carnet_provenance::suggest_overlay(&resolution, &spec.upstream);
@@ -371,6 +382,7 @@ impl Rules {
             expected: Arc::new(expected),
             overlay,
             keeping,
+            options: services::options(&asked),
         }
     }
 }
@@ -404,6 +416,10 @@ pub fn facts_of(
             .map(|hosting| hosting.host.clone()),
     };
     (spec, resolution)
+}
+
+fn day_of(now: Timestamp) -> Date {
+    now.to_zoned_datetime(TimeZone::UTC).date()
 }
 
 fn start_of(date: Date) -> Option<Timestamp> {
@@ -524,7 +540,12 @@ fn upstreams(
 }
 
 /// One watch for all upstreams that take a call, and for each the rules bound to its indices.
-fn reader(call: Call, view: &View, upstreams: &[Arc<Upstream>]) -> Result<Reader, WatchError> {
+fn reader(
+    call: Call,
+    view: &View,
+    upstreams: &[Arc<Upstream>],
+    day: Date,
+) -> Result<Reader, WatchError> {
     let mut paths: Vec<String> = ingress::watched(call).map(str::to_owned).collect();
     let mut fields = HashMap::new();
     let mut known_anywhere: Vec<String> = Vec::new();
@@ -544,21 +565,53 @@ fn reader(call: Call, view: &View, upstreams: &[Arc<Upstream>]) -> Result<Reader
         let rules = rules
             .fields
             .into_iter()
-            .map(|rule| {
-                let index = paths
-                    .iter()
-                    .position(|path| *path == rule.path)
-                    .unwrap_or_else(|| {
-                        paths.push(rule.path.clone());
-                        paths.len() - 1
-                    });
-                (index, rule)
-            })
+            .map(|rule| (watched(&mut paths, &rule.path), rule))
             .collect();
-        fields.insert(upstream.config().name.clone(), Fields::new(rules, known));
+        let fixes = fixes(call, view, host.as_deref(), upstream, day, &mut paths);
+        let name = upstream.config().name.clone();
+        fields.insert(name, Fields::new(rules, known, fixes));
     }
     Ok(Reader {
         watch: Watch::new(&paths)?.with_known(&known_anywhere),
         fields,
     })
+}
+
+/// The index under which a path is watched.
+fn watched(paths: &mut Vec<String>, path: &str) -> usize {
+    let known = paths.iter().position(|known| known == path);
+    known.unwrap_or_else(|| {
+        paths.push(path.to_owned());
+        paths.len() - 1
+    })
+}
+
+/// What is changed in requests that an upstream takes as they come, by its own names for the models.
+fn fixes(
+    call: Call,
+    view: &View,
+    host: Option<&str>,
+    upstream: &Upstream,
+    day: Date,
+    paths: &mut Vec<String>,
+) -> HashMap<Arc<str>, Vec<Fix>> {
+    let mut all = HashMap::new();
+    let config = upstream.config();
+    if !config.urls.take(call) {
+        return all;
+    }
+    for (_, own) in &config.models {
+        let facts = services::facts(view, host, config, own, day);
+        let mine = facts
+            .edits
+            .iter()
+            .filter(|edit| edit.api == call.api().as_str());
+        let fixes: Vec<Fix> = mine
+            .map(|edit| Fix::new(edit, &facts, |path| watched(paths, path)))
+            .collect();
+        if !fixes.is_empty() {
+            all.insert(own.clone(), fixes);
+        }
+    }
+    all
 }

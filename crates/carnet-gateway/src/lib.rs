@@ -56,6 +56,7 @@ mod resolve;
 mod screen;
 mod server;
 mod service;
+mod services;
 mod socket;
 mod state_ids;
 mod stored;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use carnet_policy::Target;
-use carnet_wire::dialect::{ClientDialect, Dialect};
+use carnet_wire::dialect::{ClientDialect, Dialect, Options};
 use http::header::{HeaderName, HeaderValue};
 
 use crate::codes::Code;
@@ -34,6 +34,8 @@ pub(crate) struct Offer {
     pub(crate) overlay: Option<String>,
     /// Whether its host may keep what is exchanged, where that has been asked for.
     pub(crate) keeping: Keeping,
+    /// How a translation for it is worded.
+    pub(crate) options: Options,
 }
 
 /// Whether a service may keep exchanges so that later requests can refer to them.

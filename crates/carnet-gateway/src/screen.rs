@@ -3,12 +3,14 @@
 //! Only this file makes a [`Cleared`], only from a permit, and each permit makes one.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use carnet_policy::Permit;
 use carnet_provenance::{FieldAction, FieldRule};
-use carnet_wire::dialect::{ClientDialect, Dialect, Options, TranslateError};
+use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
 use carnet_wire::json::{self, Edit, Hit, Kind, Scan};
 use carnet_wire::translate;
 use http::{HeaderMap, Method, Uri};
@@ -19,6 +21,7 @@ use crate::config::OnLoss;
 use crate::error::Fault;
 use crate::ingress::{Call, Extras, PREVIOUS, Prompt, Query, STORE, Stored};
 use crate::resolve::{Keeping, Offer, Way};
+use crate::services::{self, Fix};
 use crate::translate::{Translation, said};
 
 /// A request that may be sent once, to the origin that its permit names.
@@ -104,11 +107,21 @@ pub(crate) struct Fields {
     rules: Vec<(usize, FieldRule)>,
     /// For routers: the top-level keys that pass; others are refused.
     known: Option<Vec<String>>,
+    /// What is changed in requests that go on as they came, by the upstream's own name for the model.
+    fixes: HashMap<Arc<str>, Vec<Fix>>,
 }
 
 impl Fields {
-    pub(crate) fn new(rules: Vec<(usize, FieldRule)>, known: Option<Vec<String>>) -> Self {
-        Self { rules, known }
+    pub(crate) fn new(
+        rules: Vec<(usize, FieldRule)>,
+        known: Option<Vec<String>>,
+        fixes: HashMap<Arc<str>, Vec<Fix>>,
+    ) -> Self {
+        Self {
+            rules,
+            known,
+            fixes,
+        }
     }
 }
 
@@ -160,10 +173,7 @@ pub(crate) fn clear(
         match rule.action {
             FieldAction::Remove => {
                 edits.push(Edit::remove(hit));
-                let said = format!("remove {}", rule.path).into();
-                if !made.contains(&said) {
-                    made.push(said);
-                }
+                note(&mut made, format!("remove {}", rule.path));
             }
             // A field that names further models or places would need targets of its own: until the
             // caller asks for those as models, it is refused like the rest.
@@ -183,6 +193,9 @@ pub(crate) fn clear(
             ),
         )
         .param(stranger));
+    }
+    if let Some(fixes) = fields.fixes.get(offer.own_name()) {
+        services::fix(fixes, prompt, &mut edits, &mut made);
     }
     if let Some(edit) = prompt.name_model(offer.rename.as_ref()) {
         made.push(if edit.with.is_empty() {
@@ -213,6 +226,13 @@ pub(crate) fn clear(
     }
 }
 
+/// Keep in mind once what was changed.
+pub(crate) fn note(made: &mut SmallVec<[Made; 2]>, change: String) {
+    if !made.iter().any(|known| *known == change) {
+        made.push(change.into());
+    }
+}
+
 /// The same request in the dialect of its upstream.
 fn translated(
     cleared: Cleared,
@@ -224,7 +244,7 @@ fn translated(
         [whole] => whole.clone(),
         pieces => pieces.concat().into(),
     };
-    let mut options = Options::default();
+    let mut options = offer.options.clone();
     if cleared.call.names_model_in_path() {
         // So is the wish for a stream.
         options.target.model = Some(offer.own_name().to_owned());

@@ -11,7 +11,7 @@ use crate::import::Product;
 
 pub(crate) use registry::{
     BundleArgs, BundleKeyArgs, DiffArgs, ExportArgs, GraphArgs, GraphFormat, ListArgs,
-    RegistryCommand, RegistryKind, ShowArgs, StatsArgs, UpdateArgs, ValidateArgs,
+    RegistryCommand, RegistryKind, ServicesArgs, ShowArgs, StatsArgs, UpdateArgs, ValidateArgs,
 };
 
 /// Border control for AI models: know what answers, decide by written policy, keep the evidence.

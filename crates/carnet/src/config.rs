@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use carnet_gateway::config::{
-    self as gateway, ConfigProblem, RawAudit, RawServer, RawUpstream, RawWorkload,
+    self as gateway, ConfigProblem, RawAudit, RawServer, RawUpstream, RawWorkload, Services,
 };
 use carnet_gateway::section;
 use carnet_gateway::section::{Field, Located, Read};
+use carnet_provenance::Registry;
+use jiff::civil::Date;
 use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
 use toml_span::{ErrorKind, Span};
@@ -17,7 +19,7 @@ use crate::engine::{self, RawEngine};
 use crate::rules::{self, RawPolicy, Settings};
 use crate::state::State;
 use crate::trouble::{Trouble, Troubles};
-use crate::world;
+use crate::{clock, world};
 
 /// What `carnet config init` writes.
 pub(crate) const TEMPLATE: &str = include_str!("../assets/carnet.toml");
@@ -181,6 +183,7 @@ impl Draft {
         let engines = raw.engine.into_value().unwrap_or_default();
         let (engines, mut theirs) = engine::drafts(engines, &upstreams, &base, &mut found);
         upstreams.append(&mut theirs);
+        upstreams.iter_mut().for_each(RawUpstream::name_by_host);
         let mut overlay = registry.overlay.into_value().unwrap_or_default();
         let mut added = String::new();
         for file in &given.overlay {
@@ -214,9 +217,25 @@ impl Draft {
         })
     }
 
-    /// The settings, if the file has no mistake.
-    pub(crate) fn config(&self) -> Result<Config, Vec<ConfigProblem>> {
-        let gateway = gateway::validate(&self.sections, &self.base)?;
+    /// The registry folder that it names.
+    pub(crate) fn registry_folder(&self) -> Option<PathBuf> {
+        let folder = self.registry.as_ref();
+        folder.map(|folder| self.base.join(&folder.value))
+    }
+
+    /// The settings with what a registry knows of its services, or all mistakes with their lines.
+    pub(crate) fn checked(&self, registry: &Registry, day: Date) -> Result<Config, Troubles> {
+        let services = Services {
+            registry: Some(registry),
+            day,
+        };
+        self.config(services)
+            .map_err(|problems| self.troubles(problems))
+    }
+
+    /// The settings, if the file has no mistake. What it leaves open of its services is what is known of them.
+    pub(crate) fn config(&self, services: Services<'_>) -> Result<Config, Vec<ConfigProblem>> {
+        let gateway = gateway::validate(&self.sections, &self.base, services)?;
         let path = |name: &Located<String>| self.base.join(&name.value);
         Ok(Config {
             gateway,
@@ -291,7 +310,8 @@ impl Config {
 /// Read and check a file alone.
 pub(crate) fn load(file: &Path) -> Result<Config, Troubles> {
     let draft = Draft::open(file, &Given::default())?;
-    draft.config().map_err(|problems| draft.troubles(problems))
+    let registry = world::registry_in(draft.registry_folder().as_deref(), None)?;
+    draft.checked(&registry, clock::today())
 }
 
 /// The JSON schema, generated from the sections.
@@ -382,7 +402,9 @@ mod tests {
             PathBuf::new(),
             &Given::default(),
         )?;
-        draft.config().map_err(|problems| draft.troubles(problems))
+        draft
+            .config(Services::default())
+            .map_err(|problems| draft.troubles(problems))
     }
 
     #[test]
@@ -421,5 +443,108 @@ mod tests {
                 "a key needs exactly one reference",
             ]
         );
+    }
+
+    const BASE: &str = "[policy]\npacks = [\"default\"]\n\n[[upstream]]\n";
+
+    /// An upstream entry with the registry that is built in.
+    fn upstream(lines: &str) -> Result<gateway::UpstreamConfig, Vec<(String, Option<String>)>> {
+        let text = format!("{BASE}{lines}models = [{{ name = \"m\" }}]\n");
+        let read = || {
+            let file = Path::new("carnet.toml");
+            let draft = Draft::read(file, text, PathBuf::new(), &Given::default())?;
+            let registry = world::registry_in(None, Some(Path::new("/nowhere")))?;
+            draft.checked(&registry, clock::today())
+        };
+        let mistakes = |troubles: Troubles| -> Vec<(String, Option<String>)> {
+            let said = troubles.into_iter().map(|one| (one.message, one.help));
+            said.collect()
+        };
+        let mut config = read().map_err(mistakes)?;
+        Ok(config.gateway.upstreams.remove(0))
+    }
+
+    #[test]
+    fn a_service_needs_only_its_name() {
+        use carnet_provenance::KeyStyle;
+        let key = "key = { env = \"K\" }\n";
+        for (lines, name, origin, auth) in [
+            (
+                "host = \"openrouter\"\n",
+                "openrouter",
+                "https://openrouter.ai",
+                KeyStyle::Bearer,
+            ),
+            (
+                "host = \"openrouter\"\nname = \"x\"\napis = [\"embeddings\"]\nauth = \"api-key\"\nbase_url = \"http://127.0.0.1:9/v1\"\n",
+                "x",
+                "http://127.0.0.1:9",
+                KeyStyle::ApiKey,
+            ),
+            (
+                "host = \"amazon-bedrock\"\nregion = \"eu-central-1\"\n",
+                "amazon-bedrock",
+                "https://bedrock-runtime.eu-central-1.amazonaws.com",
+                KeyStyle::AwsSigV4,
+            ),
+            (
+                "host = \"azure\"\nbase_url = \"https://x.openai.azure.com/openai/v1\"\n",
+                "azure",
+                "https://x.openai.azure.com",
+                KeyStyle::ApiKey,
+            ),
+        ] {
+            let upstream = upstream(&format!("{lines}{key}")).unwrap();
+            assert_eq!(
+                (&*upstream.name, &*upstream.origin),
+                (name, origin),
+                "{lines}"
+            );
+            assert_eq!(upstream.auth, auth, "{lines}");
+        }
+        let local = upstream("host = \"ollama-local\"\n").unwrap();
+        assert_eq!(&*local.origin, "http://127.0.0.1:11434");
+    }
+
+    #[test]
+    fn what_a_service_still_needs_is_said_with_the_fix() {
+        for (lines, message, fix) in [
+            (
+                "host = \"azure\"\n",
+                "the registry knows no address of the host `azure`",
+                "add base_url",
+            ),
+            (
+                "host = \"amazon-bedrock\"\n",
+                "the address of `amazon-bedrock` depends on a region",
+                "add region",
+            ),
+            ("name = \"x\"\n", "`base_url` is missing", "add base_url"),
+            (
+                "base_url = \"http://127.0.0.1:9/v1\"\n",
+                "an upstream has neither a name nor a host",
+                "add name",
+            ),
+            (
+                "host = \"openrouter\"\nwire = { tool_ids = \"ten\" }\n",
+                "`ten` is not known here",
+                "choose one of any, nine, plain-40, plain-64",
+            ),
+            (
+                "host = \"openrouter\"\nwire = { max_tokens = 0 }\n",
+                "`max_tokens` is 0",
+                "choose a number from 1",
+            ),
+        ] {
+            let mistakes = upstream(lines).unwrap_err();
+            let [(said, help)] = &mistakes[..] else {
+                panic!("{lines}: {mistakes:?}");
+            };
+            assert_eq!(said, message, "{lines}");
+            assert!(
+                help.as_deref().is_some_and(|help| help.starts_with(fix)),
+                "{help:?}"
+            );
+        }
     }
 }

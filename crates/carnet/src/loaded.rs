@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use carnet_gateway::config::{ConfigProblem, RawUpstream};
+use carnet_gateway::config::{ConfigProblem, RawUpstream, Services};
 use carnet_gateway::section::{Field, Located};
 use carnet_gateway::{
     BuildFailed, Generation, Parts, UpstreamFiles, UpstreamProblem, unknown_names,
@@ -58,19 +58,23 @@ pub(crate) fn load_to_start(draft: Draft, now: Timestamp) -> Result<Loaded, Trou
 }
 
 fn read(draft: Draft, now: Timestamp, mut found: Found) -> Result<Loaded, Troubles> {
-    let config = match draft.config() {
-        Ok(config) => Some(config),
-        Err(mut problems) => {
-            found.here.append(&mut problems);
-            None
-        }
-    };
     let mut facts_and_rules = Found::default();
     let policies = policies(&draft, &mut facts_and_rules);
     let mut warnings = Vec::new();
     let view = view(&draft, now, &mut facts_and_rules, &mut warnings);
     let sound = facts_and_rules.is_empty();
     found.append(facts_and_rules);
+    let services = Services {
+        registry: view.as_ref().map(|view| &**view.registry()),
+        day: clock::day_of(now),
+    };
+    let config = match draft.config(services) {
+        Ok(config) => Some(config),
+        Err(mut problems) => {
+            found.here.append(&mut problems);
+            None
+        }
+    };
     if let Some(view) = &view {
         let unknown = unknown_names(&draft.sections.upstreams, view);
         found.here.extend(unknown);
@@ -279,10 +283,7 @@ fn view(
 }
 
 fn registry(draft: &Draft, found: &mut Found) -> Option<Arc<Registry>> {
-    let folder = draft
-        .registry
-        .as_ref()
-        .map(|folder| draft.base.join(&folder.value));
+    let folder = draft.registry_folder();
     let span = draft
         .registry
         .as_ref()

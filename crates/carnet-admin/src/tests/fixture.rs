@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use carnet_audit::{Log, Options, Record, Signer};
-use carnet_gateway::config::{RawConfig, validate};
+use carnet_gateway::config::{RawConfig, Services, validate};
 use carnet_gateway::{Gateway, Generation, Parts};
 use carnet_limits::KeyRing;
 use carnet_policy::{PackSource, Policies, Workload};
@@ -50,7 +50,7 @@ pub(super) fn generation(keys: KeyRing, previous: Option<&Generation>) -> Genera
         ("rules.cedar".to_owned(), RULES.to_owned()),
     ];
     let pack = PackSource::new("closed", files);
-    let mut config = validate(&RawConfig::default(), Path::new("")).unwrap();
+    let mut config = validate(&RawConfig::default(), Path::new(""), Services::default()).unwrap();
     for id in ["payments", "search"] {
         config.workloads.push(Workload {
             id: id.to_owned(),

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use carnet_provenance::KeyStyle;
 use carnet_wire::stream::aws as event_stream;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT,
@@ -47,7 +48,7 @@ use self::google::{Account, ServiceAccount};
 pub use self::secret::Secret;
 pub use self::urls::Urls;
 use crate::codes::Code;
-use crate::config::{AuthStyle, DecodedMax, UpstreamConfig};
+use crate::config::{DecodedMax, UpstreamConfig};
 use crate::error::Fault;
 use crate::ingress::Call;
 use crate::limits::{POOL_IDLE_MAX, POOL_IDLE_TIME_MAX};
@@ -80,7 +81,7 @@ impl Auth {
         let Some(key) = &files.key else {
             return Ok(Self::None);
         };
-        if config.auth == AuthStyle::GoogleServiceAccount {
+        if config.auth == KeyStyle::GoogleServiceAccount {
             let problem = || UpstreamProblem::AccountKey(config.name.clone());
             let (account, uri) = Account::read(key).ok_or_else(problem)?;
             // The upstream's own authorities and certificate are for the upstream alone.
@@ -88,7 +89,7 @@ impl Auth {
             let account = ServiceAccount::new(account, uri, client);
             return account.map(Self::ServiceAccount).ok_or_else(problem);
         }
-        if config.auth == AuthStyle::AwsSigV4 {
+        if config.auth == KeyStyle::AwsSigV4 {
             let region = config.region.as_deref().unwrap_or_default();
             let signer = Signer::new(key, region);
             return signer

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
+use carnet_provenance::KeyStyle;
 use http::HeaderValue;
 use http::header::HeaderName;
 use zeroize::Zeroizing;
-
-use crate::config::AuthStyle;
 
 /// A secret text. Neither `Debug` nor `Display` shows it, and its memory is wiped.
 pub struct Secret(Zeroizing<String>);
@@ -32,17 +31,17 @@ impl Secret {
 
     /// The header that carries it; marked sensitive, so that no layer logs or indexes it. `None`
     /// when the text cannot stand in a header.
-    pub(crate) fn header(&self, style: AuthStyle) -> Option<(HeaderName, HeaderValue)> {
+    pub(crate) fn header(&self, style: KeyStyle) -> Option<(HeaderName, HeaderValue)> {
         let (name, mut value) = match style {
-            AuthStyle::ApiKey => ("api-key", HeaderValue::from_str(&self.0).ok()?),
-            AuthStyle::Bearer => {
+            KeyStyle::ApiKey => ("api-key", HeaderValue::from_str(&self.0).ok()?),
+            KeyStyle::Bearer => {
                 let text = Zeroizing::new(format!("Bearer {}", *self.0));
                 ("authorization", HeaderValue::from_str(&text).ok()?)
             }
-            AuthStyle::XGoogApiKey => ("x-goog-api-key", HeaderValue::from_str(&self.0).ok()?),
+            KeyStyle::XGoogApiKey => ("x-goog-api-key", HeaderValue::from_str(&self.0).ok()?),
             // It never travels.
-            AuthStyle::AwsSigV4 | AuthStyle::GoogleServiceAccount => return None,
-            AuthStyle::XApiKey => ("x-api-key", HeaderValue::from_str(&self.0).ok()?),
+            KeyStyle::AwsSigV4 | KeyStyle::GoogleServiceAccount => return None,
+            KeyStyle::XApiKey => ("x-api-key", HeaderValue::from_str(&self.0).ok()?),
         };
         value.set_sensitive(true);
         Some((HeaderName::from_static(name), value))
@@ -62,12 +61,12 @@ mod tests {
     #[test]
     fn a_secret_is_never_printed() {
         let secret = Secret::new("sk-very-secret\n".to_owned());
-        let (_, value) = secret.header(AuthStyle::Bearer).unwrap();
+        let (_, value) = secret.header(KeyStyle::Bearer).unwrap();
         assert_eq!(value.to_str().unwrap(), "Bearer sk-very-secret");
         assert!(!format!("{secret:?}{value:?}").contains("very"));
         assert!(
             Secret::new("two\nlines".to_owned())
-                .header(AuthStyle::ApiKey)
+                .header(KeyStyle::ApiKey)
                 .is_none()
         );
     }

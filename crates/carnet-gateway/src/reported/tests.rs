@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use carnet_limits::KeyRing;
 use carnet_policy::{PackSource, Policies, Workload};
-use carnet_provenance::{Overlay, Registry, SourceFile};
+use carnet_provenance::{KeyStyle, Overlay, Registry, SourceFile, WireFacts};
 use jiff::civil::date;
 
 use super::*;
-use crate::config::{AuthStyle, RawConfig, UpstreamConfig, validate};
+use crate::config::{RawConfig, Services, UpstreamConfig, validate};
 use crate::egress::Urls;
 use crate::generation::Parts;
 use crate::resolve;
@@ -65,7 +65,7 @@ fn generation() -> Generation {
         ("rules.cedar".to_owned(), RULES.to_owned()),
     ];
     let pack = PackSource::new("any", files);
-    let mut config = validate(&RawConfig::default(), Path::new("")).unwrap();
+    let mut config = validate(&RawConfig::default(), Path::new(""), Services::default()).unwrap();
     for id in ["demo", "other"] {
         config.workloads.push(Workload {
             id: id.to_owned(),
@@ -82,7 +82,8 @@ fn generation() -> Generation {
         platform: None,
         region: None,
         key: None,
-        auth: AuthStyle::Bearer,
+        auth: KeyStyle::Bearer,
+        wire: WireFacts::default(),
         models: ["alder-1-8b", "unheard"]
             .map(|name| (name.into(), name.into()))
             .into(),

@@ -20,6 +20,8 @@ pub struct Target {
     pub max_tokens: u64,
     /// The name of that limit, where the dialect has two.
     pub token_limit: TokenLimitName,
+    /// The name of the number that makes drawing repeatable, in chat completions.
+    pub seed: &'static str,
     /// Whether it tells the usage of a stream when asked to, where the dialect leaves that to who asks.
     pub stream_usage: bool,
     /// Whether it takes marks of what to cache, where the dialect does not say so.
@@ -34,6 +36,10 @@ pub struct Target {
     pub unsigned_reasoning: bool,
     /// How it is told how much to reason.
     pub thinking: ThinkingForm,
+    /// Whether user and assistant must take turns.
+    pub alternating_roles: bool,
+    /// Whether it can be told to call one tool at a time.
+    pub parallel_tool_calls: bool,
 }
 
 impl Default for Target {
@@ -42,6 +48,7 @@ impl Default for Target {
             model: None,
             max_tokens: 4_096,
             token_limit: TokenLimitName::default(),
+            seed: "seed",
             stream_usage: true,
             cache_control: false,
             tool_ids: IdRule::default(),
@@ -49,6 +56,8 @@ impl Default for Target {
             reasoning_details: false,
             unsigned_reasoning: false,
             thinking: ThinkingForm::default(),
+            alternating_roles: false,
+            parallel_tool_calls: true,
         }
     }
 }

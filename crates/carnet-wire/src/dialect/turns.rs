@@ -1,6 +1,6 @@
 //! The conversation as dialects want it whose roles alternate and whose instructions stand beside it.
 
-use crate::form::{Ask, Content, LossCode, Losses, Part, Role};
+use crate::form::{Ask, Content, LossCode, Losses, Part, Role, Turn};
 
 use super::Dialect;
 
@@ -57,6 +57,33 @@ pub(crate) fn alternating<'p, 'b>(
         parts.sort_by_key(|part| !matches!(part.content, Content::ToolResult(_)));
     }
     said
+}
+
+/// The conversation for a service that wants its instructions in front and turns that alternate, in a dialect that
+/// demands neither.
+pub(crate) fn taking_turns<'b>(ask: &Ask<'b>, losses: &mut Losses) -> Vec<Turn<'b>> {
+    let system: Vec<Part<'b>> = instructions(ask, losses).into_iter().cloned().collect();
+    let mut turns: Vec<Turn<'b>> = Vec::new();
+    if !system.is_empty() {
+        turns.push(Turn {
+            role: Role::System,
+            parts: system,
+            name: None,
+        });
+    }
+    for turn in ask.turns.iter().filter(|turn| turn.role != Role::System) {
+        match turns.last_mut() {
+            Some(last) if last.role == turn.role => {
+                if last.name != turn.name {
+                    losses.add(LossCode::MessageName);
+                    last.name = None;
+                }
+                last.parts.extend(turn.parts.iter().cloned());
+            }
+            _ => turns.push(turn.clone()),
+        }
+    }
+    turns
 }
 
 /// Whether a part becomes a block where empty texts are refused, and reasoning without a proof unless the service

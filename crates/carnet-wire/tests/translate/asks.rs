@@ -1007,3 +1007,54 @@ fn reasoning_leaves_room_for_the_answer() {
         [8_000, 7_000]
     );
 }
+
+/// Some services want the instructions in front, and each side to speak once at a time.
+#[test]
+fn pitfall_61_who_speaks_twice_speaks_once_where_turns_are_demanded() {
+    let said = |role: &str, text: &str| json!({ "role": role, "content": text });
+    let body = json!({ "max_tokens": 1, "system": "0", "messages": [
+        said("user", "1"), said("user", "2"), said("assistant", "3"), said("assistant", "4"), said("user", "5"),
+    ] });
+    let mut options = options();
+    let roles = |options: &Options| {
+        let (asked, losses) = with(Messages, &body, options);
+        let turns = asked["messages"].as_array().unwrap().clone();
+        let roles: Vec<String> = turns
+            .iter()
+            .map(|turn| turn["role"].as_str().unwrap().to_owned())
+            .collect();
+        (roles, turns, losses)
+    };
+    let (as_they_came, _, losses) = roles(&options);
+    assert_eq!(as_they_came.len(), 6);
+    assert_eq!(losses, [""; 0]);
+    options.target.alternating_roles = true;
+    let (alternating, turns, losses) = roles(&options);
+    assert_eq!(alternating, ["system", "user", "assistant", "user"]);
+    let texts = json!([{ "type": "text", "text": "1" }, { "type": "text", "text": "2" }]);
+    assert_eq!(turns[1]["content"], texts);
+    assert_eq!(losses, [""; 0]);
+}
+
+#[test]
+fn the_wish_for_one_tool_at_a_time_is_named_where_it_cannot_be_told() {
+    let mut body = json!({
+        "max_tokens": 1,
+        "messages": [{ "role": "user", "content": "q" }],
+        "tools": [{ "name": "t", "input_schema": {} }],
+        "tool_choice": { "type": "auto", "disable_parallel_tool_use": true },
+    });
+    let mut options = options();
+    let (asked, losses) = with(Messages, &body, &options);
+    assert_eq!(
+        (&asked["parallel_tool_calls"], losses.len()),
+        (&json!(false), 0)
+    );
+    options.target.parallel_tool_calls = false;
+    let (asked, losses) = with(Messages, &body, &options);
+    assert_eq!(asked.get("parallel_tool_calls"), None);
+    assert_eq!(losses, ["parallel-tools"]);
+    body["tool_choice"]["disable_parallel_tool_use"] = json!(false);
+    let (asked, losses) = with(Messages, &body, &options);
+    assert_eq!((asked.get("parallel_tool_calls"), losses.len()), (None, 0));
+}

@@ -15,6 +15,8 @@ pub(crate) enum RegistryCommand {
     List(ListArgs),
     /// Print one record: what is claimed, by whom, and what follows from it.
     Show(ShowArgs),
+    /// List the services that an upstream needs only to name, as Markdown.
+    Services(ServicesArgs),
     /// Count what the registry knows.
     Stats(StatsArgs),
     /// Draw the line of a model.
@@ -152,6 +154,16 @@ pub(crate) struct ExportArgs {
     /// File to write instead of standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Registry folder instead of the one in force.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) registry: Option<PathBuf>,
+    /// State directory, in which an installed registry lies. Default: $XDG_STATE_HOME/carnet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServicesArgs {
     /// Registry folder instead of the one in force.
     #[arg(long, value_name = "DIR")]
     pub(crate) registry: Option<PathBuf>,

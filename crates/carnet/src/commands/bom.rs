@@ -65,15 +65,10 @@ fn of_config(args: &BomArgs, day: Date) -> Result<Inventory, Troubles> {
             demo::draft(&given)?
         }
     };
-    let config = draft
-        .config()
-        .map_err(|problems| draft.troubles(problems))?;
-    let folder = args
-        .facts
-        .registry
-        .as_deref()
-        .or(config.registry.as_deref());
+    let own = draft.registry_folder();
+    let folder = args.facts.registry.as_deref().or(own.as_deref());
     let registry = world::registry_in(folder, args.facts.state.as_deref())?;
+    let config = draft.checked(&registry, day)?;
     let mut overlay = config.overlay.clone();
     overlay.extend(args.facts.overlay.iter().cloned());
     let view = world::view(&registry, &overlay, day)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use carnet_gateway::config::Services;
 use carnet_provenance::{Overlay, View};
 
 use super::cursor::At;
@@ -55,7 +56,7 @@ impl Import<'_> {
         let (name, base) = (Path::new("the new configuration"), PathBuf::new());
         let draft = Draft::read(name, config.clone(), base, &Given::default())?;
         draft
-            .config()
+            .config(Services::default())
             .map_err(|problems| draft.troubles(problems))?;
         self.report.secrets = self.asked.into_iter().map(|asked| asked.secret).collect();
         let on = || self.entries.iter().filter(|entry| entry.is_on());

@@ -73,7 +73,7 @@ fn text_that_is_no_toml_is_shown_where_it_breaks() {
                 "`base_url` is missing",
                 "`models` is missing",
                 "--> carnet.toml:1:1",
-                "help: add `base_url = …`",
+                "help: add base_url = \"https://…\", or host = \"…\"",
             ],
         ),
     ];
@@ -222,7 +222,11 @@ durability = "none"
             "put its keys in braces",
         ),
         (21, "unknown key `regoin`", "did you mean `region`?"),
-        (23, "`name` is missing", "add `name = …`"),
+        (
+            25,
+            "an upstream has neither a name nor a host",
+            "add name = \"…\", or host = \"…\"",
+        ),
         (
             25,
             "an upstream without models can never be reached",
@@ -500,7 +504,11 @@ region = "swedencentrl"
             (8, "`nowhere.toml`: cannot read it", "check the path"),
             (13, "the model `m` is listed twice", "take one"),
             (14, "unknown key `regoin`", "did you mean `region`?"),
-            (16, "`base_url` is missing", "add `base_url = …`"),
+            (
+                19,
+                "the registry knows no address of the host `amazon-bedrok`",
+                "add base_url = ",
+            ),
             (
                 19,
                 "neither the registry nor an overlay knows the host `amazon-bedrok`",
@@ -712,10 +720,7 @@ fn the_schema_names_the_keys_that_the_reader_accepts() {
         "TOML has no null, so no key may be one: {run:?}"
     );
     let required = |section: &str| schema["$defs"][section]["required"].clone();
-    assert_eq!(
-        required("Upstream"),
-        serde_json::json!(["name", "base_url", "models"])
-    );
+    assert_eq!(required("Upstream"), serde_json::json!(["models"]));
     assert_eq!(required("Server"), Value::Null, "nothing is required there");
 }
 

@@ -25,6 +25,7 @@ mod revoke;
 mod routes;
 mod routing_fields;
 mod service_account;
+mod services;
 mod shown_model;
 mod sockets;
 mod stop;

@@ -21,8 +21,6 @@ const PLACES: [(&str, &str); 7] = [
 /// What no list of harmless values has.
 const FOREIGN: &str = "https://elsewhere.example/7f3a";
 
-const ALL: &str = "@id(\"all\")\n@title(\"everything\")\npermit (principal, action, resource);\n";
-
 /// A value with another one at a path such as `tools[].server_url`.
 fn at(path: &str, value: Value) -> Value {
     let Some((first, rest)) = path.split_once('.') else {
@@ -108,13 +106,7 @@ async fn no_field_leads_to_what_was_not_decided_on() {
         .map(|host| entry(host, &format!("m-{host}")))
         .collect();
     entries.push_str(&entry("rack", MODEL));
-    let setup = Setup::with(&entries).policy("packs = [\"all\"]");
-    setup.write(
-        "all/pack.toml",
-        "name = \"all\"\ntitle = \"All\"\ndescription = \"Everything.\"\nmode = \"enforce\"\ntrust = \"overlay\"\n",
-    );
-    setup.write("all/rules.cedar", ALL);
-    let gateway = setup.start().await;
+    let gateway = Setup::with(&entries).permitting_all().start().await;
 
     let mut tried = 0;
     for (table, place) in PLACES {

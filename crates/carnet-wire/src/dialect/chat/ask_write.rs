@@ -2,6 +2,7 @@
 
 use crate::dialect::settings::{unsupported, write_model, write_stop, write_unknown};
 use crate::dialect::shape::Read;
+use crate::dialect::turns::taking_turns;
 use crate::dialect::{Dialect, Target, TokenLimitName};
 use crate::form::{
     Ask, Content, Format, LossCode, Losses, MediaSource, Part, Role, Tool, ToolChoice, ToolKind,
@@ -63,14 +64,20 @@ struct Writing<'a, 'b> {
 
 impl Writing<'_, '_> {
     fn messages(&mut self, messages: &mut Array<'_>) -> Read<()> {
-        for turn in &self.ask.turns {
-            match turn.role {
-                Role::System => self.said("system", turn, &mut turn.parts.iter(), messages)?,
-                Role::Assistant => self.assistant(turn, messages)?,
-                Role::User => self.user(turn, messages)?,
-            }
+        if self.target.alternating_roles {
+            let turns = taking_turns(self.ask, self.losses);
+            return turns.iter().try_for_each(|turn| self.turn(turn, messages));
         }
-        Ok(())
+        let turns = &self.ask.turns;
+        turns.iter().try_for_each(|turn| self.turn(turn, messages))
+    }
+
+    fn turn(&mut self, turn: &Turn<'_>, messages: &mut Array<'_>) -> Read<()> {
+        match turn.role {
+            Role::System => self.said("system", turn, &mut turn.parts.iter(), messages),
+            Role::Assistant => self.assistant(turn, messages),
+            Role::User => self.user(turn, messages),
+        }
     }
 
     /// Results of tools are messages of their own here, and stand behind the call before anything else is said.
@@ -271,7 +278,13 @@ impl Writing<'_, '_> {
             }
             None => {}
         }
-        body.bool_if("parallel_tool_calls", self.ask.parallel_tools);
+        match self.ask.parallel_tools {
+            Some(parallel) if self.target.parallel_tool_calls => {
+                body.bool("parallel_tool_calls", parallel);
+            }
+            Some(false) => self.losses.add(LossCode::ParallelTools),
+            Some(true) | None => {}
+        }
         Ok(())
     }
 
@@ -332,7 +345,7 @@ impl Writing<'_, '_> {
         let sampling = &self.ask.sampling;
         body.raw_if("temperature", sampling.temperature);
         body.raw_if("top_p", sampling.top_p);
-        body.raw_if("seed", sampling.seed);
+        body.raw_if(self.target.seed, sampling.seed);
         body.raw_if("frequency_penalty", sampling.frequency_penalty);
         body.raw_if("presence_penalty", sampling.presence_penalty);
         if self.ask.origin == Dialect::Chat {

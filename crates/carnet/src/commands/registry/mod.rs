@@ -4,6 +4,7 @@ mod bundle;
 mod difference;
 mod graph;
 mod list;
+mod services;
 mod show;
 mod stats;
 mod update;
@@ -22,6 +23,7 @@ pub(crate) fn run(command: &RegistryCommand) -> Exit {
         RegistryCommand::Validate(args) => validate::run(args),
         RegistryCommand::List(args) => list::run(args),
         RegistryCommand::Show(args) => show::run(args),
+        RegistryCommand::Services(args) => services::run(args),
         RegistryCommand::Stats(args) => stats::run(args),
         RegistryCommand::Graph(args) => graph::run(args),
         RegistryCommand::Diff(args) => difference::run(args),

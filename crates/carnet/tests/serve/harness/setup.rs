@@ -62,6 +62,19 @@ impl Setup {
         self
     }
 
+    /// Rules that permit everything, to whatever it goes.
+    pub(crate) fn permitting_all(self) -> Self {
+        self.write(
+            "all/pack.toml",
+            "name = \"all\"\ntitle = \"All\"\ndescription = \"Everything.\"\nmode = \"enforce\"\ntrust = \"overlay\"\n",
+        );
+        self.write(
+            "all/rules.cedar",
+            "@id(\"all\")\n@title(\"everything\")\npermit (principal, action, resource);\n",
+        );
+        self.policy("packs = [\"all\"]")
+    }
+
     /// A variable of the server's environment.
     pub(crate) fn variable(mut self, name: &'static str, value: &str) -> Self {
         self.environment.push((name, value.to_owned()));
