@@ -1,8 +1,40 @@
-//! The conversation as dialects want it whose roles alternate and whose instructions stand beside it.
+//! The turns of a conversation: as they are read, and as dialects want them whose roles alternate and whose instructions
+//! stand beside them.
 
 use crate::form::{Ask, Content, LossCode, Losses, Part, Role, Turn};
+use crate::json::Value;
+use crate::limits::{MAX_TOOL_CALLS, MAX_TURNS};
 
 use super::Dialect;
+use super::shape::{Read, at_most, member, object, shape};
+
+/// Reads the messages of a request, each as one turn.
+pub(crate) fn read_messages<'b>(
+    ask: &mut Ask<'b>,
+    messages: Value<'b>,
+    turn: impl Fn(Value<'b>) -> Read<Turn<'b>>,
+) -> Read<()> {
+    let mut calls = 0;
+    for message in messages.elements() {
+        let turn = turn(object(message, "messages[]")?)?;
+        let own = |part: &&Part<'_>| matches!(part.content, Content::ToolUse(_));
+        calls += turn.parts.iter().filter(own).count();
+        ask.turns.push(turn);
+        at_most(ask.turns.len(), MAX_TURNS, "messages")?;
+        at_most(calls, MAX_TOOL_CALLS, "tool calls")?;
+    }
+    Ok(())
+}
+
+/// Reads the role of a message where results of tools are said by the user.
+pub(crate) fn read_role(message: Value<'_>) -> Read<Role> {
+    match member(message, "role", "messages[].role")?.token() {
+        "user" => Ok(Role::User),
+        "assistant" => Ok(Role::Assistant),
+        "system" => Ok(Role::System),
+        _ => shape("messages[].role", "`user` or `assistant`"),
+    }
+}
 
 /// What one side says until the other one speaks.
 pub(crate) type Said<'p, 'b> = (Role, Vec<&'p Part<'b>>);

@@ -80,6 +80,12 @@ fn with_key(mut request: Request<Full<Bytes>>, key: &str) -> Request<Full<Bytes>
     request
 }
 
+/// Nothing is known of this response.
+async fn is_unknown(gateway: &Gateway, id: &str) {
+    let answer = gateway.get(&format!("/v1/responses/{id}")).await;
+    answer.error(404, "state_not_found").await;
+}
+
 #[tokio::test]
 async fn a_kept_response_is_asked_for_where_it_was_made_each_time_with_a_decision() {
     let mut upstream = Upstream::start().await;
@@ -267,11 +273,7 @@ async fn ids_outlive_a_restart_and_only_their_digests_are_written() {
     gateway.restart().await;
     let kept = (Method::GET, "/v1/responses/resp_kept");
     pass(&gateway, &mut upstream, kept, &response("resp_kept")).await;
-    gateway
-        .get("/v1/responses/resp_deleted")
-        .await
-        .error(404, "state_not_found")
-        .await;
+    is_unknown(&gateway, "resp_deleted").await;
     for file in std::fs::read_dir(gateway.setup.path("state")).unwrap() {
         let file = file.unwrap();
         if file.file_name().to_str().unwrap().starts_with("carnet.db") {
@@ -375,11 +377,7 @@ async fn every_use_of_an_id_is_decided_anew() {
         &moved.replace("listen = \"localhost:", "listen = \"127.0.0.1:"),
     );
     reload().await;
-    gateway
-        .get("/v1/responses/resp_1")
-        .await
-        .error(404, "state_not_found")
-        .await;
+    is_unknown(&gateway, "resp_1").await;
     assert!(upstream.is_untouched());
     gateway.finish().await;
 }
@@ -396,11 +394,7 @@ async fn nothing_is_kept_unless_the_operator_allows_it() {
             .await;
     });
     answer.bytes().await;
-    gateway
-        .get("/v1/responses/resp_1")
-        .await
-        .error(404, "state_not_found")
-        .await;
+    is_unknown(&gateway, "resp_1").await;
     for field in [
         r#""previous_response_id":"resp_1""#,
         r#""store":true"#,
@@ -508,11 +502,7 @@ async fn what_is_not_stored_and_what_cannot_be_an_id_is_not_taken_down() {
         arrival.write(failed).await;
     });
     answer.bytes().await;
-    gateway
-        .get("/v1/responses/resp_2")
-        .await
-        .error(404, "state_not_found")
-        .await;
+    is_unknown(&gateway, "resp_2").await;
     assert!(upstream.is_untouched());
     gateway.finish().await;
 }

@@ -4,12 +4,13 @@ use crate::dialect::Dialect;
 use crate::dialect::shape::{
     Read, array, at_most, boolean, count, member, number, object, optional, shape, text,
 };
+use crate::dialect::turns::read_messages;
 use crate::form::{
     Ask, Content, Format, Part, Role, Tool, ToolChoice, ToolKind, ToolResult, Turn, Unknown,
     unique_ids,
 };
 use crate::json::{Document, Value};
-use crate::limits::{MAX_TOOL_CALLS, MAX_TURNS};
+use crate::limits::MAX_TOOL_CALLS;
 
 use super::parts::{read_annotations, read_content, read_reasoning, read_tool_calls, tool_use};
 
@@ -37,7 +38,7 @@ pub(crate) fn read_ask<'b>(document: &'b Document<'b>) -> Read<Ask<'b>> {
 fn read_member<'b>(ask: &mut Ask<'b>, key: &str, value: Value<'b>) -> Read<bool> {
     match key {
         "model" => ask.model = Some(text(value, "model")?),
-        "messages" => read_messages(ask, array(value, "messages")?)?,
+        "messages" => read_messages(ask, array(value, "messages")?, turn)?,
         "tools" => read_tools(ask, array(value, "tools")?)?,
         "tool_choice" => ask.choice = Some(tool_choice(value)?),
         "parallel_tool_calls" => ask.parallel_tools = Some(boolean(value, "parallel_tool_calls")?),
@@ -187,24 +188,8 @@ fn read_tools<'b>(ask: &mut Ask<'b>, tools: Value<'b>) -> Read<()> {
     Ok(())
 }
 
-fn read_messages<'b>(ask: &mut Ask<'b>, messages: Value<'b>) -> Read<()> {
-    let mut calls = 0;
-    for message in messages.elements() {
-        let turn = turn(message)?;
-        calls += turn
-            .parts
-            .iter()
-            .filter(|part| matches!(part.content, Content::ToolUse(_)))
-            .count();
-        ask.turns.push(turn);
-        at_most(ask.turns.len(), MAX_TURNS, "messages")?;
-        at_most(calls, MAX_TOOL_CALLS, "tool calls")?;
-    }
-    Ok(())
-}
-
 fn turn(message: Value<'_>) -> Read<Turn<'_>> {
-    let role = member(object(message, "messages[]")?, "role", "messages[].role")?;
+    let role = member(message, "role", "messages[].role")?;
     let (role, mut parts) = match role.token() {
         "system" | "developer" => (Role::System, content(message)?),
         "user" => (Role::User, content(message)?),

@@ -2,11 +2,10 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::shape::{Read, array, at_most, count, member, number, object, shape, text};
-use crate::form::{
-    Ask, Content, Format, Role, Tool, ToolChoice, ToolKind, Turn, Unknown, unique_ids,
-};
+use crate::dialect::turns::{read_messages, read_role};
+use crate::form::{Ask, Format, Role, Tool, ToolChoice, ToolKind, Turn, Unknown, unique_ids};
 use crate::json::{Document, Kind, Text, Value};
-use crate::limits::{MAX_DEPTH, MAX_TOOL_CALLS, MAX_TURNS};
+use crate::limits::{MAX_DEPTH, MAX_TOOL_CALLS};
 
 use super::blocks::{mark, only_member, read_blocks};
 
@@ -26,7 +25,7 @@ pub(crate) fn read_ask<'b>(document: &'b Document<'b>) -> Read<Ask<'b>> {
         Some(messages) => array(messages, "messages")?,
         None => return shape("messages", "an array"),
     };
-    read_messages(&mut ask, messages)?;
+    read_messages(&mut ask, messages, message)?;
     for (key, value) in root.members() {
         if !value.is_null() && !read_member(&mut ask, &key, value)? {
             ask.unknown.push(Unknown::new(&key, value));
@@ -56,29 +55,12 @@ fn turn(role: Role, parts: Vec<crate::form::Part<'_>>) -> Turn<'_> {
     }
 }
 
-fn read_messages<'b>(ask: &mut Ask<'b>, messages: Value<'b>) -> Read<()> {
-    let mut calls = 0;
-    for message in messages.elements() {
-        let role = match member(object(message, "messages[]")?, "role", "messages[].role")?.token()
-        {
-            "user" => Role::User,
-            "assistant" => Role::Assistant,
-            "system" => Role::System,
-            _ => return shape("messages[].role", "`user` or `assistant`"),
-        };
-        let parts = match message.get("content") {
-            Some(content) => read_blocks(content, "messages[].content")?,
-            None => return shape("messages[].content", "an array"),
-        };
-        calls += parts
-            .iter()
-            .filter(|part| matches!(part.content, Content::ToolUse(_)))
-            .count();
-        ask.turns.push(turn(role, parts));
-        at_most(ask.turns.len(), MAX_TURNS, "messages")?;
-        at_most(calls, MAX_TOOL_CALLS, "tool calls")?;
-    }
-    Ok(())
+fn message(message: Value<'_>) -> Read<Turn<'_>> {
+    let parts = match message.get("content") {
+        Some(content) => read_blocks(content, "messages[].content")?,
+        None => return shape("messages[].content", "an array"),
+    };
+    Ok(turn(read_role(message)?, parts))
 }
 
 fn read_config<'b>(ask: &mut Ask<'b>, config: Value<'b>) -> Read<()> {

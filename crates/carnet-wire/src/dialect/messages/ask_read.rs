@@ -4,11 +4,10 @@ use crate::dialect::Dialect;
 use crate::dialect::shape::{
     Read, array, at_most, boolean, count, member, number, object, optional, shape, text,
 };
-use crate::form::{
-    Ask, Content, Format, Role, Tool, ToolChoice, ToolKind, Turn, Unknown, unique_ids,
-};
+use crate::dialect::turns::{read_messages, read_role};
+use crate::form::{Ask, Format, Tool, ToolChoice, ToolKind, Turn, Unknown, unique_ids};
 use crate::json::{Document, Value};
-use crate::limits::{MAX_TOOL_CALLS, MAX_TURNS};
+use crate::limits::MAX_TOOL_CALLS;
 
 use super::blocks::read_content;
 
@@ -43,7 +42,7 @@ pub(crate) fn read_ask<'b>(document: &'b Document<'b>) -> Read<Ask<'b>> {
 fn read_member<'b>(ask: &mut Ask<'b>, key: &str, value: Value<'b>) -> Read<bool> {
     match key {
         "model" => ask.model = Some(text(value, "model")?),
-        "messages" => read_messages(ask, array(value, "messages")?)?,
+        "messages" => read_messages(ask, array(value, "messages")?, turn)?,
         "max_tokens" => ask.max_tokens = Some(count(value, "max_tokens")?),
         "tools" => read_tools(ask, array(value, "tools")?)?,
         "tool_choice" => read_tool_choice(ask, value)?,
@@ -68,33 +67,16 @@ fn read_member<'b>(ask: &mut Ask<'b>, key: &str, value: Value<'b>) -> Read<bool>
     Ok(true)
 }
 
-fn read_messages<'b>(ask: &mut Ask<'b>, messages: Value<'b>) -> Read<()> {
-    let mut calls = 0;
-    for message in messages.elements() {
-        let role = match member(object(message, "messages[]")?, "role", "messages[].role")?.token()
-        {
-            "user" => Role::User,
-            "assistant" => Role::Assistant,
-            "system" => Role::System,
-            _ => return shape("messages[].role", "`user` or `assistant`"),
-        };
-        let parts = match message.get("content") {
-            Some(content) => read_content(content, "messages[].content")?,
-            None => return shape("messages[].content", "a string or an array"),
-        };
-        calls += parts
-            .iter()
-            .filter(|part| matches!(part.content, Content::ToolUse(_)))
-            .count();
-        ask.turns.push(Turn {
-            role,
-            parts,
-            name: None,
-        });
-        at_most(ask.turns.len(), MAX_TURNS, "messages")?;
-        at_most(calls, MAX_TOOL_CALLS, "tool calls")?;
-    }
-    Ok(())
+fn turn(message: Value<'_>) -> Read<Turn<'_>> {
+    let parts = match message.get("content") {
+        Some(content) => read_content(content, "messages[].content")?,
+        None => return shape("messages[].content", "a string or an array"),
+    };
+    Ok(Turn {
+        role: read_role(message)?,
+        parts,
+        name: None,
+    })
 }
 
 fn read_tools<'b>(ask: &mut Ask<'b>, tools: Value<'b>) -> Read<()> {
