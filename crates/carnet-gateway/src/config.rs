@@ -677,49 +677,28 @@ impl Check<'_> {
                 ),
             }
         }
-        if let Some(word) = raw.on_revoke.given() {
-            match word.value.as_str() {
-                "cut" => server.on_revoke = OnRevoke::Cut,
-                "drain" => server.on_revoke = OnRevoke::Drain,
-                other => self.problem(
-                    word.span,
-                    format!("`{other}` is not a way to revoke"),
-                    "write \"cut\" or \"drain\"",
-                ),
-            }
+        let ways = [("cut", OnRevoke::Cut), ("drain", OnRevoke::Drain)];
+        if let Some(way) = self.word(&raw.on_revoke, "a way to revoke", &ways) {
+            server.on_revoke = way;
         }
-        if let Some(word) = raw.on_mismatch.given() {
-            match word.value.as_str() {
-                "cut" => server.on_mismatch = OnMismatch::Cut,
-                "flag" => server.on_mismatch = OnMismatch::Flag,
-                other => self.problem(
-                    word.span,
-                    format!("`{other}` is not a way to meet another model"),
-                    "write \"cut\" or \"flag\"",
-                ),
-            }
+        let ways = [("cut", OnMismatch::Cut), ("flag", OnMismatch::Flag)];
+        if let Some(way) = self.word(&raw.on_mismatch, "a way to meet another model", &ways) {
+            server.on_mismatch = way;
         }
-        if let Some(word) = raw.on_loss.given() {
-            match word.value.as_str() {
-                "name" => server.on_loss = OnLoss::Name,
-                "refuse" => server.on_loss = OnLoss::Refuse,
-                other => self.problem(
-                    word.span,
-                    format!("`{other}` is not a way to meet a loss"),
-                    "write \"name\" or \"refuse\"",
-                ),
-            }
+        let ways = [("name", OnLoss::Name), ("refuse", OnLoss::Refuse)];
+        if let Some(way) = self.word(&raw.on_loss, "a way to meet a loss", &ways) {
+            server.on_loss = way;
         }
-        if let Some(word) = raw.answer_model.given() {
-            match word.value.as_str() {
-                "reported" => server.answer_model = AnswerModel::Reported,
-                "requested" => server.answer_model = AnswerModel::Requested,
-                other => self.problem(
-                    word.span,
-                    format!("`{other}` does not say which model an answer names"),
-                    "write \"reported\" or \"requested\"",
-                ),
-            }
+        let models = [
+            ("reported", AnswerModel::Reported),
+            ("requested", AnswerModel::Requested),
+        ];
+        if let Some(model) = self.word(
+            &raw.answer_model,
+            "a model that an answer can name",
+            &models,
+        ) {
+            server.answer_model = model;
         }
         if let Some(seconds) = raw.drain_seconds.given() {
             server.drain = Duration::from_secs(seconds.value.min(86_400));
@@ -767,7 +746,11 @@ impl Check<'_> {
         let key = raw.key.given().and_then(|key| self.key_ref(key));
         // Without a key there is nothing to send, however the service wants it.
         let style = known.auth.filter(|_| raw.key.given().is_some());
-        let auth = self.auth(&raw.auth, style);
+        let auth = match raw.auth {
+            Field::Given(_) => self.word(&raw.auth, "a way to send a key", KeyStyle::ALL),
+            _ => style,
+        };
+        let auth = auth.unwrap_or(KeyStyle::Bearer);
         // Without an address it has been said what is missing.
         let signing = raw.auth.given().or(host.filter(|_| url.is_some()));
         if let (KeyStyle::AwsSigV4, Some(word)) = (auth, signing)
@@ -890,13 +873,17 @@ impl Check<'_> {
             cache_control: flag(&raw.cache_control),
             max_tokens: raw.max_tokens.given().and_then(|max| self.token_count(max)),
             parallel_tool_calls: flag(&raw.parallel_tool_calls),
-            reasoning: self.word(&raw.reasoning, ReasoningBack::ALL),
+            reasoning: self.word(&raw.reasoning, "a value of `reasoning`", ReasoningBack::ALL),
             reasoning_details: flag(&raw.reasoning_details),
-            seed: self.word(&raw.seed, Seed::ALL),
+            seed: self.word(&raw.seed, "a value of `seed`", Seed::ALL),
             stream_usage: flag(&raw.stream_usage),
-            thinking: self.word(&raw.thinking, Thinking::ALL),
-            token_limit: self.word(&raw.token_limit, TokenLimit::ALL),
-            tool_ids: self.word(&raw.tool_ids, ToolIds::ALL),
+            thinking: self.word(&raw.thinking, "a value of `thinking`", Thinking::ALL),
+            token_limit: self.word(
+                &raw.token_limit,
+                "a value of `token_limit`",
+                TokenLimit::ALL,
+            ),
+            tool_ids: self.word(&raw.tool_ids, "a value of `tool_ids`", ToolIds::ALL),
             unsigned_reasoning: flag(&raw.unsigned_reasoning),
             ..WireFacts::default()
         }
@@ -914,16 +901,25 @@ impl Check<'_> {
         count
     }
 
-    /// One of a closed set of words.
-    fn word<T: Copy>(&mut self, field: &Field<String>, words: &[(&str, T)]) -> Option<T> {
+    /// One of a closed set of words, each of which is `what`.
+    fn word<T: Copy>(
+        &mut self,
+        field: &Field<String>,
+        what: &str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
         let text = field.given()?;
         let found = words.iter().find(|(word, _)| *word == text.value);
         if found.is_none() {
-            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let mut known: Vec<String> = words
+                .iter()
+                .map(|(word, _)| format!("\"{word}\""))
+                .collect();
+            let last = known.pop().unwrap_or_default();
             self.problem(
                 text.span,
-                format!("`{}` is not known here", text.value),
-                format!("choose one of {}", known.join(", ")),
+                format!("`{}` is not {what}", text.value),
+                format!("write {} or {last}", known.join(", ")),
             );
         }
         found.map(|(_, value)| *value)
@@ -971,21 +967,6 @@ impl Check<'_> {
             names.push(&name.value);
         }
         models.value.iter().filter_map(offered).collect()
-    }
-
-    fn auth(&mut self, word: &Field<String>, known: Option<KeyStyle>) -> KeyStyle {
-        let Some(word) = word.given() else {
-            return known.unwrap_or(KeyStyle::Bearer);
-        };
-        let style = KeyStyle::ALL.iter().find(|(text, _)| *text == word.value);
-        if style.is_none() {
-            self.problem(
-                word.span,
-                format!("`{}` is not a way to send a key", word.value),
-                "write \"bearer\", \"api-key\", \"x-api-key\", \"x-goog-api-key\", \"aws-sigv4\" or \"google-service-account\"",
-            );
-        }
-        style.map_or(KeyStyle::Bearer, |(_, style)| *style)
     }
 
     /// The calls that an upstream takes.
@@ -1193,21 +1174,12 @@ impl Check<'_> {
     }
 
     fn durability(&mut self, raw: Option<&RawAudit>) -> carnet_audit::Durability {
-        match raw
-            .and_then(|audit| audit.durability.given())
-            .map(|word| (word.value.as_str(), word.span))
-        {
-            None | Some(("process", _)) => carnet_audit::Durability::Process,
-            Some(("fsync", _)) => carnet_audit::Durability::Fsync,
-            Some((other, span)) => {
-                self.problem(
-                    span,
-                    format!("`{other}` is not a durability"),
-                    "write \"process\" or \"fsync\"",
-                );
-                carnet_audit::Durability::Process
-            }
-        }
+        let kinds = [
+            ("process", carnet_audit::Durability::Process),
+            ("fsync", carnet_audit::Durability::Fsync),
+        ];
+        let given = raw.and_then(|audit| self.word(&audit.durability, "a durability", &kinds));
+        given.unwrap_or(carnet_audit::Durability::Process)
     }
 }
 

@@ -527,8 +527,8 @@ mod tests {
             ),
             (
                 "host = \"openrouter\"\nwire = { tool_ids = \"ten\" }\n",
-                "`ten` is not known here",
-                "choose one of any, nine, plain-40, plain-64",
+                "`ten` is not a value of `tool_ids`",
+                "write \"any\", \"nine\", \"plain-40\" or \"plain-64\"",
             ),
             (
                 "host = \"openrouter\"\nwire = { max_tokens = 0 }\n",

@@ -868,7 +868,7 @@ fn what_an_upstream_takes_is_checked() {
             "auth = \"basic\"",
             [
                 "`basic` is not a way to send a key",
-                "\"aws-sigv4\" or \"google-service-account\"",
+                "\"x-api-key\" or \"x-goog-api-key\"",
             ],
         ),
         (
