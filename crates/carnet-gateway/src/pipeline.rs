@@ -368,6 +368,7 @@ async fn attempts<'a>(
         let asked = (name, offers, &asking);
         let (cleared, offer) = cleared(gateway, generation, principal, asked, record)?;
         let translation = cleared.translation().cloned();
+        let kept_at = cleared.keeps().then(|| StateTarget::of(name, offer));
         record.cleared(&cleared);
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
@@ -391,12 +392,7 @@ async fn attempts<'a>(
                     answer,
                     offer,
                     translation,
-                    kept_at: match asking {
-                        Asking::Prompt(prompt) if prompt.storable && offer.keeps(call) => {
-                            Some(StateTarget::of(name, offer))
-                        }
-                        Asking::Prompt(_) | Asking::Stored(..) => None,
-                    },
+                    kept_at,
                     of_model: match asking {
                         Asking::Prompt(_) => true,
                         Asking::Stored(stored, _) => stored.gives_response(),

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carnet_policy::Permit;
+use carnet_policy::{Obligation, Permit};
 use carnet_provenance::{FieldAction, FieldRule};
 use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
 use carnet_wire::json::{self, Edit, Hit, Kind, Scan};
@@ -40,6 +40,7 @@ pub struct Cleared {
     edits: SmallVec<[Made; 2]>,
     translation: Option<Translation>,
     stored: Option<(Stored, Query)>,
+    keeps: bool,
 }
 
 /// What was changed in a request, for its record.
@@ -69,6 +70,11 @@ impl Cleared {
     /// What of it was changed before.
     pub(crate) fn edits(&self) -> &[Made] {
         &self.edits
+    }
+
+    /// Whether its upstream may keep what is exchanged.
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeps
     }
 
     /// How it was translated, if it was.
@@ -126,8 +132,40 @@ impl Fields {
 }
 
 /// What a body says of keeping and continuing. Where the upstream may keep responses it is looked after by
-/// `pipeline::continued` and `prompt`, not by the registry's rules.
+/// `stored::continued` and `prompt`, not by the registry's rules.
 const KEPT: [&str; 3] = ["background", PREVIOUS, STORE];
+
+/// Whether an upstream may keep what is exchanged with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// It may.
+    Allowed,
+    /// It may not.
+    Never,
+    /// It may keep responses, but the permit obliges that not this one. It can go on from one that is kept.
+    NotThis,
+}
+
+impl Kept {
+    fn of(permit: &Permit, offer: &Offer, call: Call) -> Self {
+        if !offer.keeps(call) {
+            Self::Never
+        } else if permit.obligations().contains(&Obligation::NoStore) {
+            Self::NotThis
+        } else {
+            Self::Allowed
+        }
+    }
+
+    /// Whether the registry's rule for this field is none here.
+    fn passes(self, path: &str) -> bool {
+        match self {
+            Self::Allowed => KEPT.contains(&path),
+            Self::Never => false,
+            Self::NotThis => path == PREVIOUS,
+        }
+    }
+}
 /// Other things by which a body names state. Whoever may keep responses still has none of these from here, since nothing
 /// that makes them is served.
 const NAMES_STATE: [&str; 5] = [
@@ -149,6 +187,7 @@ pub(crate) fn clear_stored(permit: Permit, stored: &Stored, query: &Query) -> Cl
         edits: SmallVec::new(),
         translation: None,
         stored: Some((stored.clone(), query.clone())),
+        keeps: false,
     }
 }
 
@@ -160,14 +199,14 @@ pub(crate) fn clear(
     fields: &Fields,
     on_loss: OnLoss,
 ) -> Result<Cleared, Fault> {
-    let keeps = offer.keeps(prompt.call);
+    let kept = Kept::of(&permit, offer, prompt.call);
     let mut edits: SmallVec<[Edit; 4]> = SmallVec::new();
     let mut made: SmallVec<[Made; 2]> = SmallVec::new();
     for hit in &prompt.scan.hits {
         let Some((_, rule)) = fields.rules.iter().find(|(path, _)| *path == hit.path) else {
             continue;
         };
-        if is_harmless(&prompt.body, hit, rule) || (keeps && KEPT.contains(&&*rule.path)) {
+        if is_harmless(&prompt.body, hit, rule) || kept.passes(&rule.path) {
             continue;
         }
         match rule.action {
@@ -178,7 +217,7 @@ pub(crate) fn clear(
             // A field that names further models or places would need targets of its own: until the
             // caller asks for those as models, it is refused like the rest.
             FieldAction::Model | FieldAction::Refuse => {
-                return Err(refused(rule, offer, prompt.call));
+                return Err(refused(rule, offer, prompt.call, kept));
             }
         }
     }
@@ -205,7 +244,7 @@ pub(crate) fn clear(
         });
         edits.push(edit);
     }
-    if let Some(edit) = prompt.unstored.as_ref().filter(|_| !keeps) {
+    if let Some(edit) = prompt.unstored.as_ref().filter(|_| kept != Kept::Allowed) {
         made.push(SET_STORE);
         edits.push(edit.clone());
     }
@@ -219,6 +258,7 @@ pub(crate) fn clear(
         edits: made,
         translation: None,
         stored: None,
+        keeps: kept == Kept::Allowed && prompt.storable,
     };
     match offer.way(prompt.call) {
         Some(Way::Translated(from, to)) => translated(cleared, offer, (from, to), on_loss),
@@ -319,20 +359,24 @@ fn unknown_key(body: &Bytes, scan: &Scan, known: &[String]) -> Option<String> {
         .map(std::borrow::Cow::into_owned)
 }
 
-fn refused(rule: &FieldRule, offer: &Offer, call: Call) -> Fault {
+fn refused(rule: &FieldRule, offer: &Offer, call: Call, kept: Kept) -> Fault {
     let upstream = offer.upstream.name();
     let path = &*rule.path;
-    if offer.keeps(call) && NAMES_STATE.contains(&path) {
+    if kept != Kept::Never && NAMES_STATE.contains(&path) {
         let message = format!(
             "the field `{path}` names something that is kept at `{upstream}`, and nothing of that name was made there by this workload: {}; bring the content along",
             rule.why
         );
         return Fault::new(Code::StateNotFound, message).param(path);
     }
-    let help = if KEPT.contains(&path) {
-        unkept(offer, call)
-    } else {
-        "or choose a model whose own name says where the prompt goes".to_owned()
+    let help = match kept {
+        _ if !KEPT.contains(&path) => {
+            "or choose a model whose own name says where the prompt goes".to_owned()
+        }
+        Kept::NotThis => {
+            "for the rule that permits the request obliges that nothing is stored".to_owned()
+        }
+        Kept::Allowed | Kept::Never => unkept(offer, call),
     };
     let message = format!(
         "the field `{path}` is refused for `{upstream}`: {}; remove it, {help}",

@@ -15,6 +15,7 @@
 //! exactly = ["rule-id"]        # the reasons are these and no others
 //! silent = ["rule-id"]         # permits that do not apply, whatever the answer rests on
 //! reports = ["rule-id"]        # each must be among what only reports
+//! obligations = ["no-store"]   # what the permit obliges to, and nothing else
 //! facts = ["egress=none"]      # each must be among the facts relied on
 //! ```
 //! ````
@@ -65,6 +66,8 @@ pub(crate) struct Question {
     pub(crate) silent: Vec<String>,
     pub(crate) reports: Vec<String>,
     pub(crate) facts: Vec<String>,
+    /// What the permit obliges to, and nothing else.
+    pub(crate) obligations: Option<Vec<String>>,
 }
 
 /// A fenced block in a file.
@@ -212,6 +215,7 @@ impl<'de> Deserialize<'de> for Question {
         let silent = table.optional::<Vec<String>>("silent").unwrap_or_default();
         let reports = table.optional::<Vec<String>>("reports").unwrap_or_default();
         let facts = table.optional::<Vec<String>>("facts").unwrap_or_default();
+        let obligations = table.optional::<Vec<String>>("obligations");
         table.finalize(None)?;
         Ok(Self {
             id: id?,
@@ -230,6 +234,7 @@ impl<'de> Deserialize<'de> for Question {
             silent,
             reports,
             facts,
+            obligations,
         })
     }
 }

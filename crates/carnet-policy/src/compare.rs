@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::decide::Decider;
+use crate::outcome::Obligation;
 use crate::parameters::Setting;
 use crate::proof::{is_of_host, is_of_neither};
 use crate::reading::Share;
@@ -30,6 +31,8 @@ pub enum Turned {
     NewlyDenied,
     /// Denied before, permitted now.
     NewlyPermitted,
+    /// Permitted before and now, and obliging to something else.
+    OtherObligations,
 }
 
 /// Requests whose answer changed for the same reasons.
@@ -41,7 +44,7 @@ pub struct ClassChange {
     pub before: Vec<String>,
     /// Those that decide now.
     pub now: Vec<String>,
-    /// What the rules that decide now say; of a permit those that decided before.
+    /// What the rules that decide now say; of a permit those that decided before; of other obligations which.
     pub titles: Vec<String>,
     /// Kinds of callers, in words.
     pub callers: BTreeSet<String>,
@@ -98,6 +101,7 @@ pub fn compare_policies(old: &Decider, new: &Decider, day: Date) -> Comparison {
     let (callers, all_callers) = callers([old, new], &named, old.view());
     let models = models(old, new, &named, day);
     let hosts = hosts(old, new, &named, day);
+    let obliging = [old, new].iter().any(|decider| decider.policies().oblige());
     let mut found: BTreeMap<(Turned, Vec<String>, Vec<String>), ClassChange> = BTreeMap::new();
     let asks: Vec<Ask> = if named.context {
         Ask::all().collect()
@@ -134,6 +138,7 @@ pub fn compare_policies(old: &Decider, new: &Decider, day: Date) -> Comparison {
                 let turned = match (permits(old, first, before), permits(new, second, now)) {
                     (true, false) => Turned::NewlyDenied,
                     (false, true) => Turned::NewlyPermitted,
+                    (true, true) if obliging => Turned::OtherObligations,
                     _ => continue,
                 };
                 let verdict = |decider: &Decider, principal, target| {
@@ -141,6 +146,10 @@ pub fn compare_policies(old: &Decider, new: &Decider, day: Date) -> Comparison {
                     decision.verdict().clone()
                 };
                 let verdicts = [verdict(old, first, before), verdict(new, second, now)];
+                let obligations = verdicts.each_ref().map(|verdict| verdict.obligations());
+                if turned == Turned::OtherObligations && obligations[0] == obligations[1] {
+                    continue;
+                }
                 let rules = verdicts.clone().map(|verdict| {
                     let rules = verdict.reasons().iter();
                     rules
@@ -151,6 +160,8 @@ pub fn compare_policies(old: &Decider, new: &Decider, day: Date) -> Comparison {
                     .iter()
                     .find(|verdict| verdict.effect() == Effect::Deny);
                 let titles = telling.iter().flat_map(|verdict| verdict.reasons());
+                let titles = titles.map(|reason| reason.title.to_string());
+                let obliges = (turned == Turned::OtherObligations).then(|| obliges(obligations));
                 let [before, now] = rules;
                 let change = found
                     .entry((turned, before.clone(), now.clone()))
@@ -158,7 +169,7 @@ pub fn compare_policies(old: &Decider, new: &Decider, day: Date) -> Comparison {
                         turned,
                         before,
                         now,
-                        titles: titles.map(|reason| reason.title.to_string()).collect(),
+                        titles: titles.chain(obliges).collect(),
                         callers: BTreeSet::new(),
                         models: BTreeSet::new(),
                         hosts: BTreeSet::new(),
@@ -181,6 +192,18 @@ pub fn compare_policies(old: &Decider, new: &Decider, day: Date) -> Comparison {
         all_callers: all_callers && !shares_differ,
         shares_differ,
     }
+}
+
+/// What two permits oblige to, in words.
+fn obliges([before, now]: [&[Obligation]; 2]) -> String {
+    let words = |obligations: &[Obligation]| match obligations {
+        [] => "nothing".to_owned(),
+        some => {
+            let words: Vec<&str> = some.iter().map(|one| one.as_str()).collect();
+            words.join(", ")
+        }
+    };
+    format!("obliged to {} before, to {} now", words(before), words(now))
 }
 
 /// Models or hosts that no rule tells apart.

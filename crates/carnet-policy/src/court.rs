@@ -175,7 +175,7 @@ impl Court {
             if self.tells() {
                 add_facts(&mut self.permit_facts, read_by(rule, candidate));
             }
-            self.obligations.extend(rule.obligations.iter().copied());
+            self.obligations.extend(rule.obligation);
         }
     }
 

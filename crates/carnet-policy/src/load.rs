@@ -47,6 +47,12 @@ impl Policies {
         Self::load_without(packs, None)
     }
 
+    /// Whether any permit obliges to anything.
+    pub(crate) fn oblige(&self) -> bool {
+        let mut rules = self.packs.iter().flat_map(|pack| pack.rules.values());
+        rules.any(|rule| rule.obligation.is_some())
+    }
+
     /// The same with something taken out of the rules, to see who notices.
     pub(crate) fn load_without(
         packs: &[PackSource],
@@ -391,6 +397,7 @@ impl<'m> Draft<'m> {
                     match cut {
                         Some(Cut::From) => rule.valid.from = None,
                         Some(Cut::To) => rule.valid.to = None,
+                        Some(Cut::Obligation) => rule.obligation = None,
                         _ => {}
                     }
                     self.keep(place, policy, rule, problems);

@@ -1,7 +1,8 @@
 //! Packs with one thing taken out, to see whether a case notices.
 //!
 //! A rule, a condition or a date that no case needs is either idle or untested. Each is taken out in
-//! turn: a rule; one side of an `&&` or `||`; a whole `when`, `unless` or scope; a day; an `@only_with`.
+//! turn: a rule; one side of an `&&` or `||`; a whole `when`, `unless` or scope; a day; an `@only_with`; an
+//! `@obligation`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub(crate) enum Cut {
     To,
     /// Its `@only_with`.
     OnlyWith,
+    /// Its `@obligation`.
+    Obligation,
 }
 
 /// Take out each part of each rule in turn and run the pack's cases.
@@ -139,6 +142,7 @@ fn of_rule(pack: &str, policy: &Policy) -> Vec<Mutant> {
         ("valid_from", Cut::From),
         ("valid_to", Cut::To),
         ("only_with", Cut::OnlyWith),
+        ("obligation", Cut::Obligation),
     ] {
         if let Some(value) = policy.annotation(key) {
             found.push(mutant(format!("@{key}(\"{value}\")"), cut));

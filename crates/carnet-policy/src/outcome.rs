@@ -47,11 +47,33 @@ pub struct Denial {
     verdict: Arc<Verdict>,
 }
 
-/// Something that must be done to a request before it may be sent.
-///
-/// No obligation can be met yet, so there is none to name, and a rule that asks for one does not load.
+/// Something that must be done to a request before it may be sent. A rule that asks for another does not load: what
+/// cannot be met would be an empty promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Obligation {}
+#[serde(rename_all = "kebab-case")]
+pub enum Obligation {
+    /// The upstream is told to store nothing of what is exchanged, and what cannot be done without is refused.
+    NoStore,
+}
+
+impl Obligation {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::NoStore];
+
+    /// The word for it in a rule.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoStore => "no-store",
+        }
+    }
+
+    /// The one that this word stands for.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+}
 
 impl Permit {
     pub(crate) fn new(target: Target, verdict: Arc<Verdict>) -> Self {

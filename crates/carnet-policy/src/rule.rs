@@ -36,7 +36,8 @@ pub struct Rule {
     pub(crate) title: Arc<str>,
     pub(crate) legal_source: Option<Arc<str>>,
     pub(crate) effect: Effect,
-    pub(crate) obligations: Vec<Obligation>,
+    /// What must be done where it permits.
+    pub(crate) obligation: Option<Obligation>,
     /// It is there only because something is not known.
     pub(crate) unknown: bool,
     /// The days on which it holds.
@@ -182,7 +183,7 @@ impl Rule {
             title: text("title").unwrap_or_default(),
             legal_source: text("legal_source"),
             effect: body.effect,
-            obligations: Vec::new(),
+            obligation: policy.annotation("obligation").and_then(Obligation::of),
             unknown: policy.annotation("unknown").is_some(),
             valid,
             conditions,
@@ -259,13 +260,14 @@ fn check_annotations(
                 message,
                 "put `@obligation` on the permit".to_owned(),
             );
-        } else if key == "obligation" {
+        } else if key == "obligation" && Obligation::of(value).is_none() {
             let message =
                 format!("{rule} carries the obligation `{value}`, which Carnet cannot meet");
+            let known = Obligation::ALL.map(Obligation::as_str).join("`, `");
             refuse(
                 Code::UnknownObligation,
                 message,
-                "forbid the case, or remove the obligation".to_owned(),
+                format!("forbid the case, or write one of those that can be met: `{known}`"),
             );
         }
     }

@@ -277,6 +277,17 @@ fn compare(question: &Question, verdict: &Verdict) -> Result<(), String> {
             wrong.push(format!("`{fact}` is not among the facts"));
         }
     }
+    if let Some(expected) = &question.obligations {
+        let found = verdict.obligations().iter();
+        let found: Vec<&str> = found.map(|found| found.as_str()).collect();
+        if *expected != found {
+            wrong.push(format!(
+                "expected the obligations [{}], got [{}]",
+                expected.join(", "),
+                found.join(", ")
+            ));
+        }
+    }
     if wrong.is_empty() {
         Ok(())
     } else {
@@ -373,6 +384,38 @@ mod tests {
             mutants.len()
         );
         assert!(idle.is_empty(), "{}", idle.join("\n"));
+    }
+
+    #[test]
+    fn a_case_holds_what_a_permit_obliges_to() {
+        let mut pack = fixture::pack(
+            "p",
+            "",
+            "@id(\"a\") @title(\"A\") @obligation(\"no-store\") permit (principal, action, resource) when { resource.identified };",
+        );
+        for (number, obligations) in ["", "obligations = []", "obligations = [\"no-store\"]"]
+            .into_iter()
+            .enumerate()
+        {
+            let case = format!(
+                "## C\n```toml\nid = \"acme-1\"\nexpect = \"permit\"\n{obligations}\n```\n"
+            );
+            pack.files.push((format!("cases/{number}.md"), case));
+        }
+        let policies = Policies::load(&[pack]).unwrap();
+        let view = fixture::view();
+        let today = "2026-01-01".parse().unwrap();
+        let results = run_cases(&policies, view.registry(), today);
+        let passed: Vec<bool> = results.iter().map(|case| case.passed).collect();
+        assert_eq!(passed, [true, false, true]);
+        let message = &results[1].message;
+        let expected = "expected the obligations [], got [no-store]";
+        assert!(message.contains(expected), "{message}");
+        let mutants = run_mutants(&policies, view.registry(), today);
+        let gone = mutants
+            .iter()
+            .find(|mutant| mutant.without.contains("@obligation"));
+        assert!(gone.unwrap().noticed);
     }
 
     #[test]

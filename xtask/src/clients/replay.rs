@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::mem;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -22,18 +23,34 @@ use crate::totals::Totals;
 
 /// Ids of exchanges that the gateway refuses for a field that would lead the prompt elsewhere.
 const REFUSED: &str = "tests/clients/replay/refused.txt";
-/// Codes of such refusals.
-const REFUSALS: [&str; 2] = ["field_refused", "invalid_json"];
+/// Codes of such refusals. The last two are given where an upstream may keep responses, to requests that name one.
+const REFUSALS: [(u16, &str); 4] = [
+    (400, "field_refused"),
+    (400, "invalid_json"),
+    (404, "previous_response_not_found"),
+    (404, "state_not_found"),
+];
 /// Headers that belong to the answer's meaning and must arrive as they were sent.
 const MEANINGFUL: [&str; 3] = ["content-type", "retry-after", "x-should-retry"];
 /// Open Responses, as data.
 const RESPONSES: &str = "specs/openresponses.json";
 /// Long enough to be seen as a silence between two packets.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How answers are cut under a policy that obliges.
+const OBLIGED_CUT: usize = 37;
 /// Longer than any abort may take to arrive.
 const HOLD: Duration = Duration::from_secs(10);
 /// What the upstream may have to wait for the hang-up of a caller.
 const ABORT_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// What the policy of the replay demands.
+#[derive(Clone, Copy)]
+enum Rules {
+    /// Nothing.
+    Permitting,
+    /// That nothing is stored, at upstreams that would.
+    Obliging,
+}
 
 /// The scripts that put clients before both sides, each with the environment it runs in.
 const SUITES: [Suite; 5] = [
@@ -60,7 +77,7 @@ pub(crate) fn run(bench: &Bench<'_>, outcomes: &mut Outcomes) -> Result<Totals> 
     let mock = Mock::start(0, Some(&folder))?;
     outcomes.exchanges = mock.exchanges().to_vec();
     outcomes.unserved = mock.unserved().to_vec();
-    let setup = setup(bench, &mock)?;
+    let setup = setup(bench, &mock, Rules::Permitting)?;
     let key = setup.key(WORKLOAD)?;
     let gateway = setup.start()?;
     console::say(format_args!(
@@ -81,12 +98,13 @@ pub(crate) fn run(bench: &Bench<'_>, outcomes: &mut Outcomes) -> Result<Totals> 
     let mut run = Run {
         mock: &mock,
         gateway: gateway.data,
-        key: &key,
+        key: key.clone(),
         refused: &refused,
         met: BTreeSet::new(),
         outcomes,
     };
     run.all(&mut totals);
+    obliged(bench, &mut run, &mut totals)?;
     let stale: Vec<_> = refused.difference(&run.met).cloned().collect();
     let result = if stale.is_empty() {
         Ok(())
@@ -119,6 +137,39 @@ pub(crate) fn run(bench: &Bench<'_>, outcomes: &mut Outcomes) -> Result<Totals> 
     Ok(totals)
 }
 
+/// The same under a policy that obliges. Clients come before it in a full run.
+fn obliged(bench: &Bench<'_>, run: &mut Run<'_>, totals: &mut Totals) -> Result<()> {
+    let setup = setup(bench, run.mock, Rules::Obliging)?;
+    let key = setup.key(WORKLOAD)?;
+    let gateway = setup.start()?;
+    let plain = mem::replace(&mut run.gateway, gateway.data);
+    let plain = (plain, mem::replace(&mut run.key, key.clone()));
+    let manner = Manner {
+        step: OBLIGED_CUT,
+        pause: None,
+    };
+    run.every(
+        totals,
+        "obliged",
+        |_| true,
+        |run, exchange| run.compare(exchange, manner),
+    );
+    (run.gateway, run.key) = plain;
+    if bench.full {
+        for suite in SUITES {
+            let script = Script {
+                suite,
+                mock: &run.mock.url(),
+                gateway: &gateway.url(),
+                key: &key,
+            };
+            script.run(bench, totals)?;
+        }
+    }
+    finish(gateway, &setup, totals);
+    Ok(())
+}
+
 /// What the gateway emits in the Responses dialect of its own, whatever the upstream speaks.
 fn events(
     bench: &Bench<'_>,
@@ -143,7 +194,7 @@ fn events(
 }
 
 /// The gateway's configuration: the mock as three services, each with the models that were asked of it.
-fn setup(bench: &Bench<'_>, mock: &Mock) -> Result<Setup> {
+fn setup(bench: &Bench<'_>, mock: &Mock, rules: Rules) -> Result<Setup> {
     let mut models: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for exchange in mock.exchanges() {
         let service = match exchange.path.split('/').nth(1) {
@@ -153,7 +204,14 @@ fn setup(bench: &Bench<'_>, mock: &Mock) -> Result<Setup> {
         };
         models.entry(service).or_default().insert(&exchange.model);
     }
-    let mut setup = Setup::new(bench.repo, "replay")?.with("mock", &mock.url());
+    let (name, pack, kept) = match rules {
+        Rules::Permitting => ("replay", "policy", "false"),
+        Rules::Obliging => ("replay-obliged", "obliged", "true"),
+    };
+    let mut setup = Setup::named(bench.repo, "replay", name)?
+        .with("pack", pack)
+        .with("kept", kept)
+        .with("mock", &mock.url());
     for service in ["bedrock", "google", "models"] {
         setup = setup.with(
             service,
@@ -166,7 +224,7 @@ fn setup(bench: &Bench<'_>, mock: &Mock) -> Result<Setup> {
 struct Run<'a> {
     mock: &'a Mock,
     gateway: SocketAddr,
-    key: &'a str,
+    key: String,
     refused: &'a BTreeSet<String>,
     /// Refusals met, to find stale entries of the list.
     met: BTreeSet<String>,
@@ -233,7 +291,7 @@ impl Run<'_> {
         let direct = read_answer(ask(self.mock.address(), path, None, body)?)
             .context("without the gateway")?;
         let before = self.mock.seen_count();
-        let through = read_answer(ask(self.gateway, path, Some(self.key), body)?)
+        let through = read_answer(ask(self.gateway, path, Some(&self.key), body)?)
             .context("through the gateway")?;
         if self.is_listed_refusal(exchange, &through, before)? {
             return Ok(Verdict::Refused);
@@ -269,7 +327,7 @@ impl Run<'_> {
         let mut stream = ask(
             self.gateway,
             &exchange.path,
-            Some(self.key),
+            Some(&self.key),
             exchange.request.as_bytes(),
         )?;
         stream.read_exact(&mut [0; 12]).context("no answer")?;
@@ -338,9 +396,10 @@ fn text(answer: &Answer) -> String {
 /// Whether the gateway refused the request for one of its fields. Every dialect's error has the code in it.
 fn is_refusal(answer: &Answer) -> bool {
     let body = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
-    answer.status == 400
-        && answer.headers.contains_key("carnet-record")
-        && REFUSALS.iter().any(|code| body.contains(code))
+    answer.headers.contains_key("carnet-record")
+        && REFUSALS
+            .iter()
+            .any(|(status, code)| *status == answer.status && body.contains(code))
 }
 
 /// How two answers differ, if they do.

@@ -218,7 +218,7 @@ fn rules_that_do_not_load() {
             "unknown annotation `@titel`",
         ),
         (
-            r#"@id("r") @title("R") @obligation("no-store") permit (principal, action, resource);"#,
+            r#"@id("r") @title("R") @obligation("no-copy") permit (principal, action, resource);"#,
             "unknown-obligation",
         ),
         (

@@ -399,6 +399,9 @@ fn describe(id: &str, verdict: &Verdict, overlay: Option<&str>) -> String {
             reason.title, reason.pack, reason.rule
         ));
     }
+    for obligation in verdict.obligations() {
+        lines.push(format!("  obliges   to {}", obligation.as_str()));
+    }
     for fact in verdict.facts() {
         let date = fact
             .date

@@ -78,6 +78,7 @@ fn text(found: &Comparison) -> String {
     for (turned, title) in [
         (Turned::NewlyDenied, "Newly denied"),
         (Turned::NewlyPermitted, "Newly permitted"),
+        (Turned::OtherObligations, "Other obligations"),
     ] {
         let changes: Vec<&ClassChange> = found
             .changes

@@ -198,6 +198,39 @@ fn two_policies_are_compared_by_classes() {
 }
 
 #[test]
+fn what_a_permit_obliges_to_is_told_and_compared() {
+    let sandbox = Sandbox::new();
+    let pack = |name: &str, more: &str| {
+        sandbox.write(
+            &format!("{name}/pack.toml"),
+            "name = \"kept\"\ntitle = \"Kept\"\ndescription = \"D.\"\nmode = \"enforce\"\ntrust = \"overlay\"\n",
+        );
+        let rule = "permit (principal, action, resource) when { resource.identified };";
+        sandbox.write(
+            &format!("{name}/rules.cedar"),
+            &format!("@id(\"known\") @title(\"a known model\") {more} {rule}"),
+        );
+    };
+    pack("before/kept", "");
+    pack("after/kept", "@obligation(\"no-store\")");
+    let run = sandbox.run("check gpt-4o --pack ./after/kept");
+    run.exits(GOOD).says(&["obliges   to no-store"]);
+    let run = sandbox.run("check gpt-4o --pack ./after/kept --json");
+    let found = run.exits(GOOD).json();
+    assert_eq!(found["obligations"], serde_json::json!(["no-store"]));
+    let run = sandbox.run("check gpt-4o --pack ./before/kept --json");
+    let found = run.exits(GOOD).json();
+    assert_eq!(found["obligations"], serde_json::json!([]));
+    let run = sandbox.run("policy diff ./before/kept ./after/kept");
+    run.exits(BAD).says(&[
+        "Other obligations",
+        "obliged to nothing before, to no-store now",
+    ]);
+    let run = sandbox.run("policy diff ./after/kept ./after/kept");
+    run.exits(GOOD).says(&["no difference found"]);
+}
+
+#[test]
 fn requests_of_a_file_are_simulated() {
     let sandbox = Sandbox::new();
     own(&sandbox);

@@ -443,6 +443,50 @@ async fn a_host_that_keeps_nothing_is_told_to_keep_nothing() {
 }
 
 #[tokio::test]
+async fn a_rule_can_oblige_that_nothing_is_kept() {
+    let mut upstream = Upstream::start().await;
+    let gateway = keeping(&upstream).permitting_all().start().await;
+    make(&gateway, &mut upstream, "resp_1").await;
+    let rule = "@id(\"all\")\n@title(\"everything\")\n@obligation(\"no-store\")\npermit (principal, action, resource);\n";
+    gateway.setup.write("all/rules.cedar", rule);
+    assert_eq!(gateway.admin(Method::POST, "/api/reload").await.0, 200);
+    // What was kept before can be gone on from, and what comes of it is not kept.
+    for (more, id) in [
+        ("", "resp_2"),
+        (r#","previous_response_id":"resp_1""#, "resp_3"),
+    ] {
+        let (answer, ()) = tokio::join!(create(&gateway, ask(more)), async {
+            let mut arrival = upstream.next().await;
+            assert_eq!(arrival.json()["store"], false);
+            arrival.write(whole("", response(id).as_bytes())).await;
+            arrival.keep();
+        });
+        let record = answer.record();
+        answer.bytes().await;
+        let record = gateway.record(&record).await;
+        assert_eq!(record["edits"], json!(["set store"]));
+        is_unknown(&gateway, id).await;
+    }
+    for field in [r#""store":true"#, r#""background":true"#] {
+        let error = create(&gateway, ask(&format!(",{field}"))).await;
+        let error = error.error(400, "field_refused").await;
+        let message = error["message"].as_str().unwrap();
+        let why = "the rule that permits the request obliges that nothing is stored";
+        assert!(message.contains(why), "{message}");
+    }
+    let (line, _) = pass(
+        &gateway,
+        &mut upstream,
+        (Method::GET, "/v1/responses/resp_1"),
+        "{}",
+    )
+    .await;
+    assert!(line.starts_with("GET /v1/responses/resp_1 "), "{line}");
+    assert!(upstream.is_untouched());
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn an_upstream_that_speaks_no_responses_says_so() {
     let mut upstream = Upstream::start().await;
     let more = format!("{KEEPS}\napis = [\"chat-completions\"]");
