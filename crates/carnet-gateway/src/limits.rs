@@ -98,6 +98,10 @@ pub const STORED_QUERY_VALUE_BYTES_MAX: usize = 512;
 pub const SOCKETS_OF_KEY_MAX: usize = 128;
 /// How long a WebSocket is open at most; the service whose clients use one has the same limit, and they open another.
 pub const SOCKET_TIME_MAX: Duration = Duration::from_secs(60 * 60);
+/// How long a caller may take to read one message. Answers that nobody reads are ended before, by the sweep.
+pub const SOCKET_SEND_TIME_MAX: Duration = Duration::from_secs(120);
+/// How long a goodbye may take.
+pub const SOCKET_CLOSE_TIME_MAX: Duration = Duration::from_millis(200);
 /// How long one may be open without a request, by default: as long as somebody thinks about the next one.
 pub const SOCKET_IDLE_MAX: Duration = Duration::from_secs(15 * 60);
 /// Messages that may wait on one while another is answered; no further one is read until one of them is.

@@ -128,7 +128,7 @@ pub(crate) async fn handle(
 pub(crate) async fn turn(
     session: &Session,
     sent: socket::Sent,
-    memory: Option<Memory>,
+    memory: Option<&Memory>,
     asked: &mut Option<Asked>,
 ) -> Response<ResponseBody> {
     let (gateway, dialect) = (&session.gateway, Dialect::Responses);
@@ -136,7 +136,7 @@ pub(crate) async fn turn(
     // 1 identify: the key may have been revoked since the socket was opened
     let caller = match caller::identify(&generation, &session.headers) {
         Ok(caller) => caller,
-        Err(fault) => return Stop::Fault(fault).response(dialect, None),
+        Err(fault) => return stranger(gateway, fault, dialect, session.source),
     };
     let mut record = match OpenRecord::open(gateway, &generation, &caller) {
         Ok(record) => record,
@@ -145,7 +145,7 @@ pub(crate) async fn turn(
     record.detail("a message of a WebSocket");
     let read = sent.and_then(|message| {
         record.received(message.len());
-        socket::read(&message, memory.as_ref(), |id| {
+        socket::read(&message, memory, |id| {
             let made_at = gateway
                 .state_ids()
                 .find(&caller.key.workload, id, gateway.now());
@@ -189,6 +189,8 @@ struct Answering<'a> {
     kept_at: Option<StateTarget>,
     /// Whether it is that of a model.
     of_model: bool,
+    /// Whether it was made before, and is only given again.
+    of_kept: bool,
 }
 
 /// What goes to an upstream.
@@ -278,7 +280,14 @@ async fn resolved<'a>(
             record.received(body.len());
             body
         }
-        Body::Here(body) => body,
+        // What was said before has come in front of a message that was small enough.
+        Body::Here(body) => {
+            let bytes_max = generation.server().body_bytes_max;
+            if body.len() as u64 > bytes_max {
+                return Err(ingress::too_large(bytes_max).into());
+            }
+            body
+        }
     };
     let prompt = ingress::read(call, place, extras, body, reader.watch())?;
     // 2 resolve
@@ -306,12 +315,13 @@ async fn kept<'a>(
     record: &mut OpenRecord,
 ) -> Result<Answering<'a>, Stop> {
     let principal = caller::principal(generation, caller)?;
+    let api = gateway.words().api(Call::Responses.api());
+    record.listed(api);
     record.detail(asked.told());
     let query = asked.query(query)?;
     // 2 resolve
     let workload = &caller.key.workload;
     let (name, offer) = stored::offer(gateway, generation, workload, asked)?;
-    let api = gateway.words().api(Call::Responses.api());
     record.asked(api, Arc::clone(name), query.stream);
     let offers = std::slice::from_ref(offer);
     let asking = (name, offers, Asking::Stored(asked, &query));
@@ -378,11 +388,12 @@ async fn attempts<'a>(
         record.attempt(attempt, &offer.upstream, sent);
         let answered = tokio::select! {
             biased;
-            answered = answer => answered,
+            // First, since a first look at the other already sends.
             fault = interrupted(record, generation.server().on_revoke) => Err(SendFailed {
                 fault,
                 unsent: false,
             }),
+            answered = answer => answered,
         };
         let stopped = match answered {
             Ok(answer) => {
@@ -393,6 +404,7 @@ async fn attempts<'a>(
                     offer,
                     translation,
                     kept_at,
+                    of_kept: matches!(asking, Asking::Stored(..)),
                     of_model: match asking {
                         Asking::Prompt(_) => true,
                         Asking::Stored(stored, _) => stored.gives_response(),
@@ -439,6 +451,7 @@ async fn relayed(
         translation,
         kept_at,
         of_model,
+        of_kept,
     }: Answering<'_>,
     generation: &Arc<Generation>,
     record: OpenRecord,
@@ -467,6 +480,7 @@ async fn relayed(
         call,
         expected: offer.expected.clone(),
         generation: generation.clone(),
+        suspends: !of_kept,
     };
     let relay = Relay::new(answered, record, check, idle_timeout, connection);
     let relay = match relay.opened().await {

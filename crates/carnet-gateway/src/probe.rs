@@ -61,6 +61,7 @@ impl Gateway {
             call,
             expected: offer.expected.clone(),
             generation: generation.clone(),
+            suspends: true,
         };
         let clean = reported.as_deref().is_some_and(|reported| {
             let answering = check.answering(reported, workload, false, self.now());

@@ -137,11 +137,14 @@ impl OpenRecord {
     }
 
     /// What the caller asked for, where it was not an answer of a model.
-    pub(crate) fn detail(&mut self, what: &'static str) {
-        self.record.detail = Some(what.into());
+    pub(crate) fn detail(&mut self, what: &str) {
+        self.record.detail = Some(match &self.record.detail {
+            None => what.into(),
+            Some(before) => format!("{before}; {what}").into(),
+        });
     }
 
-    /// The caller asked for the list of models.
+    /// The caller asked for something else than an answer of a model.
     pub(crate) fn listed(&mut self, api: &Arc<str>) {
         self.record.api = Some(api.clone());
     }
@@ -326,13 +329,13 @@ impl OpenRecord {
 
     /// The answer names no model where one was looked for.
     pub(crate) fn unnamed(&mut self, why: Absence) {
-        self.record.detail = Some(why.to_string().into());
+        self.detail(&why.to_string());
     }
 
     /// Another model answers than was decided on.
     pub(crate) fn mismatch(&mut self, check: &Check, reported: &str, suspend: bool) {
         let (upstream, asked) = (check.expected.upstream(), check.expected.asked());
-        self.record.detail = Some("the answer names another model than was decided on".into());
+        self.detail("the answer names another model than was decided on");
         let gateway = &self.gateway;
         gateway.metrics().mismatches.inc();
         tracing::warn!(

@@ -532,7 +532,8 @@ impl Relay {
     /// Another model answers than was decided on: end the answer, or let it pass and say so.
     fn mismatch(&mut self, name: &str) -> Option<Fault> {
         let cut = self.on_mismatch == OnMismatch::Cut;
-        self.record.as_mut()?.mismatch(&self.check, name, cut);
+        let suspend = cut && self.check.suspends;
+        self.record.as_mut()?.mismatch(&self.check, name, suspend);
         self.mismatched = true;
         let message = format!(
             "upstream `{}` was asked for `{}` and answered as `{}`, which is not what was decided on; \

@@ -69,6 +69,8 @@ pub(crate) struct Check {
     pub(crate) call: Call,
     pub(crate) expected: Arc<Expected>,
     pub(crate) generation: Arc<Generation>,
+    /// Whether another model than was decided on takes the target out of service. One that answered long ago does not.
+    pub(crate) suspends: bool,
 }
 
 impl Expected {

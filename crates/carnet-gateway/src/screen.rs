@@ -386,7 +386,7 @@ fn refused(rule: &FieldRule, offer: &Offer, call: Call, kept: Kept) -> Fault {
 }
 
 /// Why an upstream keeps nothing, and what helps.
-pub(crate) fn unkept(offer: &Offer, call: Call) -> String {
+fn unkept(offer: &Offer, call: Call) -> String {
     let upstream = offer.upstream.name();
     match (offer.way(call), offer.keeping) {
         (Some(Way::Translated(_, to)), _) => format!(

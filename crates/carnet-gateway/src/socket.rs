@@ -10,6 +10,7 @@ mod open;
 
 use std::collections::VecDeque;
 use std::future::pending;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -18,11 +19,11 @@ use carnet_wire::responses::socket::{self, Ending};
 use carnet_wire::stream::sse::{Block, SseParser};
 use futures_util::{SinkExt, StreamExt};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
@@ -38,7 +39,10 @@ use crate::codes::Code;
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::ingress::Dialect;
-use crate::limits::{ANSWER_BYTES_MAX, SOCKET_BUFFER_BYTES, SOCKET_TIME_MAX, SOCKET_WAITING_MAX};
+use crate::limits::{
+    ANSWER_BYTES_MAX, SOCKET_BUFFER_BYTES, SOCKET_CLOSE_TIME_MAX, SOCKET_SEND_TIME_MAX,
+    SOCKET_TIME_MAX, SOCKET_WAITING_MAX,
+};
 use crate::pipeline;
 use crate::relay::ResponseBody;
 
@@ -78,6 +82,8 @@ pub(crate) struct Session {
     pub(crate) gateway: Arc<Gateway>,
     /// The headers of the opening, which say who asks.
     pub(crate) headers: HeaderMap,
+    /// Where it was opened from.
+    pub(crate) source: IpAddr,
     /// Cancelled when an answer that nobody reads must end.
     pub(crate) connection: CancellationToken,
     _place: Place,
@@ -161,7 +167,7 @@ impl Session {
     ) -> Result<bool, Gone> {
         let mut asked = None;
         let response = {
-            let mut answer = pin!(pipeline::turn(self, sent, memory.take(), &mut asked));
+            let mut answer = pin!(pipeline::turn(self, sent, memory.as_ref(), &mut asked));
             loop {
                 tokio::select! {
                     biased;
@@ -170,15 +176,22 @@ impl Session {
                 }
             }
         };
-        let refused = response.status() == http::StatusCode::UNAUTHORIZED && asked.is_none();
+        let (status, nothing_read) = (response.status(), asked.is_none());
         let completed = socket.pass(response).await?;
-        let items = asked.and_then(|asked: Asked| asked.items);
-        // What failed is not gone on from, and neither is what it went on from.
-        *memory = items.zip(completed).and_then(|(items, completed)| {
-            let memories = self.gateway.memories();
-            Memory::of(memories, &items, &completed, socket.bytes_max)
-        });
-        Ok(refused)
+        let asks_again = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        // What failed is not gone on from, and neither is what it went on from, unless it is to be tried again.
+        if !nothing_read && !asks_again.contains(&status) {
+            let items = asked.and_then(|asked: Asked| asked.items);
+            *memory = items.zip(completed).and_then(|(items, completed)| {
+                let memories = self.gateway.memories();
+                Memory::of(memories, &items, &completed, socket.bytes_max)
+            });
+        }
+        let refused = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
+        Ok(nothing_read && refused.contains(&status))
     }
 }
 
@@ -205,7 +218,12 @@ impl Socket {
                 self.over = Some(End::Broken(CloseCode::Invalid));
                 Err(Fault::new(Code::InvalidJson, "the message is not UTF-8"))
             }
-            Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Gone),
+            // The library has its answer ready; a caller who does not wait for it loses nothing.
+            Some(Ok(Message::Close(_))) => {
+                let _ = timeout(SOCKET_CLOSE_TIME_MAX, self.stream.flush()).await;
+                return Err(Gone);
+            }
+            Some(Err(_)) | None => return Err(Gone),
         };
         self.waiting_bytes += sent.as_ref().map_or(0, Bytes::len);
         self.waiting.push_back(sent);
@@ -248,7 +266,8 @@ impl Socket {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Gone> {
-        self.stream.send(message).await.map_err(|_| Gone)
+        let sent = timeout(SOCKET_SEND_TIME_MAX, self.stream.send(message));
+        sent.await.map_err(|_| Gone)?.map_err(|_| Gone)
     }
 
     /// Say why it ends, and end it.

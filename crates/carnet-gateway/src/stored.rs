@@ -7,9 +7,8 @@ use crate::codes::Code;
 use crate::error::Fault;
 use crate::gateway::Gateway;
 use crate::generation::Generation;
-use crate::ingress::{Call, PREVIOUS, Prompt, Stored};
-use crate::resolve::Offer;
-use crate::screen;
+use crate::ingress::{Action, Call, PREVIOUS, Prompt, Stored};
+use crate::resolve::{Offer, Way};
 
 /// The offers to which a request may go that goes on from a kept response: the one that made it.
 pub(crate) fn continued<'a>(
@@ -66,13 +65,15 @@ pub(crate) fn offer<'a>(
     let offer = offers.iter().find(|offer| made_at.is(offer));
     let offer = offer.ok_or_else(|| missing("where it was made is no longer configured"))?;
     let call = Call::Responses;
-    if offer.keeps(call) {
+    // What was kept can always be ended.
+    let ends = matches!(asked.action, Action::Cancel | Action::Delete);
+    if offer.keeps(call) || (ends && offer.way(call) == Some(Way::Direct)) {
         return Ok((name, offer));
     }
     let message = format!(
-        "the upstream `{}` keeps no responses now: ask again as a new request, {}",
-        offer.upstream.name(),
-        screen::unkept(offer, call)
+        "the upstream `{}` may keep no responses now, so none is read there; delete it, or ask your operator whether \
+         `stored_responses = true` is meant to be gone",
+        offer.upstream.name()
     );
     Err(Fault::new(Code::ApiNotOffered, message))
 }

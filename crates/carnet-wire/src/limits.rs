@@ -24,8 +24,9 @@ pub const MAX_KEY_SHOWN: usize = 64;
 /// there by then is absent, because the answer is held back until it is known.
 pub const MAX_SNIFFED: usize = 64 * 1024;
 
-/// The same of an answer that comes as a whole: some services write its members in the order of the alphabet, so
-/// that the text stands before the model's name.
+/// The same of the first event of a stream, which repeats a request's instructions before the model's name, and of an
+/// answer that comes as a whole: some services write its members in the order of the alphabet, so that the text stands
+/// before the name.
 pub const MAX_SNIFFED_WHOLE: usize = 1024 * 1024;
 
 /// Bytes of a reported model name, escapes included. Longer than any id that can be resolved.

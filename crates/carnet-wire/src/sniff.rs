@@ -70,14 +70,6 @@ pub enum Absence {
     TooLong,
 }
 
-/// Bytes in which is found what is looked for, or not at all.
-fn limit(framing: Framing) -> usize {
-    match framing {
-        Framing::EventStream => MAX_SNIFFED,
-        Framing::Json => MAX_SNIFFED_WHOLE,
-    }
-}
-
 /// A push parser for the reported model. Cutting the answer elsewhere never changes its result.
 ///
 /// ```
@@ -93,6 +85,8 @@ pub struct ReportedModel {
     lines: Lines,
     finder: Finder,
     left: usize,
+    /// Whether something else than comments has come.
+    begun: bool,
     /// Whether the next byte begins a line, and whether this one is a comment, which does not count.
     line_begins: bool,
     comment: bool,
@@ -100,10 +94,10 @@ pub struct ReportedModel {
 }
 
 impl ReportedModel {
-    /// Starts at the beginning of an answer and gives up after [`MAX_SNIFFED`] bytes of a stream, or
-    /// [`MAX_SNIFFED_WHOLE`] of another answer.
+    /// Starts at the beginning of an answer and gives up after [`MAX_SNIFFED_WHOLE`] bytes of it, and behind the first
+    /// event of a stream after [`MAX_SNIFFED`] more.
     pub fn new(framing: Framing) -> Self {
-        Self::with_limit(framing, limit(framing))
+        Self::with_limit(framing, MAX_SNIFFED_WHOLE)
     }
 
     /// Starts at the beginning of an answer and gives up after so many bytes.
@@ -117,6 +111,7 @@ impl ReportedModel {
             lines: Lines::default(),
             finder: Finder::new(search),
             left: limit,
+            begun: false,
             line_begins: true,
             comment: false,
             reported: Reported::Pending,
@@ -184,13 +179,20 @@ impl ReportedModel {
     fn stream_byte(&mut self, byte: u8) {
         match self.lines.push(byte) {
             Piece::Data(byte) => {
+                self.begun = true;
                 self.json_byte(byte);
                 // An event without a name, or without JSON such as `[DONE]`, says nothing about the next one.
                 if let Reported::Absent(Absence::Ended | Absence::NotJson) = self.reported {
                     self.reported = Reported::Pending;
                 }
             }
-            Piece::EventEnd => self.finder.restart(),
+            Piece::EventEnd => {
+                self.finder.restart();
+                if self.begun {
+                    self.left = self.left.min(MAX_SNIFFED);
+                    self.begun = false;
+                }
+            }
             Piece::Nothing => {}
         }
     }
@@ -212,8 +214,8 @@ pub struct ResponseId(ReportedModel);
 impl ResponseId {
     /// Starts at the beginning of an answer, with the bounds of [`ReportedModel::new`].
     pub fn new(framing: Framing) -> Self {
-        let (search, limit) = (Search::response_id(framing), limit(framing));
-        Self(ReportedModel::searching(framing, search, limit))
+        let search = Search::response_id(framing);
+        Self(ReportedModel::searching(framing, search, MAX_SNIFFED_WHOLE))
     }
 
     /// Looks at the next bytes. The id, once all of it has been seen.

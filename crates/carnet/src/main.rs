@@ -20,6 +20,7 @@ mod state;
 mod state_ids;
 mod suspended;
 mod trouble;
+mod watched;
 mod world;
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! Takes changed files over while the server runs: built aside, swapped whole, or reported.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::config::{Config, Draft, Given};
 use crate::engine::Engines;
 use crate::state::State;
 use crate::trouble::{Trouble, Troubles};
+use crate::watched::Watched;
 use crate::{clock, demo, loaded, out};
 
 /// A wait without an end, in practice.
@@ -131,10 +132,10 @@ impl Reloader {
         })
     }
 
-    /// Run until `stop`, watching these folders first.
-    pub(crate) async fn run(mut self, folders: Vec<PathBuf>, stop: CancellationToken) {
+    /// Run until `stop`, watching these files first.
+    pub(crate) async fn run(mut self, watched: Watched, stop: CancellationToken) {
         let (changed, mut changes) = mpsc::channel(1);
-        let mut watcher = self.watch(&folders, &changed);
+        let mut watcher = watch(watched, &changed);
         loop {
             let facts_end = self.facts_end();
             let mut asked = None;
@@ -159,8 +160,8 @@ impl Reloader {
                 self.admin.access().set_names(config.admin_names.clone());
                 self.taken.engines.keep(&config.engines).await;
                 let file = self.taken.sources.file.as_deref();
-                let folders = serve::watched(&config, file, &self.taken.sources.state);
-                watcher = self.watch(&folders, &changed);
+                let watched = serve::watched(&config, file, &self.taken.sources.state);
+                watcher = watch(watched, &changed);
             }
             if let Some(request) = asked {
                 request.answer(answer);
@@ -188,34 +189,6 @@ impl Reloader {
         Instant::now() + wait
     }
 
-    fn watch(&self, folders: &[PathBuf], changed: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
-        let changed = changed.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                // A change that is already waiting stands for this one too.
-                let _ = changed.try_send(());
-            }
-        });
-        let mut watcher = match watcher {
-            Ok(watcher) => watcher,
-            Err(error) => {
-                out::note(format_args!(
-                    "warning: files cannot be watched ({error}); use SIGHUP after a change"
-                ));
-                return None;
-            }
-        };
-        for folder in folders {
-            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-                out::note(format_args!(
-                    "warning: `{}` cannot be watched ({error}); use SIGHUP after a change",
-                    folder.display()
-                ));
-            }
-        }
-        Some(watcher)
-    }
-
     /// Try to take the files over, and say how it went.
     async fn reload(&self, actor: Actor) -> (ReloadAnswer, Option<Config>) {
         let (taken, current) = (self.taken.clone(), self.gateway.clone());
@@ -237,6 +210,35 @@ impl Reloader {
         ));
         (answer, config)
     }
+}
+
+fn watch(watched: Watched, changed: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    let changed = changed.clone();
+    let folders: Vec<PathBuf> = watched.folders().map(Path::to_path_buf).collect();
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !event.kind.is_access() && watched.concerns(&event.paths)) {
+            // A change that is already waiting stands for this one too.
+            let _ = changed.try_send(());
+        }
+    });
+    let mut watcher = match watcher {
+        Ok(watcher) => watcher,
+        Err(error) => {
+            out::note(format_args!(
+                "warning: files cannot be watched ({error}); use SIGHUP after a change"
+            ));
+            return None;
+        }
+    };
+    for folder in folders {
+        if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
+            out::note(format_args!(
+                "warning: `{}` cannot be watched ({error}); use SIGHUP after a change",
+                folder.display()
+            ));
+        }
+    }
+    Some(watcher)
 }
 
 fn problem(trouble: Trouble) -> Problem {

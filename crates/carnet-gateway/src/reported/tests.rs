@@ -118,6 +118,7 @@ fn check(generation: &Arc<Generation>, name: &str) -> Check {
         call: Call::Chat,
         expected: offers[0].expected.clone(),
         generation: generation.clone(),
+        suspends: true,
     }
 }
 

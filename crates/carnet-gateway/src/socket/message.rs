@@ -33,17 +33,24 @@ pub(crate) fn read(
     let own = create.items();
     let (items, kept) = match create.previous() {
         None => (Some(own), false),
-        Some(id) => match memory.and_then(|memory| memory.up_to(id)) {
-            Some(before) => (Some(join(before, &own)), false),
-            None if is_kept(id) => (None, true),
-            None => return Err(crate::stored::previous_not_found()),
-        },
+        Some(id) => {
+            let before = memory.and_then(|memory| memory.up_to(id));
+            let items = before.map(|before| join(before, &own));
+            // What is kept there is more than what was said here: thoughts that were not given along are.
+            let kept = is_kept(id);
+            if !kept && items.is_none() {
+                return Err(crate::stored::previous_not_found());
+            }
+            (items, kept)
+        }
     };
-    if kept && !create.generates() {
+    if items.is_none() && !create.generates() {
         let message = "what is kept by an upstream cannot be prepared here; send the whole conversation as `input`";
         return Err(Fault::new(Code::InvalidRequest, message).param("generate"));
     }
-    let continued = items.as_deref().filter(|_| create.previous().is_some());
+    let continued = items
+        .as_deref()
+        .filter(|_| create.previous().is_some() && !kept);
     Ok(Asked {
         body: create.body(continued),
         generates: create.generates(),

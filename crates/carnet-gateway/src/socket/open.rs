@@ -133,6 +133,7 @@ pub(crate) fn open(
     let session = Session {
         gateway: gateway.clone(),
         headers: std::mem::take(request.headers_mut()),
+        source: via.source,
         connection: via.dropped.clone(),
         _place: place,
     };

@@ -62,9 +62,19 @@ const RESPONSE_ID: &str = "response.id";
 const ITEM: &str = "response.output[]";
 const ITEM_TYPE: &str = "response.output[].type";
 const ITEM_SECRET: &str = "response.output[].encrypted_content";
+const ITEM_THOUGHT: &str = "response.output[].content[]";
 
-static EVENT: LazyLock<Option<Watch>> =
-    LazyLock::new(|| Watch::new([TYPE, RESPONSE_ID, ITEM, ITEM_TYPE, ITEM_SECRET]).ok());
+static EVENT: LazyLock<Option<Watch>> = LazyLock::new(|| {
+    Watch::new([
+        TYPE,
+        RESPONSE_ID,
+        ITEM,
+        ITEM_TYPE,
+        ITEM_SECRET,
+        ITEM_THOUGHT,
+    ])
+    .ok()
+});
 
 /// The first value at a path of a watch.
 fn first<'s>(watch: &LazyLock<Option<Watch>>, scan: &'s Scan, path: &str) -> Option<&'s Hit> {
@@ -224,24 +234,26 @@ pub fn said(event: &[u8]) -> Option<(Box<str>, Bytes)> {
     let watch = EVENT.as_ref()?;
     let scan = json::scan(event, watch, MAX_DEPTH).ok()?;
     let id = json::string_value(event, first(&EVENT, &scan, RESPONSE_ID)?).ok()?;
-    let paths = [ITEM, ITEM_TYPE, ITEM_SECRET].map(|path| watch.index(path));
+    let paths = [ITEM, ITEM_TYPE, ITEM_SECRET, ITEM_THOUGHT].map(|path| watch.index(path));
     let mut items: Vec<&[u8]> = Vec::new();
-    let (mut thought, mut secret) = (false, false);
+    let (mut thought, mut given) = (false, false);
     for hit in &scan.hits {
         let path = Some(hit.path);
         if path == paths[0] {
-            if thought && !secret {
+            if thought && !given {
                 items.pop();
             }
-            (thought, secret) = (false, false);
+            (thought, given) = (false, false);
             items.push(event.get(hit.value.clone())?);
         } else if path == paths[1] {
             thought = json::string_value(event, hit).is_ok_and(|kind| kind == "reasoning");
         } else if path == paths[2] {
-            secret = hit.kind == Kind::String;
+            given |= hit.kind == Kind::String;
+        } else if path == paths[3] {
+            given = true;
         }
     }
-    if thought && !secret {
+    if thought && !given {
         items.pop();
     }
     Some((id.into(), items.join(&b","[..]).into()))

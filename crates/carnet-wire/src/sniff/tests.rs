@@ -199,7 +199,18 @@ fn streams() {
 fn the_search_and_the_name_are_bounded() {
     for (framing, before, after, limit) in [
         (Framing::Json, "{\"x\":\"", "\",", MAX_SNIFFED_WHOLE),
-        (Framing::EventStream, "data: {\"x\":\"", "\",", MAX_SNIFFED),
+        (
+            Framing::EventStream,
+            "data: {\"x\":\"",
+            "\",",
+            MAX_SNIFFED_WHOLE,
+        ),
+        (
+            Framing::EventStream,
+            "data: {}\n\ndata: {\"x\":\"",
+            "\",",
+            MAX_SNIFFED + 10,
+        ),
     ] {
         let answer =
             |filler: usize| format!("{before}{}{after}\"model\":\"a\"}}", "x".repeat(filler));

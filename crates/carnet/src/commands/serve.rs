@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::reload::{Fixed, Reloader, Sources, Taken};
 use crate::state::{State, write_secret};
 use crate::trouble::{Trouble, Troubles};
+use crate::watched::Watched;
 use crate::{clock, commands, demo, loaded, out, state_ids, suspended, world};
 
 /// The configuration that is looked for when none is named.
@@ -106,7 +107,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     suspended::take_over(&gateway, &state.suspended())?;
     state_ids::take_over(&gateway, &store, now)?;
     gateway.record_start(recovered.interrupted);
-    let folders = watched(&config, sources.file.as_deref(), &state);
+    let watched = watched(&config, sources.file.as_deref(), &state);
     let access = Access::open(
         &state.admin_token(),
         &state.metrics_token(),
@@ -135,7 +136,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     // The admin side outlives the draining: a key revoked meanwhile still cuts its answers.
     tasks.spawn(admin.clone().serve_unix(socket, ended.clone()));
     tasks.spawn(admin.serve_tcp(admin_socket, ended.clone()));
-    tasks.spawn(reloader.run(folders, ended.clone()));
+    tasks.spawn(reloader.run(watched, ended.clone()));
     tasks.spawn(record_strangers(gateway.clone(), ended.clone()));
     tasks.spawn(state_ids::keep(gateway.clone(), kept, ended.clone()));
     tasks.spawn(suspended::keep(
@@ -413,30 +414,15 @@ async fn record_strangers(gateway: Arc<Gateway>, stop: CancellationToken) {
 
 /// The folders in which everything lies that a reload reads: the files of a configuration, and
 /// installed registries. The demonstration has no files of its own.
-pub(crate) fn watched(
-    config: &Config,
-    file: Option<&Path>,
-    state: &State,
-) -> Vec<std::path::PathBuf> {
-    let mut folders = vec![state.registry_folder(), state.registry_keys()];
-    if file.is_none() {
-        return folders;
+pub(crate) fn watched(config: &Config, file: Option<&Path>, state: &State) -> Watched {
+    let mut watched = Watched::default();
+    for folder in [state.registry_folder(), state.registry_keys()] {
+        watched.add_folder(&folder);
     }
-    let mut add = |path: &Path| {
-        let folder = if path.is_dir() {
-            path
-        } else {
-            path.parent().unwrap_or(path)
-        };
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
-        if !folders.iter().any(|known| known == folder) {
-            folders.push(folder.to_path_buf());
-        }
-    };
+    if file.is_none() {
+        return watched;
+    }
+    let mut add = |path: &Path| watched.add(path);
     if let Some(file) = file {
         add(file);
     }
@@ -471,5 +457,5 @@ pub(crate) fn watched(
             add(path);
         }
     }
-    folders
+    watched
 }

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::harness::upstream::{COMPLETION, DELTA, DONE, LAST_CHUNK};
-use crate::harness::{Gateway, MODEL, Setup, Upstream, chat_body, entry, until};
+use crate::harness::{Gateway, MODEL, ONE_SECOND, Setup, Upstream, chat_body, entry, until};
 
 /// Wait until a reload with this cause has ended, and say how it went.
 async fn reloaded(gateway: &Gateway, after: &Value, by: &str) -> Value {
@@ -63,6 +63,23 @@ async fn a_file_that_replaces_another_is_seen_too() {
     std::fs::rename(path("carnet.toml.new"), path("carnet.toml")).unwrap();
     let after = reloaded(&gateway, &before, "a changed file").await;
     assert_ne!(after["versions"]["config"], before["versions"]["config"]);
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_file_that_nobody_reads_changes_nothing() {
+    let upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream.base_url()).start().await;
+    let before = generation(&gateway).await;
+    for line in ["one", "two"] {
+        gateway.setup.write("carnet.log", line);
+        // Longer than changes may settle.
+        tokio::time::sleep(ONE_SECOND / 2).await;
+    }
+    assert_eq!(generation(&gateway).await["number"], before["number"]);
+    let text = with_another_name(&gateway, "newcomer");
+    gateway.setup.write("carnet.toml", &text);
+    reloaded(&gateway, &before, "a changed file").await;
     gateway.finish().await;
 }
 

@@ -165,6 +165,27 @@ async fn a_kept_response_is_asked_for_where_it_was_made_each_time_with_a_decisio
 }
 
 #[tokio::test]
+async fn what_another_model_answered_long_ago_takes_nothing_out_of_service() {
+    let mut upstream = Upstream::start().await;
+    let gateway = keeping(&upstream).start().await;
+    make(&gateway, &mut upstream, "resp_1").await;
+    let old = response("resp_1").replace(MODEL, "deepseek-r1-distill-llama-70b");
+    let request = gateway.request(Method::GET, "/v1/responses/resp_1", "");
+    let (answer, ()) = tokio::join!(gateway.send(request), async {
+        let mut arrival = upstream.next().await;
+        arrival.write(whole("", old.as_bytes())).await;
+        arrival.keep();
+    });
+    let id = answer.record();
+    answer.error(502, "model_mismatch").await;
+    let detail = gateway.record(&id).await["detail"].clone();
+    let want = "retrieves a kept response; the answer names another model than was decided on";
+    assert_eq!(detail, want);
+    make(&gateway, &mut upstream, "resp_2").await;
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn a_stream_tells_the_id_and_a_kept_response_is_streamed_again() {
     let mut upstream = Upstream::start().await;
     let gateway = keeping(&upstream).start().await;
@@ -340,6 +361,7 @@ async fn every_use_of_an_id_is_decided_anew() {
     let mut upstream = Upstream::start().await;
     let gateway = keeping(&upstream).start().await;
     make(&gateway, &mut upstream, "resp_1").await;
+    make(&gateway, &mut upstream, "resp_2").await;
     let reload = async || assert_eq!(gateway.admin(Method::POST, "/api/reload").await.0, 200);
     // Nothing is known of the host any more: the pack denies.
     gateway.setup.write(
@@ -370,6 +392,11 @@ async fn every_use_of_an_id_is_decided_anew() {
             .contains("stored_responses = true"),
         "{error:#}"
     );
+    // What was kept can be deleted all the same.
+    let deleted = (Method::DELETE, "/v1/responses/resp_2");
+    let (line, _) = pass(&gateway, &mut upstream, deleted, r#"{"deleted":true}"#).await;
+    assert!(line.starts_with("DELETE /v1/responses/resp_2 "), "{line}");
+    is_unknown(&gateway, "resp_2").await;
     // Another address under the same name is another place.
     let moved = gateway.setup.config().replace("127.0.0.1:", "localhost:");
     gateway.setup.write(

@@ -117,20 +117,38 @@ async fn each_message_is_a_request_and_goes_on_from_the_last_answer() {
     )
     .await;
     assert_eq!(asked["input"].as_array().unwrap().len(), 5, "{asked:#}");
-    // Only the last answer is remembered, and a request that fails forgets it.
-    gateway.expect_untold(2);
-    socket
-        .send(create(
-            r#","previous_response_id":"resp_2","input":"again""#,
+    // Only the last answer is remembered, and a request that goes on from it and fails forgets it; one that asks for
+    // something else does not, and neither does an upstream that says to come again.
+    let from = |id: &str| {
+        create(&format!(
+            r#","previous_response_id":"{id}","input":"again""#
         ))
-        .await;
+    };
+    gateway.expect_untold(5);
+    socket.send(from("resp_2")).await;
     socket.error(404, "previous_response_not_found").await;
-    socket
-        .send(create(
-            r#","previous_response_id":"resp_3","input":"again""#,
-        ))
-        .await;
+    for (status, code) in [(429, "rate_limit"), (500, "server_error")] {
+        let body = json!({ "error": { "message": "no", "type": code, "code": code } }).to_string();
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        tokio::join!(
+            async {
+                socket.send(from("resp_3")).await;
+                socket.error(status, code).await;
+            },
+            async {
+                let mut arrival = upstream.next().await;
+                arrival.write(&head).await;
+                arrival.keep();
+            }
+        );
+    }
+    socket.send(from("resp_3")).await;
     socket.error(404, "previous_response_not_found").await;
+    socket.send("{".to_owned()).await;
+    socket.error(400, "invalid_json").await;
     let records = gateway.finish().await;
     let turns = |outcome: &str| {
         let of = |record: &&Value| record["kind"] == "request" && record["outcome"] == outcome;
@@ -138,17 +156,18 @@ async fn each_message_is_a_request_and_goes_on_from_the_last_answer() {
     };
     assert_eq!(
         (turns("completed"), turns("refused")),
-        (4, 2),
+        (6, 3),
         "{records:#?}"
     );
-    let asked = records
-        .iter()
-        .filter(|record| record["requested_model"] == MODEL);
+    let answered = |record: &&Value| {
+        record["requested_model"] == MODEL && record["attempts"][0]["status"] == 200
+    };
+    let asked: Vec<&Value> = records.iter().filter(answered).collect();
+    assert_eq!(asked.len(), 3);
     for record in asked {
         assert_eq!(record["api"], "responses");
         assert_eq!(record["detail"], "a message of a WebSocket");
         assert_eq!(record["decision"], "permit");
-        assert_eq!(record["attempts"][0]["status"], 200, "{record:#}");
     }
     let opened = records
         .iter()
@@ -502,6 +521,18 @@ async fn one_socket_knows_nothing_of_another_but_what_is_kept_for_its_workload()
     assert_eq!(
         (&asked["previous_response_id"], &asked["input"]),
         (&"resp_kept".into(), &"b".into())
+    );
+    // So it does on the socket that remembers it: there is more of it than what was said here.
+    let thought = json!([{ "type": "reasoning", "id": "rs_1", "summary": [] }]);
+    let both = (&mut one, &mut upstream);
+    let more = create(r#","input":"a""#);
+    turn(&gateway, both, more, ("resp_thought", &thought)).await;
+    let both = (&mut one, &mut upstream);
+    let more = create(r#","previous_response_id":"resp_thought","input":"b""#);
+    let asked = turn(&gateway, both, more, ("resp_3", &json!([]))).await;
+    assert_eq!(
+        (&asked["previous_response_id"], &asked["input"]),
+        (&"resp_thought".into(), &"b".into())
     );
     let request = gateway.request(Method::GET, "/v1/responses/resp_secret", "");
     gateway
