@@ -94,6 +94,37 @@ fn members_of_generate_content_come_over_in_both_spellings() {
     }
 }
 
+/// The service's own examples say so: google-gemini/cookbook, `quickstarts/rest/System_instructions_REST.ipynb`.
+#[test]
+fn an_object_stands_for_a_list_of_it_in_generate_content() {
+    let body = json!({
+        "system_instruction": {"parts": {"text": "s"}},
+        "contents": {"parts": {"text": "q", "videoMetadata": {"fps": 1}}},
+        "tools": {"functionDeclarations": {"name": "f", "parameters": {"type": "OBJECT"}, "behavior": "BLOCKING"}},
+    });
+    let (got, losses) = sent(GenerateContent, Chat, &body);
+    let messages = json!([{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]);
+    assert_eq!(got["messages"], messages, "{got}");
+    let function = json!({"name": "f", "parameters": {"type": "object"}});
+    assert_eq!(
+        got["tools"],
+        json!([{"type": "function", "function": function}])
+    );
+    assert_eq!(
+        losses,
+        ["unknown-member:behavior", "unknown-member:videoMetadata"]
+    );
+    for body in [
+        json!({"contents": {"parts": "q"}}),
+        json!({"contents": "q"}),
+        json!({"contents": [], "systemInstruction": "s"}),
+        json!({"contents": said(json!([[{"text": "q"}]]))}),
+    ] {
+        let error = refused(ClientDialect::GenerateContent, &body).to_string();
+        assert!(error.contains("must be an"), "{error} for {body}");
+    }
+}
+
 #[test]
 fn how_much_to_reason_comes_over() {
     for (config, want) in [

@@ -22,7 +22,7 @@ struct Case {
     answer: &'static str,
 }
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     Case {
         path: "/v1/chat/completions",
         api: "chat-completions",
@@ -83,6 +83,12 @@ const CASES: [Case; 10] = [
         ask: r#""messages":[{"role":"user","content":[{"text":"Hello"}]}],"system":[{"text":"Be brief"}]"#,
         // Frames of that API are binary; to the gateway they are bytes.
         answer: "\u{0}\u{0}\u{0}\u{7f}\u{0}\u{0}\u{0}W;:event-type",
+    },
+    Case {
+        path: "/v1beta/models/{model}:generateContent",
+        api: "generate-content",
+        ask: r#""contents":{"parts":{"text":"Hello"}},"system_instruction":{"parts":{"text":"Be brief"}}"#,
+        answer: r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hi"}]}}],"modelVersion":"llama3.3:70b"}"#,
     },
 ];
 
