@@ -72,6 +72,8 @@ pub struct Caller {
     /// The name under which it reads reasoning.
     pub reasoning: ReasoningName,
     /// Whether a stream is to tell its usage, where the dialect leaves that to the client.
+    /// The model of an answer that comes without one: what its service was asked for.
+    pub model: String,
     pub include_usage: bool,
     /// Whether the answer is to come as a stream, where the request does not say so itself.
     pub stream: bool,
