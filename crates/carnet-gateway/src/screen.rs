@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use carnet_policy::Permit;
-use carnet_provenance::{FieldAction, FieldRule};
+use carnet_provenance::{FieldAction, FieldKind, FieldRule};
 use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
 use carnet_wire::json::{self, Edit, Hit, Kind, Scan};
 use carnet_wire::translate;
@@ -20,6 +20,7 @@ use crate::codes::Code;
 use crate::config::OnLoss;
 use crate::error::Fault;
 use crate::ingress::{Call, Extras, PREVIOUS, Prompt, Query, STORE, Stored};
+use crate::reported::shortened;
 use crate::resolve::{Keeping, Offer, Way};
 use crate::services::{self, Fix};
 use crate::translate::{Translation, said};
@@ -178,7 +179,7 @@ pub(crate) fn clear(
             // A field that names further models or places would need targets of its own: until the
             // caller asks for those as models, it is refused like the rest.
             FieldAction::Model | FieldAction::Refuse => {
-                return Err(refused(rule, offer, prompt.call));
+                return Err(refused((rule, hit), offer, prompt));
             }
         }
     }
@@ -319,7 +320,8 @@ fn unknown_key(body: &Bytes, scan: &Scan, known: &[String]) -> Option<String> {
         .map(std::borrow::Cow::into_owned)
 }
 
-fn refused(rule: &FieldRule, offer: &Offer, call: Call) -> Fault {
+fn refused((rule, hit): (&FieldRule, &Hit), offer: &Offer, prompt: &Prompt) -> Fault {
+    let call = prompt.call;
     let upstream = offer.upstream.name();
     let path = &*rule.path;
     if offer.keeps(call) && NAMES_STATE.contains(&path) {
@@ -329,13 +331,20 @@ fn refused(rule: &FieldRule, offer: &Offer, call: Call) -> Fault {
         );
         return Fault::new(Code::StateNotFound, message).param(path);
     }
+    let mut says = String::new();
     let help = if KEPT.contains(&path) {
         unkept(offer, call)
+    } else if rule.kind == FieldKind::Tool {
+        if let Ok(value) = json::string_value(&prompt.body, hit) {
+            says = format!(", which says `{}`,", shortened(&value).escape_debug());
+        }
+        "which in an agent may be a setting, or have the application run such a tool itself"
+            .to_owned()
     } else {
         "or choose a model whose own name says where the prompt goes".to_owned()
     };
     let message = format!(
-        "the field `{path}` is refused for `{upstream}`: {}; remove it, {help}",
+        "the field `{path}`{says} is refused for `{upstream}`: {}; remove it, {help}",
         rule.why
     );
     Fault::new(Code::FieldRefused, message).param(path)

@@ -432,6 +432,37 @@ async fn fields_that_lead_elsewhere_are_refused_in_every_call() {
     gateway.finish().await;
 }
 
+/// Agents bring such tools without being asked to: the error says which one, and that it is a setting there.
+#[tokio::test]
+async fn a_tool_that_the_service_runs_is_refused_by_its_name() {
+    let mut upstream = Upstream::start().await;
+    let gateway = everything(&upstream).await;
+    for (tool, said) in [
+        (
+            json!({ "type": "web_search" }),
+            ", which says `web_search`,",
+        ),
+        (json!({ "type": "a\u{1b}b" }), ", which says `a\\u{1b}b`,"),
+        (json!({ "type": 1 }), "`tools[].type` is refused"),
+    ] {
+        let body = json!({ "model": MODEL, "input": "Hello", "tools": [{ "type": "function", "name": "f" }, tool] });
+        let request = gateway.request(Method::POST, "/v1/responses", body.to_string());
+        let error = gateway
+            .send(request)
+            .await
+            .error(400, "field_refused")
+            .await;
+        let message = error["message"].as_str().unwrap();
+        assert_eq!(error["param"], "tools[].type");
+        assert!(
+            message.contains(said) && message.contains("in an agent may be a setting"),
+            "{message}"
+        );
+    }
+    assert!(upstream.is_untouched());
+    gateway.finish().await;
+}
+
 /// Begins a stream, revokes the key, and gives what came after the beginning.
 async fn cut(path: &str, case: &Case, beginning: &str) -> (String, String) {
     let mut upstream = Upstream::start().await;
