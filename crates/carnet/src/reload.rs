@@ -1,6 +1,9 @@
 //! Takes changed files over while the server runs: built aside, swapped whole, or reported.
 
+use std::fs::File;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,8 +193,9 @@ impl Reloader {
 
     fn watch(&self, folders: &[PathBuf], changed: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
         let changed = changed.clone();
+        let output = Output::own();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !event.kind.is_access()) {
+            if event.is_ok_and(|event| !event.kind.is_access() && !output.is_all(&event.paths)) {
                 // A change that is already waiting stands for this one too.
                 let _ = changed.try_send(());
             }
@@ -236,6 +240,30 @@ impl Reloader {
             answer.generation
         ));
         (answer, config)
+    }
+}
+
+/// The files that this process prints to. One in a watched folder must not count as changed: each reload prints a line.
+struct Output(Vec<(u64, u64)>);
+
+impl Output {
+    fn own() -> Self {
+        let handles = [
+            std::io::stdout().as_fd().try_clone_to_owned(),
+            std::io::stderr().as_fd().try_clone_to_owned(),
+        ];
+        let files = handles.into_iter().flatten().map(File::from);
+        let facts = files.filter_map(|file| file.metadata().ok());
+        Self(facts.map(|facts| (facts.dev(), facts.ino())).collect())
+    }
+
+    /// Whether there are paths, and each leads to one of them.
+    fn is_all(&self, paths: &[PathBuf]) -> bool {
+        let leads = |path: &PathBuf| {
+            let facts = path.metadata();
+            facts.is_ok_and(|facts| self.0.contains(&(facts.dev(), facts.ino())))
+        };
+        !paths.is_empty() && paths.iter().all(leads)
     }
 }
 

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::harness::upstream::{COMPLETION, DELTA, DONE, LAST_CHUNK};
-use crate::harness::{Gateway, MODEL, Setup, Upstream, chat_body, entry, until};
+use crate::harness::{Gateway, MODEL, ONE_SECOND, Setup, Upstream, chat_body, entry, until};
 
 /// Wait until a reload with this cause has ended, and say how it went.
 async fn reloaded(gateway: &Gateway, after: &Value, by: &str) -> Value {
@@ -251,4 +251,43 @@ pub(crate) fn copy(from: &std::path::Path, to: &std::path::Path) {
             std::fs::copy(&path, &target).unwrap();
         }
     }
+}
+
+/// Each reload prints a line: one that counted as a change would be followed by the next for ever.
+#[tokio::test]
+async fn what_the_server_prints_into_a_watched_folder_is_no_change() {
+    let upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream.base_url());
+    setup.save();
+    let log = setup.path("server.log");
+    let file = std::fs::File::create(&log).unwrap();
+    let mut server = tokio::process::Command::new(env!("CARGO_BIN_EXE_carnet"))
+        .args(["serve", "--config"])
+        .arg(setup.path("carnet.toml"))
+        .arg("--state")
+        .arg(setup.path("state"))
+        .stdin(std::process::Stdio::null())
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let reloads = || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        text.matches("is in force").count()
+    };
+    let pid = rustix::process::Pid::from_raw(server.id().unwrap().cast_signed()).unwrap();
+    // The signal is an order only once the server listens for it.
+    until("the start", async || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        text.contains("127.0.0.1:").then_some(())
+    })
+    .await;
+    let before = reloads();
+    rustix::process::kill_process(pid, Signal::HUP).unwrap();
+    until("the reload", async || (reloads() > before).then_some(())).await;
+    let more = async || (reloads() > before + 1).then_some(());
+    let again = tokio::time::timeout(ONE_SECOND, until("no further reload", more)).await;
+    assert!(again.is_err(), "{}", std::fs::read_to_string(&log).unwrap());
+    server.kill().await.unwrap();
 }
