@@ -1,10 +1,11 @@
 //! Cutting an answer elsewhere never changes the model and the id that are found in it, nor what comes out under
-//! another name.
+//! another name, nor whether its end is missing; and only what is not whole misses it.
 
 #![no_main]
 
-use carnet_wire::sniff::{Framing, ModelRename, Reported, ReportedModel, ResponseId};
+use carnet_wire::sniff::{Framing, JsonEnd, ModelRename, Reported, ReportedModel, ResponseId};
 use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
 
 fuzz_target!(|input: (bool, u8, u16, &[u8])| {
     let (stream, size, limit, answer) = input;
@@ -23,6 +24,15 @@ fuzz_target!(|input: (bool, u8, u16, &[u8])| {
     let id = id_in_pieces(framing, answer, answer.len().max(1));
     let pieces = id_in_pieces(framing, answer, usize::from(size).max(1));
     assert_eq!(id, pieces);
+    let missing = end_is_missing(answer, answer.len().max(1));
+    assert_eq!(missing, end_is_missing(answer, usize::from(size).max(1)));
+    if let Ok(Value::Array(_) | Value::Object(_)) = serde_json::from_slice(answer) {
+        assert!(!missing);
+        let front = answer.trim_ascii_end();
+        let begins = front.trim_ascii_start().len() - 1;
+        let torn = &front[..front.len() - 1 - usize::from(size) % begins];
+        assert!(end_is_missing(torn, torn.len().max(1)));
+    }
     assert_ne!(whole, Reported::Pending);
     assert_ne!(whole, Reported::Model(String::new()));
 });
@@ -33,6 +43,14 @@ fn in_pieces(framing: Framing, limit: usize, answer: &[u8], size: usize) -> Repo
         sniff.push(piece);
     }
     sniff.finish().clone()
+}
+
+fn end_is_missing(answer: &[u8], size: usize) -> bool {
+    let mut end = JsonEnd::default();
+    for piece in answer.chunks(size) {
+        end.push(piece);
+    }
+    end.is_missing()
 }
 
 fn id_in_pieces(framing: Framing, answer: &[u8], size: usize) -> Option<String> {

@@ -1,5 +1,5 @@
 //! Whatever is read as an answer, whole or in events, is written as JSON in the dialect of every client, and a stream
-//! always ends.
+//! always ends, also one that is a JSON array.
 
 #![no_main]
 
@@ -30,22 +30,20 @@ fuzz_target!(|body: &[u8]| {
             serde_json::from_slice::<IgnoredAny>(&failure).expect("an error is JSON");
             stream(from, to, body);
         }
+        array(from, body);
     }
 });
 
-/// Each line is an event; its first byte chooses the name.
+/// The stream of a client that reads it as one array.
+fn array(from: Dialect, body: &[u8]) {
+    let mut options = Options::default();
+    options.caller.stream_as_array = true;
+    let out = streamed(from, ClientDialect::GenerateContent, body, &options);
+    serde_json::from_slice::<Vec<IgnoredAny>>(&out).expect("the stream is an array");
+}
+
 fn stream(from: Dialect, to: ClientDialect, body: &[u8]) {
-    let mut stream = Stream::new(from, to, &Options::default());
-    let mut out = Vec::new();
-    for event in body.split(|byte| *byte == b'\n') {
-        let (name, data) = event
-            .split_first()
-            .map_or((0, event), |(name, data)| (*name, data));
-        let data = if name == b'{' { event } else { data };
-        stream.push(NAMES[usize::from(name) % NAMES.len()], data, &mut out);
-    }
-    stream.finish(&mut out);
-    assert_ne!(stream.state(), State::Open);
+    let out = streamed(from, to, body, &Options::default());
     if to == ClientDialect::Converse {
         messages(&out);
         return;
@@ -59,6 +57,22 @@ fn stream(from: Dialect, to: ClientDialect, body: &[u8]) {
             None => assert!(line.is_empty() || line.starts_with(b"event: ")),
         }
     }
+}
+
+/// Each line is an event; its first byte chooses the name.
+fn streamed(from: Dialect, to: ClientDialect, body: &[u8], options: &Options) -> Vec<u8> {
+    let mut stream = Stream::new(from, to, options);
+    let mut out = Vec::new();
+    for event in body.split(|byte| *byte == b'\n') {
+        let (name, data) = event
+            .split_first()
+            .map_or((0, event), |(name, data)| (*name, data));
+        let data = if name == b'{' { event } else { data };
+        stream.push(NAMES[usize::from(name) % NAMES.len()], data, &mut out);
+    }
+    stream.finish(&mut out);
+    assert_ne!(stream.state(), State::Open);
+    out
 }
 
 fn messages(mut stream: &[u8]) {

@@ -571,8 +571,13 @@ fn reader(
         let name = upstream.config().name.clone();
         fields.insert(name, Fields::new(rules, known, fixes));
     }
+    let watch = Watch::new(&paths)?.with_known(&known_anywhere);
     Ok(Reader {
-        watch: Watch::new(&paths)?.with_known(&known_anywhere),
+        watch: if call.takes_lone_objects() {
+            watch.with_lone_objects()
+        } else {
+            watch
+        },
         fields,
     })
 }

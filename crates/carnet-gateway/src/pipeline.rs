@@ -466,7 +466,11 @@ async fn relayed(
     if let Some(translation) = &translation {
         let created = u64::try_from(record.time().as_second()).unwrap_or(0);
         let from = (head.status, answered.shape());
-        let translator = Translator::new(translation, from, (record.id(), created));
+        let translator = Translator::new(
+            translation,
+            from,
+            (record.id(), created, offer.expected.asked()),
+        );
         let kind = match translator.shape() {
             Shape::Array | Shape::Whole => JSON,
             Shape::AwsStream => AWS_STREAM,

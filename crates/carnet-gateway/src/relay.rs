@@ -14,10 +14,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use carnet_audit::Outcome;
 use carnet_wire::form::FailureKind;
-use carnet_wire::sniff::{Absence, Framing, ModelRename, Reported, ReportedModel};
+use carnet_wire::sniff::{Absence, Framing, JsonEnd, ModelRename, Reported, ReportedModel};
 use carnet_wire::stream::aws::{self, MessageEnds};
 use carnet_wire::stream::sse::KEEP_ALIVE;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, StatusCode, response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -69,6 +71,8 @@ pub(crate) struct Relay {
     failed: Option<FailureKind>,
     /// Whether the upstream has sent everything.
     ended: bool,
+    /// Tells whether it has, where only the end of the connection says so.
+    json_end: Option<JsonEnd>,
     /// Whether the connection is to be closed as soon as what came before has gone out.
     breaks_off: bool,
     /// Where the caller's stream has come to.
@@ -121,6 +125,7 @@ pub(crate) struct Answered {
     body: AnswerBody,
     shape: Shape,
     success: bool,
+    json_end: Option<JsonEnd>,
     translator: Option<Translator>,
     /// Whether a model is looked for in it.
     names_model: bool,
@@ -141,20 +146,33 @@ pub(crate) enum Shape {
     Whole,
 }
 
+const JSON: &str = "application/json";
+
+/// What an answer says that it is.
+fn kind(head: &response::Parts) -> &str {
+    let kind = head.headers.get(CONTENT_TYPE);
+    kind.and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+fn is(head: &response::Parts, media_type: &str) -> bool {
+    let start = kind(head).trim_start().get(..media_type.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(media_type))
+}
+
+/// Whether nothing but the end of the connection says where an answer ends: RFC 9112, section 6.3, rule 8.
+fn ends_with_connection(head: &response::Parts) -> bool {
+    let framed = [CONTENT_LENGTH, TRANSFER_ENCODING];
+    !framed.iter().any(|name| head.headers.contains_key(name))
+}
+
 impl Shape {
     /// `stream`: whether the caller asked for one, and so reads it as one, whatever it is called.
     fn of(head: &response::Parts, stream: bool) -> Self {
-        let kind = head.headers.get(CONTENT_TYPE);
-        let kind = kind.and_then(|value| value.to_str().ok());
-        let kind = kind.unwrap_or_default();
-        let is = |media_type: &str| {
-            let start = kind.trim_start().get(..media_type.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(media_type))
-        };
-        if is(aws::MEDIA_TYPE) {
+        if is(head, aws::MEDIA_TYPE) {
             Self::AwsStream
-        } else if Framing::of_content_type(kind) == Framing::EventStream
-            || (stream && !is("application/json"))
+        } else if Framing::of_content_type(kind(head)) == Framing::EventStream
+            || (stream && !is(head, JSON))
         {
             Self::Events
         } else {
@@ -205,6 +223,7 @@ impl Answered {
             body,
             shape: Shape::of(head, stream),
             success: head.status.is_success(),
+            json_end: (is(head, JSON) && ends_with_connection(head)).then(JsonEnd::default),
             translator: None,
             names_model: true,
             kept_at: None,
@@ -280,6 +299,7 @@ impl Relay {
             opening: None,
             failed: None,
             ended: false,
+            json_end: answer.json_end,
             breaks_off: false,
             place: Place::default(),
             from,
@@ -442,9 +462,15 @@ impl Relay {
                 Poll::Pending => return self.poll_timer(cx),
             };
             let Some(piece) = piece else {
+                if self.json_end.take().is_some_and(|end| end.is_missing()) {
+                    return Poll::Ready(Step::Stop(self.torn()));
+                }
                 (self.ended, self.sniff) = (true, None);
                 continue;
             };
+            if let Some(end) = &mut self.json_end {
+                end.push(&piece);
+            }
             self.last_piece = Instant::now();
             self.take_down_id(&piece);
             // Comments keep a connection alive: they are no content, and say nothing of a model.
@@ -482,6 +508,15 @@ impl Relay {
             self.revoked = None;
         }
         fault
+    }
+
+    /// The connection has ended before the answer did.
+    fn torn(&self) -> Fault {
+        let message = format!(
+            "upstream `{}` closed the connection in the middle of its answer",
+            self.check.expected.upstream()
+        );
+        Fault::new(Code::UpstreamClosed, message)
     }
 
     /// Listen in for the id by which the caller can refer to the answer later.

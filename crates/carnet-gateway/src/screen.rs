@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use carnet_policy::{Obligation, Permit};
-use carnet_provenance::{FieldAction, FieldRule};
+use carnet_provenance::{FieldAction, FieldKind, FieldRule};
 use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
 use carnet_wire::json::{self, Edit, Hit, Kind, Scan};
 use carnet_wire::translate;
@@ -20,6 +20,7 @@ use crate::codes::Code;
 use crate::config::OnLoss;
 use crate::error::Fault;
 use crate::ingress::{Call, Extras, PREVIOUS, Prompt, Query, STORE, Stored};
+use crate::reported::shortened;
 use crate::resolve::{Keeping, Offer, Way};
 use crate::services::{self, Fix};
 use crate::translate::{Translation, said};
@@ -217,7 +218,7 @@ pub(crate) fn clear(
             // A field that names further models or places would need targets of its own: until the
             // caller asks for those as models, it is refused like the rest.
             FieldAction::Model | FieldAction::Refuse => {
-                return Err(refused(rule, offer, prompt.call, kept));
+                return Err(refused((rule, hit), offer, prompt, kept));
             }
         }
     }
@@ -359,7 +360,7 @@ fn unknown_key(body: &Bytes, scan: &Scan, known: &[String]) -> Option<String> {
         .map(std::borrow::Cow::into_owned)
 }
 
-fn refused(rule: &FieldRule, offer: &Offer, call: Call, kept: Kept) -> Fault {
+fn refused((rule, hit): (&FieldRule, &Hit), offer: &Offer, prompt: &Prompt, kept: Kept) -> Fault {
     let upstream = offer.upstream.name();
     let path = &*rule.path;
     if kept != Kept::Never && NAMES_STATE.contains(&path) {
@@ -369,17 +370,25 @@ fn refused(rule: &FieldRule, offer: &Offer, call: Call, kept: Kept) -> Fault {
         );
         return Fault::new(Code::StateNotFound, message).param(path);
     }
+    let mut says = String::new();
     let help = match kept {
+        _ if rule.kind == FieldKind::Tool => {
+            if let Ok(value) = json::string_value(&prompt.body, hit) {
+                says = format!(", which says `{}`,", shortened(&value).escape_debug());
+            }
+            "which in an agent may be a setting, or have the application run such a tool itself"
+                .to_owned()
+        }
         _ if !KEPT.contains(&path) => {
             "or choose a model whose own name says where the prompt goes".to_owned()
         }
         Kept::NotThis => {
             "for the rule that permits the request obliges that nothing is stored".to_owned()
         }
-        Kept::Allowed | Kept::Never => unkept(offer, call),
+        Kept::Allowed | Kept::Never => unkept(offer, prompt.call),
     };
     let message = format!(
-        "the field `{path}` is refused for `{upstream}`: {}; remove it, {help}",
+        "the field `{path}`{says} is refused for `{upstream}`: {}; remove it, {help}",
         rule.why
     );
     Fault::new(Code::FieldRefused, message).param(path)

@@ -78,6 +78,7 @@ pub(crate) fn options(facts: &WireFacts) -> Options {
             Some(Thinking::Budget) => ThinkingForm::Budget,
             None => usual.thinking,
         },
+        thinking_field: facts.thinking.is_some(),
         alternating_roles: facts.alternating_roles.unwrap_or(usual.alternating_roles),
         parallel_tool_calls: facts
             .parallel_tool_calls

@@ -50,17 +50,18 @@ enum Reading {
 }
 
 impl Translator {
-    /// For an answer with this status and shape. `id` and `created` (seconds since 1970) are for an answer that comes
-    /// without.
+    /// For an answer with this status and shape. `id`, `created` (seconds since 1970) and `model` are for an answer that
+    /// comes without.
     pub(crate) fn new(
         translation: &Translation,
         (status, shape): (StatusCode, Shape),
-        (id, created): (&str, u64),
+        (id, created, model): (&str, u64, &str),
     ) -> Self {
         let options = Options {
             caller: Caller {
                 id: id.to_owned(),
                 created,
+                model: model.to_owned(),
                 include_usage: translation.include_usage,
                 stream_as_array: translation.as_array,
                 ..Caller::default()

@@ -7,6 +7,7 @@
 mod finder;
 mod rename;
 mod sse;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod tests;
 use finder::{Finder, Found, Search};
 pub use rename::ModelRename;
 use sse::{Lines, Piece};
+pub use whole::JsonEnd;
 
 use crate::limits::{MAX_SNIFFED, MAX_SNIFFED_WHOLE};
 

@@ -16,7 +16,7 @@
 
 use crate::dialect::{ClientDialect, Dialect, Options, StreamReader, StreamWriter, TranslateError};
 use crate::form::{Event, Failure, FailureKind, Losses, Reply, Usage};
-use crate::json::Document;
+use crate::json::{Document, Text};
 use crate::limits::MAX_DEPTH;
 
 /// Room for what a target says at greater length than the source.
@@ -89,7 +89,8 @@ pub fn answer(
     let mut losses = Losses::default();
     let mut out = Vec::with_capacity(body.len() + GROWTH);
     let (usage, failed) = match from.read_answer(&document, &mut losses)? {
-        Reply::Answer(answer) => {
+        Reply::Answer(mut answer) => {
+            name_model(&mut answer.model, &options.caller.model);
             to.write_answer(&answer, &options.caller, &mut out, &mut losses)?;
             if Dialect::from(to) != from {
                 from.lose_beside(document.root(), &mut losses);
@@ -107,6 +108,13 @@ pub fn answer(
         usage,
         failed,
     })
+}
+
+/// Gives an answer a name for its model where it comes without one, or with an empty one.
+fn name_model(model: &mut Option<Text<'_>>, asked: &str) {
+    if !asked.is_empty() && model.as_ref().is_none_or(Text::is_empty) {
+        *model = Some(Text::new(asked).into_owned());
+    }
 }
 
 /// Translates the body of an error with a status of failure. A body that nobody understands, such as a page for
@@ -137,6 +145,8 @@ pub struct Stream {
 #[derive(Debug)]
 struct Writing {
     writer: Box<dyn StreamWriter>,
+    /// The model of an answer that does not say it.
+    model: Box<str>,
     losses: Losses,
     usage: Usage,
     state: State,
@@ -160,6 +170,7 @@ impl Stream {
             reader: from.reader(),
             writing: Writing {
                 writer: to.writer(&options.caller),
+                model: options.caller.model.as_str().into(),
                 losses: Losses::default(),
                 usage: Usage::default(),
                 state: State::Open,
@@ -213,11 +224,12 @@ impl Stream {
 }
 
 impl Writing {
-    fn write(&mut self, event: Event<'_>, out: &mut Vec<u8>) {
+    fn write(&mut self, mut event: Event<'_>, out: &mut Vec<u8>) {
         if self.state != State::Open {
             return;
         }
-        match &event {
+        match &mut event {
+            Event::Start(start) => name_model(&mut start.model, &self.model),
             Event::Usage(usage) => self.usage.update(usage),
             Event::Failure(failure) => self.state = State::Failed(failure.kind),
             Event::End => self.state = State::Ended,

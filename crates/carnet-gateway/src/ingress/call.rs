@@ -222,6 +222,12 @@ impl Call {
         }
     }
 
+    /// Whether its service takes an object for a list of one, as its own examples have it: `system_instruction`, `contents`
+    /// and `parts` in google-gemini/cookbook, `quickstarts/rest/System_instructions_REST.ipynb`.
+    pub(crate) fn takes_lone_objects(self) -> bool {
+        self.dialect() == Dialect::GenerateContent
+    }
+
     /// Whether its answer is a stream, given what `stream` says in its body.
     pub(crate) fn streams(self, asked: bool) -> bool {
         match self {

@@ -2,7 +2,7 @@
 //! another dialect, and has to be named.
 
 use crate::form::{LossCode, Losses};
-use crate::json::Value;
+use crate::json::{Kind, Value};
 
 /// Members of one kind of object.
 pub(crate) struct Known {
@@ -29,6 +29,8 @@ fn visit(value: Value<'_>, path: &[&str], members: &[&str], losses: &mut Losses)
                 }
             }
         }
+        // Where a reader takes one for a list of one.
+        Some((&"[]", rest)) if value.kind() == Kind::Object => visit(value, rest, members, losses),
         Some((&"[]", rest)) => {
             for element in value.elements() {
                 visit(element, rest, members, losses);

@@ -14,7 +14,7 @@ mod usage;
 
 pub(crate) use answer_read::read_answer;
 pub(crate) use answer_write::write_answer;
-pub(crate) use ask_read::read_ask;
+pub(crate) use ask_read::{read_ask, read_thinking};
 pub(crate) use ask_write::write_ask;
 pub(crate) use failure::{class, read_failure, write_failure};
 pub(crate) use stream_read::Reader;

@@ -36,6 +36,8 @@ pub struct Target {
     pub unsigned_reasoning: bool,
     /// How it is told how much to reason.
     pub thinking: ThinkingForm,
+    /// Whether it is known to be told so by the member `thinking`, where the dialect leaves that to each model.
+    pub thinking_field: bool,
     /// Whether user and assistant must take turns.
     pub alternating_roles: bool,
     /// Whether it can be told to call one tool at a time.
@@ -56,6 +58,7 @@ impl Default for Target {
             reasoning_details: false,
             unsigned_reasoning: false,
             thinking: ThinkingForm::default(),
+            thinking_field: false,
             alternating_roles: false,
             parallel_tool_calls: true,
         }
@@ -69,6 +72,8 @@ pub struct Caller {
     pub id: String,
     /// The time of an answer that comes without one, in seconds since 1970.
     pub created: u64,
+    /// The model of an answer that comes without one: what its service was asked for.
+    pub model: String,
     /// The name under which it reads reasoning.
     pub reasoning: ReasoningName,
     /// Whether a stream is to tell its usage, where the dialect leaves that to the client.

@@ -18,7 +18,7 @@ use crate::limits::{MAX_HITS, MAX_KEY_SHOWN, MAX_UNKNOWN_KEYS};
 /// `max_depth` nested objects and arrays. In every object that lies on a watched path a watched key may stand once,
 /// and no key may stand that a lenient parser takes for a watched one: another letter case (with Unicode's simple
 /// case folding, after escapes are undone) or the watched key followed by a NUL. Where watched paths expect a list
-/// there may be no object, and the reverse; a plain value may stand there.
+/// there may be no object, unless the watch says so, and the reverse; a plain value may stand there.
 ///
 /// # Errors
 /// On the first breach, with its offset.
@@ -91,20 +91,23 @@ impl<'b> Walk<'b, '_> {
                 node.elements.as_deref()
             };
             let first_hit = self.found.hits.len();
-            match child {
+            let hits = match child {
                 Some(child) => self.watched(child)?,
-                None => self.skip()?,
-            }
+                None => {
+                    self.skip()?;
+                    0
+                }
+            };
             let end = self.lexer.pos;
             self.lexer.space();
             let next = self.lexer.peek();
-            if let Some(child) = child.filter(|child| !child.paths.is_empty()) {
+            if hits > 0 {
                 let member = match (next, comma) {
                     (Some(b','), _) => start..self.lexer.pos + 1,
                     (_, Some(comma)) => comma..end,
                     (_, None) => start..end,
                 };
-                self.set_member(first_hit, child, &member);
+                self.set_member(first_hit, hits, &member);
             }
             match next {
                 Some(b',') => {
@@ -125,8 +128,8 @@ impl<'b> Walk<'b, '_> {
         }
     }
 
-    /// Reads a value on a watched path and reports it if a path ends here.
-    fn watched(&mut self, node: &Node) -> Result<(), Refusal> {
+    /// Reads a value on a watched path and reports it if a path ends here; how many hits are this very value.
+    fn watched(&mut self, node: &Node) -> Result<usize, Refusal> {
         let start = self.lexer.pos;
         let first_hit = self.found.hits.len();
         self.push_hits(node, start)?;
@@ -135,7 +138,11 @@ impl<'b> Walk<'b, '_> {
             Some(b'[') => Kind::Array,
             _ => self.lexer.scalar()?,
         };
-        if let Some(expected) = node.expected_instead_of(kind) {
+        let mut own_hits = node.paths.len();
+        let lone = self.watch.lone_element(node, kind);
+        if lone.is_none()
+            && let Some(expected) = node.expected_instead_of(kind)
+        {
             let kind = ScanErrorKind::Shape {
                 path: node.name.to_string(),
                 expected,
@@ -148,17 +155,19 @@ impl<'b> Walk<'b, '_> {
             Kind::Object => !node.members.is_empty(),
             _ => false,
         };
-        if leads_on {
+        if let Some(element) = lone {
+            own_hits += self.watched(element)?;
+        } else if leads_on {
             self.container(node, kind)?;
         } else if self.lexer.pos == start {
             self.skip()?;
         }
         let end = self.lexer.pos;
-        for hit in self.hits_of(first_hit, node) {
+        for hit in self.hits_of(first_hit, node.paths.len()) {
             hit.kind = kind;
             hit.value = start..end;
         }
-        Ok(())
+        Ok(own_hits)
     }
 
     /// Reads a key with its colon in an object on a watched path, and says where it leads.
@@ -324,18 +333,14 @@ impl<'b> Walk<'b, '_> {
         Ok(())
     }
 
-    fn set_member(&mut self, first_hit: usize, node: &Node, member: &Range<usize>) {
-        for hit in self.hits_of(first_hit, node) {
+    fn set_member(&mut self, first_hit: usize, count: usize, member: &Range<usize>) {
+        for hit in self.hits_of(first_hit, count) {
             hit.member = member.clone();
         }
     }
 
-    fn hits_of(&mut self, first_hit: usize, node: &Node) -> impl Iterator<Item = &mut Hit> {
-        self.found
-            .hits
-            .iter_mut()
-            .skip(first_hit)
-            .take(node.paths.len())
+    fn hits_of(&mut self, first_hit: usize, count: usize) -> impl Iterator<Item = &mut Hit> {
+        self.found.hits.iter_mut().skip(first_hit).take(count)
     }
 }
 

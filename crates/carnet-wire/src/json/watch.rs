@@ -13,6 +13,7 @@ use crate::limits::{MAX_PATH_SEGMENTS, MAX_WATCHED_KEYS};
 pub struct Watch {
     paths: Vec<Box<str>>,
     known: Option<Vec<Box<str>>>,
+    lone_objects: bool,
     pub(super) root: Node,
 }
 
@@ -90,6 +91,7 @@ impl Watch {
         let mut watch = Self {
             paths: Vec::new(),
             known: None,
+            lone_objects: false,
             root: Node::default(),
         };
         for path in paths {
@@ -114,6 +116,14 @@ impl Watch {
         self
     }
 
+    /// Reads an object that stands for a list as a list of that object, because the service does. What is in it is seen
+    /// as in an element; without this such a body is refused.
+    #[must_use]
+    pub fn with_lone_objects(mut self) -> Self {
+        self.lone_objects = true;
+        self
+    }
+
     /// The paths in the order of their indices.
     pub fn paths(&self) -> impl ExactSizeIterator<Item = &str> {
         self.paths.iter().map(AsRef::as_ref)
@@ -135,6 +145,12 @@ impl Watch {
             return false;
         };
         known.binary_search_by(|other| (**other).cmp(key)).is_err()
+    }
+
+    /// The place of the elements, where an object of this place stands for a list of it.
+    pub(super) fn lone_element<'n>(&self, node: &'n Node, found: Kind) -> Option<&'n Node> {
+        let lone = self.lone_objects && node.expected_instead_of(found) == Some(Kind::Array);
+        node.elements.as_deref().filter(|_| lone)
     }
 
     pub(super) fn reports_unknown(&self) -> bool {

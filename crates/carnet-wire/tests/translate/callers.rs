@@ -1,6 +1,6 @@
 //! Requests of callers that speak `generateContent` or Converse, member by member.
 
-use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
+use carnet_wire::dialect::{ClientDialect, Dialect, ThinkingForm, TranslateError};
 use carnet_wire::translate::ask;
 use serde_json::{Value, json};
 
@@ -91,6 +91,37 @@ fn members_of_generate_content_come_over_in_both_spellings() {
         want["messages"] = json!([question]);
         assert_eq!(got, want);
         assert_eq!(losses, lost);
+    }
+}
+
+/// The service's own examples say so: google-gemini/cookbook, `quickstarts/rest/System_instructions_REST.ipynb`.
+#[test]
+fn an_object_stands_for_a_list_of_it_in_generate_content() {
+    let body = json!({
+        "system_instruction": {"parts": {"text": "s"}},
+        "contents": {"parts": {"text": "q", "videoMetadata": {"fps": 1}}},
+        "tools": {"functionDeclarations": {"name": "f", "parameters": {"type": "OBJECT"}, "behavior": "BLOCKING"}},
+    });
+    let (got, losses) = sent(GenerateContent, Chat, &body);
+    let messages = json!([{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]);
+    assert_eq!(got["messages"], messages, "{got}");
+    let function = json!({"name": "f", "parameters": {"type": "object"}});
+    assert_eq!(
+        got["tools"],
+        json!([{"type": "function", "function": function}])
+    );
+    assert_eq!(
+        losses,
+        ["unknown-member:behavior", "unknown-member:videoMetadata"]
+    );
+    for body in [
+        json!({"contents": {"parts": "q"}}),
+        json!({"contents": "q"}),
+        json!({"contents": [], "systemInstruction": "s"}),
+        json!({"contents": said(json!([[{"text": "q"}]]))}),
+    ] {
+        let error = refused(ClientDialect::GenerateContent, &body).to_string();
+        assert!(error.contains("must be an"), "{error} for {body}");
     }
 }
 
@@ -254,7 +285,7 @@ fn members_of_converse_come_over() {
             "tools": [{"toolSpec": {"name": "f", "description": "d", "inputSchema": {"json": {"type": "object"}}}}, {"cachePoint": {"type": "default"}}],
             "toolChoice": {"tool": {"name": "f"}},
         },
-        "additionalModelRequestFields": {"thinking": {"type": "enabled"}, "top_k": 3, "other": 1},
+        "additionalModelRequestFields": {"thinking": {"type": "enhanced"}, "top_k": 3, "other": 1},
         "requestMetadata": {"a": "b"},
         "performanceConfig": {"latency": "optimized"},
     });
@@ -311,6 +342,65 @@ fn members_of_converse_come_over() {
         body["additionalModelRequestFields"]
     );
     assert_eq!(back["toolConfig"], body["toolConfig"]);
+}
+
+#[test]
+fn how_much_to_reason_comes_over_from_the_fields_of_converse_and_into_them() {
+    let said = |thinking: &Value| {
+        json!({
+            "messages": messages(json!([{"text": "q"}])),
+            "inferenceConfig": {"maxTokens": 9000},
+            "additionalModelRequestFields": {"thinking": thinking},
+        })
+    };
+    for thinking in [
+        json!({"type": "enabled", "budget_tokens": 2048}),
+        json!({"type": "adaptive", "display": "omitted"}),
+        json!({"type": "disabled"}),
+    ] {
+        let mut options = options();
+        let adaptive = thinking["type"] == "adaptive";
+        options.target.thinking = if adaptive {
+            ThinkingForm::Adaptive
+        } else {
+            ThinkingForm::Budget
+        };
+        options.target.thinking_field = true;
+        let body = said(&thinking).to_string();
+        let there = ask(ClientDialect::Converse, Messages, body.as_bytes(), &options).unwrap();
+        let asked: Value = serde_json::from_slice(&there.body).unwrap();
+        assert_eq!(asked["thinking"], thinking, "{asked}");
+        assert!(there.losses.iter().next().is_none(), "{:?}", there.losses);
+        let back = ask(ClientDialect::Messages, Converse, &there.body, &options).unwrap();
+        let asked: Value = serde_json::from_slice(&back.body).unwrap();
+        assert_eq!(
+            asked["additionalModelRequestFields"],
+            json!({"thinking": thinking}),
+            "{asked}"
+        );
+        // Which model it is for is not known without the service's word.
+        options.target.thinking_field = false;
+        let back = ask(ClientDialect::Messages, Converse, &there.body, &options).unwrap();
+        let asked: Value = serde_json::from_slice(&back.body).unwrap();
+        assert!(asked.get("additionalModelRequestFields").is_none());
+        let losses: Vec<_> = back.losses.iter().map(ToString::to_string).collect();
+        let wanted = thinking["type"] != "disabled";
+        assert_eq!(losses, ["reasoning-effort"][..usize::from(wanted)]);
+    }
+    let body = said(&json!({"type": "enabled", "budget_tokens": 2048}));
+    let (got, losses) = sent(Converse, Chat, &body);
+    assert_eq!(got["reasoning_effort"], "low", "{got}");
+    assert_eq!(losses, ["reasoning-effort:budget"]);
+    // Of another model's words nothing is guessed.
+    for thinking in [
+        json!(true),
+        json!({"budget": 1}),
+        json!({"type": "enabled", "more": 1}),
+    ] {
+        let (got, losses) = sent(Converse, Messages, &said(&thinking));
+        assert!(got.get("thinking").is_none(), "{got}");
+        assert_eq!(losses, ["reasoning-effort:thinking"]);
+    }
 }
 
 #[test]

@@ -418,3 +418,50 @@ fn a_call_is_complete_with_its_end() {
         [("f".to_owned(), json!({})), ("g".to_owned(), json!({}))]
     );
 }
+
+/// Every mention of a model in what a client gets.
+fn models(text: &str) -> Vec<String> {
+    let mut models = Vec::new();
+    for key in ["\"model\":\"", "\"modelVersion\":\""] {
+        let said = text.split(key).skip(1);
+        models.extend(said.map(|rest| rest.split('"').next().unwrap().to_owned()));
+    }
+    models
+}
+
+#[test]
+fn an_answer_without_a_model_names_the_one_that_was_asked_for() {
+    let mut options = options();
+    options.caller.model = "c-1".to_owned();
+    let whole = body("Hi", "", std::iter::empty()).to_string();
+    let events = stream("Hi", "", &[]);
+    // A service may also say an empty name.
+    let empty = json!({"id": "i", "model": "", "choices": [{"index": 0, "finish_reason": "stop",
+        "message": {"role": "assistant", "content": "Hi"}, "delta": {"content": "Hi"}}]});
+    let empty = empty.to_string();
+    let named = empty.replace("\"model\":\"\"", "\"model\":\"other\"");
+    for to in ClientDialect::ALL {
+        for (from, whole, events, want) in [
+            (Cohere, &whole, &events, "c-1"),
+            (Chat, &empty, &vec![empty.clone()], "c-1"),
+            (Chat, &named, &vec![named.clone()], "other"),
+        ] {
+            let answered = answer(from, to, whole.as_bytes(), &options).unwrap();
+            let mut said = models(&String::from_utf8(answered.body).unwrap());
+            let mut stream = Stream::new(from, to, &options);
+            let mut out = Vec::new();
+            for event in events {
+                stream.push("", event.as_bytes(), &mut out);
+            }
+            stream.finish(&mut out);
+            said.extend(models(&String::from_utf8_lossy(&out)));
+            // Converse has no place for it.
+            let least = if to == ClientDialect::Converse { 0 } else { 2 };
+            assert!(said.len() >= least, "{from} to {to:?}: {said:?}");
+            assert!(
+                said.iter().all(|name| name == want),
+                "{from} to {to:?}: {said:?}"
+            );
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
+use carnet_wire::sniff::{Framing, JsonEnd, ModelRename, Reported, ReportedModel};
 use carnet_wire::translate::ask;
 use serde_json::Value;
 
@@ -57,7 +58,7 @@ fn exchange(line: &str) -> Option<Exchange> {
         }
         _ => return None,
     };
-    // A stream of one family may also come as a list, which is no matter of this crate.
+    // A stream of one family may also come as a list, which no upstream is asked for.
     if entry["response_body"]["text"]
         .as_str()
         .unwrap_or_default()
@@ -89,6 +90,55 @@ fn exchange(line: &str) -> Option<Exchange> {
         is_stream: is_sse || !binary.is_empty(),
         events,
     })
+}
+
+/// What a caller gets who asks such a service itself for a stream that is one array.
+#[test]
+fn recorded_arrays_name_their_model_wherever_they_are_cut() {
+    let test = "recorded_arrays_name_their_model_wherever_they_are_cut";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes/normalized");
+    if !folder.is_dir() {
+        not_run(test, "the recorded exchanges are not on this machine");
+        return;
+    }
+    let mut arrays = Vec::new();
+    for file in ["gemini.jsonl", "vertex.jsonl"] {
+        let lines = fs::read_to_string(folder.join(file)).unwrap();
+        for line in lines.lines() {
+            let entry: Value = serde_json::from_str(line).unwrap();
+            let answer = entry["response_body"]["text"].as_str().unwrap_or_default();
+            if entry["api"] == "gemini.stream" && answer.starts_with('[') {
+                arrays.push(answer.to_owned());
+            }
+        }
+    }
+    assert_eq!(arrays.len(), 2);
+    for array in arrays {
+        let mut want: Value = serde_json::from_str(&array).unwrap();
+        let name = want[0]["modelVersion"].as_str().unwrap().to_owned();
+        for part in want.as_array_mut().unwrap() {
+            part["modelVersion"] = "mine".into();
+        }
+        for cut in 1..array.len() {
+            let (first, second) = array.as_bytes().split_at(cut);
+            let mut reported = ReportedModel::new(Framing::Json);
+            let mut rename = ModelRename::new(Framing::Json, "mine");
+            let (mut end, mut out) = (JsonEnd::default(), Vec::new());
+            for (piece, is_last) in [(first, false), (second, true)] {
+                reported.push(piece);
+                rename.push(piece, &mut out);
+                end.push(piece);
+                let missing = !is_last && array[..cut].trim_end().len() < array.trim_end().len();
+                assert_eq!(end.is_missing(), missing, "{cut}");
+            }
+            assert_eq!(reported.push(b""), &Reported::Model(name.clone()));
+            assert_eq!(
+                serde_json::from_slice::<Value>(&out).unwrap(),
+                want,
+                "{cut}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ struct Case {
     answer: &'static str,
 }
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     Case {
         path: "/v1/chat/completions",
         api: "chat-completions",
@@ -83,6 +83,12 @@ const CASES: [Case; 10] = [
         ask: r#""messages":[{"role":"user","content":[{"text":"Hello"}]}],"system":[{"text":"Be brief"}]"#,
         // Frames of that API are binary; to the gateway they are bytes.
         answer: "\u{0}\u{0}\u{0}\u{7f}\u{0}\u{0}\u{0}W;:event-type",
+    },
+    Case {
+        path: "/v1beta/models/{model}:generateContent",
+        api: "generate-content",
+        ask: r#""contents":{"parts":{"text":"Hello"}},"system_instruction":{"parts":{"text":"Be brief"}}"#,
+        answer: r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hi"}]}}],"modelVersion":"llama3.3:70b"}"#,
     },
 ];
 
@@ -420,6 +426,37 @@ async fn fields_that_lead_elsewhere_are_refused_in_every_call() {
         assert!(
             error.contains(r#""field_refused""#),
             "{path} {field}: {error}"
+        );
+    }
+    assert!(upstream.is_untouched());
+    gateway.finish().await;
+}
+
+/// Agents bring such tools without being asked to: the error says which one, and that it is a setting there.
+#[tokio::test]
+async fn a_tool_that_the_service_runs_is_refused_by_its_name() {
+    let mut upstream = Upstream::start().await;
+    let gateway = everything(&upstream).await;
+    for (tool, said) in [
+        (
+            json!({ "type": "web_search" }),
+            ", which says `web_search`,",
+        ),
+        (json!({ "type": "a\u{1b}b" }), ", which says `a\\u{1b}b`,"),
+        (json!({ "type": 1 }), "`tools[].type` is refused"),
+    ] {
+        let body = json!({ "model": MODEL, "input": "Hello", "tools": [{ "type": "function", "name": "f" }, tool] });
+        let request = gateway.request(Method::POST, "/v1/responses", body.to_string());
+        let error = gateway
+            .send(request)
+            .await
+            .error(400, "field_refused")
+            .await;
+        let message = error["message"].as_str().unwrap();
+        assert_eq!(error["param"], "tools[].type");
+        assert!(
+            message.contains(said) && message.contains("in an agent may be a setting"),
+            "{message}"
         );
     }
     assert!(upstream.is_untouched());

@@ -272,3 +272,46 @@ async fn a_kept_connection_that_was_closed_costs_a_further_permit_and_no_answer(
     }
     gateway.finish().await;
 }
+
+/// Without a length only the end of the connection says where an answer ends.
+#[tokio::test]
+async fn an_answer_that_ends_with_its_connection_in_the_middle_is_told_from_a_whole_one() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream.base_url()).start().await;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\nconnection: close\r\n\r\n";
+    let named = COMPLETION.find("\"choices\"").unwrap();
+    for (body, whole) in [
+        (COMPLETION, true),
+        (&COMPLETION[..COMPLETION.len() - 1], false),
+        (&COMPLETION[..named], false),
+        (&COMPLETION[..1], false),
+    ] {
+        let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), async {
+            let mut arrival = upstream.next().await;
+            arrival.write([head, body].concat()).await;
+        });
+        let id = answer.record();
+        if whole {
+            assert_eq!(answer.text().await, body);
+            assert_eq!(gateway.record(&id).await["outcome"], "completed");
+        } else if body.len() == 1 {
+            // Nothing of it was passed on yet.
+            answer.error(502, "upstream_closed").await;
+            assert_eq!(gateway.record(&id).await["outcome"], "upstream-error");
+        } else {
+            let (came, _) = answer.try_bytes().await.unwrap_err();
+            assert_eq!(String::from_utf8_lossy(&came), body);
+            assert_eq!(gateway.record(&id).await["outcome"], "upstream-error");
+        }
+    }
+    // A text that is no JSON is not looked at.
+    let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), async {
+        let mut arrival = upstream.next().await;
+        let head = head.replace("application/json", "text/plain");
+        arrival.write([&head, "{ and so on"].concat()).await;
+    });
+    let id = answer.record();
+    assert_eq!(answer.text().await, "{ and so on");
+    assert_eq!(gateway.record(&id).await["outcome"], "completed");
+    gateway.finish().await;
+}

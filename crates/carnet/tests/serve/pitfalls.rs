@@ -206,12 +206,7 @@ async fn pitfall_15_a_torn_answer_is_none() {
         half.len()
     );
     let unannounced = format!("HTTP/1.1 200 OK\r\n{json}connection: close\r\n\r\n{half}");
-    for (torn, code) in [
-        (&announced, "upstream_closed"),
-        (&chunked, "upstream_closed"),
-        // The close is its end; but it is no answer.
-        (&unannounced, "answer_unreadable"),
-    ] {
+    for torn in [&announced, &chunked, &unannounced] {
         for path in CLIENTS {
             let body = ask(path, "chat-completions", false);
             let request = gateway.request(Method::POST, path, body);
@@ -223,14 +218,11 @@ async fn pitfall_15_a_torn_answer_is_none() {
                 assert_eq!(answer.status, 502, "{path}");
                 let error = answer.json().await;
                 let told = error["error"].to_string();
-                assert!(told.contains(code), "{path}: {error}");
-            } else if torn != &unannounced {
+                assert!(told.contains("upstream_closed"), "{path}: {error}");
+            } else {
                 // Its beginning has passed: the client must see that there was more.
                 assert_eq!(answer.status, 200);
                 answer.try_bytes().await.unwrap_err();
-            } else {
-                assert_eq!(answer.text().await, half);
-                continue;
             }
             assert_eq!(gateway.record(&id).await["outcome"], "upstream-error");
         }

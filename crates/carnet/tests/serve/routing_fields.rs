@@ -53,6 +53,20 @@ async fn holds(
     rule: &Value,
 ) {
     let path = rule["path"].as_str().unwrap();
+    holds_in(gateway, upstream, (model, place), (rule, path)).await;
+    // Where an object stands for a list of it, nothing hides in it.
+    if place.contains("enerateContent") && path.contains("[]") {
+        let path = path.replace("[]", "");
+        holds_in(gateway, upstream, (model, place), (rule, &path)).await;
+    }
+}
+
+async fn holds_in(
+    gateway: &Gateway,
+    upstream: &mut Upstream,
+    (model, place): (&str, &str),
+    (rule, path): (&Value, &str),
+) {
     let mut body = at(path, json!(FOREIGN));
     if !place.contains("{model}") {
         body["model"] = json!(model);

@@ -88,6 +88,68 @@ async fn a_translated_answer_names_it_too() {
     gateway.finish().await;
 }
 
+/// A stream of `generateContent` is one JSON array unless it is asked for as events.
+#[tokio::test]
+async fn a_stream_of_generate_content_names_it_as_an_array_and_as_events() {
+    let part = |text: &str| {
+        format!(
+            r#"{{"candidates":[{{"content":{{"parts":[{{"text":"{text}"}}],"role":"model"}}}}],"modelVersion":"{MODEL}"}}"#
+        )
+    };
+    let (first, last) = (part("Hel"), part("lo"));
+    let array = format!("[{first}\n,\n{last}\n]\n");
+    let events = format!("data: {first}\r\n\r\ndata: {last}\r\n\r\n");
+    let mut upstream = Upstream::start().await;
+    for requested in [false, true] {
+        let entry = entry(
+            "local",
+            &upstream.base_url(),
+            "apis = [\"generate-content\"]",
+        );
+        let mut setup = Setup::with(&entry);
+        if requested {
+            setup = setup.server("answer_model = \"requested\"");
+        }
+        let gateway = setup.start().await;
+        for (query, kind, said) in [
+            ("", "application/json", &array),
+            ("?alt=sse", "text/event-stream", &events),
+        ] {
+            let path = format!("/v1beta/models/{RENAMED}:streamGenerateContent{query}");
+            let body = r#"{"contents":[{"parts":[{"text":"Hello"}]}]}"#;
+            let request = gateway.request(Method::POST, &path, body);
+            let (answer, line) = tokio::join!(gateway.send(request), async {
+                let mut arrival = upstream.next().await;
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n{CLOSE}\r\n"
+                );
+                arrival.write(head).await;
+                // In the middle of the first name, and of the second object.
+                let cut = said.find("3.3").unwrap();
+                let other = said.rfind("candidates").unwrap();
+                for piece in [&said[..cut], &said[cut..other], &said[other..]] {
+                    arrival.chunk(piece).await;
+                }
+                arrival.write(LAST_CHUNK).await;
+                arrival.line.clone()
+            });
+            assert!(
+                line.contains(&format!(":streamGenerateContent{query} ")),
+                "{line}"
+            );
+            let id = answer.record();
+            assert_eq!(answer.header("content-type"), kind);
+            let shown = if requested { RENAMED } else { MODEL };
+            assert_eq!(answer.text().await, said.replace(MODEL, shown));
+            let edits = edits(&gateway, &id).await;
+            let edits = edits.as_array().into_iter().flatten();
+            let renamed = edits.filter(|edit| *edit == "set answer.model").count();
+            assert_eq!(renamed, usize::from(requested));
+        }
+        gateway.finish().await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_taken_out_or_put_in_stands_in_the_record() {
     let mut upstream = Upstream::start().await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::upstream::{EVENTS, LAST_CHUNK, whole};
 use crate::harness::{
-    Answer, Arrival, Gateway, MODEL, ONE_SECOND, Setup, Upstream, entry, json_body, within,
+    Answer, Arrival, Gateway, MODEL, ONE_SECOND, RENAMED, Setup, Upstream, entry, json_body, within,
 };
 
 /// Else the next request could meet a connection just when it ends.
@@ -410,7 +410,8 @@ fn cohere_events() -> Vec<String> {
 async fn a_chat_reaches_a_model_that_speaks_cohere() {
     let mut upstream = Upstream::start().await;
     let gateway = gateway(&upstream, "cohere-chat").await;
-    let body = chat(json!({ "top_p": 0.5, "user": "u" }));
+    let mut body = chat(json!({ "top_p": 0.5, "user": "u" }));
+    body["model"] = json!(RENAMED);
     let (answer, ()) = tokio::join!(ask(&gateway, "/v1/chat/completions", &body), async {
         let mut arrival = upstream.next().await;
         assert_eq!(arrival.line, "POST /v1/v2/chat HTTP/1.1");
@@ -432,9 +433,12 @@ async fn a_chat_reaches_a_model_that_speaks_cohere() {
     let said = answer.json().await;
     assert_eq!(said["choices"][0]["message"]["content"], "Hi", "{said:#}");
     assert_eq!(said["usage"]["total_tokens"], 10);
+    // The service names none: it is what it was asked for, and nothing that it has reported.
+    assert_eq!(said["model"], MODEL);
     let record = gateway.record(&id).await;
     for (field, value) in [
         ("api", json!("chat-completions")),
+        ("reported_model", Value::Null),
         ("translated_to", json!("cohere chat")),
         ("outcome", json!("completed")),
     ] {
@@ -494,6 +498,8 @@ async fn a_call_is_streamed_from_a_model_that_speaks_cohere() {
         let arguments = told("/choices/0/delta/tool_calls/0/function/arguments");
         assert_eq!(told("/choices/0/delta/tool_calls/0/id"), "look_1");
         assert_eq!(arguments == r#"{"at":"sky"}"#, is_whole, "{text}");
+        let mut models = chunks.iter().filter_map(|chunk| chunk.get("model"));
+        assert!(models.all(|model| *model == json!(MODEL)), "{text}");
         assert_eq!(text.ends_with("data: [DONE]\n\n"), is_whole, "{text}");
         let finish = told("/choices/0/finish_reason");
         assert_eq!(finish, if is_whole { "tool_calls" } else { "" });

@@ -1,9 +1,11 @@
 //! Reading a request. The model's name and whether to stream stand in the address.
 
-use crate::dialect::Dialect;
 use crate::dialect::shape::{Read, array, at_most, count, member, number, object, shape, text};
 use crate::dialect::turns::{read_messages, read_role};
-use crate::form::{Ask, Format, Role, Tool, ToolChoice, ToolKind, Turn, Unknown, unique_ids};
+use crate::dialect::{Dialect, messages};
+use crate::form::{
+    Ask, Format, Role, Thinking, Tool, ToolChoice, ToolKind, Turn, Unknown, unique_ids,
+};
 use crate::json::{Document, Kind, Text, Value};
 use crate::limits::{MAX_DEPTH, MAX_TOOL_CALLS};
 
@@ -42,9 +44,25 @@ fn read_member<'b>(ask: &mut Ask<'b>, key: &str, value: Value<'b>) -> Read<bool>
         "inferenceConfig" => read_config(ask, object(value, "inferenceConfig")?)?,
         "toolConfig" => read_tools(ask, object(value, "toolConfig")?)?,
         "outputConfig" => return read_format(ask, object(value, "outputConfig")?),
+        // Kept as they are too, for the same dialect.
+        "additionalModelRequestFields" => {
+            ask.thinking = read_thinking(value).unwrap_or_default();
+            return Ok(false);
+        }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Reads how much to reason, where the fields that are meant for the model say so in the words of one dialect: they reach
+/// the model as they are.
+///
+/// Sources: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html (`additionalModelRequestFields`),
+/// docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-extended-thinking.html (`thinking`).
+pub(super) fn read_thinking(fields: Value<'_>) -> Option<Thinking<'_>> {
+    let mut thinking = Thinking::default();
+    let read = messages::read_thinking(&mut thinking, fields.get("thinking")?);
+    (read == Ok(true)).then_some(thinking)
 }
 
 fn turn(role: Role, parts: Vec<crate::form::Part<'_>>) -> Turn<'_> {

@@ -30,10 +30,7 @@ pub(crate) fn write_ask(
     writing.tools(&mut body)?;
     writing.format(&mut body);
     writing.config(&mut body);
-    if ask.thinking.on != Some(false) && ask.thinking.wanted() {
-        // The dialect leaves that to fields of each model.
-        losses.add(LossCode::ReasoningEffort);
-    }
+    writing.thinking(&mut body);
     if ask.user.is_some() {
         losses.add_at(LossCode::Metadata, "user");
     }
@@ -80,6 +77,37 @@ impl<'a, 'b> Writing<'a, 'b> {
             }
         }
         Ok(())
+    }
+
+    /// Says how much to reason. The dialect leaves that to the fields of each model; those of the same dialect go back as
+    /// they came, and those of messages to models of which it is known that they are told in these.
+    fn thinking(&mut self, body: &mut Object<'_>) {
+        let wish = &self.ask.thinking;
+        let told = match self.ask.origin {
+            Dialect::Converse => return,
+            Dialect::Messages => wish.on.filter(|_| self.target.thinking_field),
+            _ => None,
+        };
+        let Some(on) = told else {
+            if wish.on != Some(false) && wish.wanted() {
+                self.losses.add(LossCode::ReasoningEffort);
+            }
+            return;
+        };
+        let mut fields = body.object("additionalModelRequestFields");
+        let mut thinking = fields.object("thinking");
+        match wish.budget {
+            _ if !on => thinking.str("type", "disabled"),
+            Some(budget) => {
+                thinking.str("type", "enabled");
+                thinking.count("budget_tokens", budget);
+            }
+            None => thinking.str("type", "adaptive"),
+        }
+        thinking.text_if("display", wish.display.as_ref());
+        if wish.effort.is_some() {
+            self.losses.add_at(LossCode::ReasoningEffort, "effort");
+        }
     }
 
     fn is_block(&self, part: &Part<'_>) -> bool {

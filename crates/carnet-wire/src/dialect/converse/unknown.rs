@@ -2,8 +2,10 @@
 
 use crate::dialect::known::Known;
 use crate::form::{LossCode, Losses, Unknown};
-use crate::json::{Document, Value};
+use crate::json::Document;
 use crate::limits::MAX_DEPTH;
+
+use super::ask_read::read_thinking;
 
 /// What is read of a request below its top, where no reader refuses what it does not know.
 pub(crate) const ASKED: &[Known] = &[
@@ -57,11 +59,12 @@ pub(crate) fn lose(unknown: &Unknown<'_>, losses: &mut Losses) -> Option<&'stati
 
 /// Names what is meant for one model, in its own dialect.
 fn lose_fields(fields: &str, losses: &mut Losses) -> Option<&'static str> {
-    let document = Document::read(fields.as_bytes(), MAX_DEPTH).ok();
-    let members = document.as_ref().map(Document::root).map(Value::members);
-    for (key, _) in members.into_iter().flatten() {
+    let document = Document::read(fields.as_bytes(), MAX_DEPTH).ok()?;
+    let root = document.root();
+    for (key, _) in root.members() {
         match &*key {
             "tools" => return Some("tools in a model's own dialect"),
+            "thinking" if read_thinking(root).is_some() => {}
             "reasoning_config" | "reasoning_effort" | "thinking" => {
                 losses.add_at(LossCode::ReasoningEffort, &key);
             }

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use crate::dialect::Dialect;
 use crate::dialect::shape::{Read, array, at_most, count, number, object, shape, text};
 use crate::form::{Ask, Format, Part, Role, Tool, ToolChoice, ToolKind, Turn, Unknown};
-use crate::json::{Document, Kind, Text, Value};
+use crate::json::{Document, Text, Value};
 use crate::limits::{MAX_TOOL_CALLS, MAX_TURNS};
 
 use super::parts::Parts;
 use super::schema::as_json_schema;
-use super::spelling::{get, get_object, get_text, is};
+use super::spelling::{get, get_object, get_text, is, list};
 
 /// Reads a request. Members that are `null` count as absent.
 pub(crate) fn read_ask<'b>(document: &'b Document<'b>) -> Read<Ask<'b>> {
@@ -83,11 +83,7 @@ fn read_turns<'b>(ask: &mut Ask<'b>, root: Value<'b>) -> Read<()> {
     let Some(contents) = get(root, "contents")? else {
         return shape("contents", "an array");
     };
-    // Protocol buffers take one for a list of one.
-    if contents.kind() == Kind::Object {
-        return read_turn(ask, &mut reader, contents);
-    }
-    for content in array(contents, "contents")?.elements() {
+    for content in list(contents, "contents")? {
         read_turn(ask, &mut reader, object(content, "contents[]")?)?;
         at_most(ask.turns.len(), MAX_TURNS, "contents")?;
     }
@@ -116,7 +112,7 @@ fn turn(role: Role, parts: Vec<Part<'_>>) -> Turn<'_> {
 }
 
 fn read_tools<'b>(ask: &mut Ask<'b>, tools: Value<'b>) -> Read<()> {
-    for tool in array(tools, "tools")?.elements() {
+    for tool in list(tools, "tools")? {
         for (key, value) in object(tool, "tools[]")?.members() {
             if value.is_null() {
                 continue;
@@ -131,7 +127,7 @@ fn read_tools<'b>(ask: &mut Ask<'b>, tools: Value<'b>) -> Read<()> {
                 });
                 continue;
             }
-            for function in array(value, "tools[].functionDeclarations")?.elements() {
+            for function in list(value, "tools[].functionDeclarations")? {
                 let kind = read_function(object(function, "tools[].functionDeclarations[]")?)?;
                 ask.tools.push(Tool { kind, cache: None });
                 at_most(ask.tools.len(), MAX_TOOL_CALLS, "tools")?;

@@ -8,10 +8,10 @@ use crate::form::{
     Arguments, Content, Media, MediaKind, MediaSource, Part, Reasoning, TakenIds, ToolResult,
     ToolUse,
 };
-use crate::json::{Kind, Text, Value};
+use crate::json::{Text, Value};
 use crate::limits::MAX_TOOL_CALLS;
 
-use super::spelling::{get, get_object, get_text, is};
+use super::spelling::{get, get_object, get_text, is, list};
 
 /// A reader of parts, which knows the calls so far: the dialect's ids may be missing, and results are known by the
 /// name of their tool then.
@@ -35,15 +35,8 @@ impl<'b> Parts<'b> {
         let Some(value) = get(content, "parts")? else {
             return Ok(Vec::new());
         };
-        // Protocol buffers take one for a list of one.
-        if value.kind() == Kind::Object {
-            let mut parts = Vec::new();
-            self.part(value, &mut parts)?;
-            return Ok(parts);
-        }
-        let elements = array(value, "contents[].parts")?.elements();
         let mut parts = Vec::new();
-        for part in elements {
+        for part in list(value, "contents[].parts")? {
             self.part(object(part, "contents[].parts[]")?, &mut parts)?;
         }
         Ok(parts)

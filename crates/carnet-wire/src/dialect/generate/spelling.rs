@@ -1,7 +1,7 @@
 //! Names of members, each of which the dialect takes in two spellings: `topP`, and `top_p` as in its protocol buffers.
 
-use crate::dialect::shape::{Read, object, shape, text};
-use crate::json::{Text, Value};
+use crate::dialect::shape::{Read, array, object, shape, text};
+use crate::json::{Kind, Text, Value};
 
 /// Whether a key is this name, which is given in the first spelling.
 pub(super) fn is(key: &str, name: &str) -> bool {
@@ -29,6 +29,23 @@ pub(super) fn get<'b>(value: Value<'b>, name: &'static str) -> Read<Option<Value
         found = Some(member);
     }
     Ok(found)
+}
+
+/// The elements of a list, which may be one object that stands for a list of it.
+///
+/// Source: the service's own examples, google-gemini/cookbook, `quickstarts/rest/System_instructions_REST.ipynb`.
+pub(super) fn list<'b>(
+    value: Value<'b>,
+    place: &'static str,
+) -> Read<impl Iterator<Item = Value<'b>>> {
+    let (one, many) = if value.kind() == Kind::Object {
+        (Some(value), None)
+    } else {
+        (None, Some(array(value, place)?))
+    };
+    Ok(one
+        .into_iter()
+        .chain(many.into_iter().flat_map(Value::elements)))
 }
 
 /// The object of this name.

@@ -5,7 +5,7 @@ use crate::dialect::shape::{
     Read, array, at_most, boolean, count, member, number, object, optional, shape, text,
 };
 use crate::dialect::turns::{read_messages, read_role};
-use crate::form::{Ask, Format, Tool, ToolChoice, ToolKind, Turn, Unknown, unique_ids};
+use crate::form::{Ask, Format, Thinking, Tool, ToolChoice, ToolKind, Turn, Unknown, unique_ids};
 use crate::json::{Document, Value};
 use crate::limits::MAX_TOOL_CALLS;
 
@@ -48,7 +48,7 @@ fn read_member<'b>(ask: &mut Ask<'b>, key: &str, value: Value<'b>) -> Read<bool>
         "tool_choice" => read_tool_choice(ask, value)?,
         "output_format" => return read_format(ask, value),
         "output_config" => return read_output_config(ask, value),
-        "thinking" => return read_thinking(ask, value),
+        "thinking" => return read_thinking(&mut ask.thinking, value),
         "temperature" => ask.sampling.temperature = Some(number(value, "temperature")?),
         "top_p" => ask.sampling.top_p = Some(number(value, "top_p")?),
         "top_k" => ask.sampling.top_k = Some(number(value, "top_k")?),
@@ -154,18 +154,19 @@ fn read_output_config<'b>(ask: &mut Ask<'b>, value: Value<'b>) -> Read<bool> {
     Ok(known)
 }
 
-fn read_thinking<'b>(ask: &mut Ask<'b>, value: Value<'b>) -> Read<bool> {
+/// Reads how much to reason; false if there is more to it than the form has a place for.
+pub(crate) fn read_thinking<'b>(thinking: &mut Thinking<'b>, value: Value<'b>) -> Read<bool> {
     let kind = member(object(value, "thinking")?, "type", "thinking.type")?;
     match kind.token() {
         "enabled" => {
-            ask.thinking.on = Some(true);
-            ask.thinking.budget = value.get("budget_tokens").and_then(Value::count);
+            thinking.on = Some(true);
+            thinking.budget = value.get("budget_tokens").and_then(Value::count);
         }
-        "adaptive" => ask.thinking.on = Some(true),
-        "disabled" => ask.thinking.on = Some(false),
+        "adaptive" => thinking.on = Some(true),
+        "disabled" => thinking.on = Some(false),
         _ => return Ok(false),
     }
-    ask.thinking.display = optional(value, "display");
+    thinking.display = optional(value, "display");
     let mut members = value.members();
     Ok(members.all(|(key, _)| matches!(&*key, "type" | "budget_tokens" | "display")))
 }

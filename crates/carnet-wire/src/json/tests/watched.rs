@@ -363,3 +363,70 @@ fn many_watched_keys_in_one_object_are_told_apart() {
     let again = format!("{{{},\"key127\":2}}", members.join(","));
     assert!(scan(again.as_bytes(), &watch, MAX_DEPTH).is_err());
 }
+
+#[test]
+fn an_object_stands_for_a_list_of_it_only_where_the_watch_says_so() {
+    let paths = [
+        "list",
+        "list[]",
+        "list[].type",
+        "list[].deep[].x",
+        "rows[][].x",
+    ];
+    let strict = Watch::new(paths).unwrap();
+    let watch = Watch::new(paths).unwrap().with_lone_objects();
+    for (body, want) in [
+        (
+            r#"{"list":{"type":1},"b":2}"#,
+            vec![
+                ("list", r#"{"type":1}"#, r#""list":{"type":1},"#),
+                ("list[]", r#"{"type":1}"#, r#""list":{"type":1},"#),
+                ("list[].type", "1", r#""type":1"#),
+            ],
+        ),
+        (
+            r#"{"list":[{"deep":{"x":1}}]}"#,
+            vec![
+                (
+                    "list",
+                    r#"[{"deep":{"x":1}}]"#,
+                    r#""list":[{"deep":{"x":1}}]"#,
+                ),
+                ("list[]", r#"{"deep":{"x":1}}"#, r#"{"deep":{"x":1}}"#),
+                ("list[].deep[].x", "1", r#""x":1"#),
+            ],
+        ),
+        (r#"{"rows":{"x":1}}"#, vec![("rows[][].x", "1", r#""x":1"#)]),
+        (
+            r#"{"rows":[{"x":1}]}"#,
+            vec![("rows[][].x", "1", r#""x":1"#)],
+        ),
+    ] {
+        let scan = scan(body.as_bytes(), &watch, MAX_DEPTH).unwrap();
+        let found: Vec<_> = scan
+            .hits
+            .iter()
+            .map(|hit| {
+                (
+                    paths[hit.path],
+                    &body[hit.value.clone()],
+                    &body[hit.member.clone()],
+                )
+            })
+            .collect();
+        assert_eq!(found, want, "{body}");
+        let error = super::super::scan(body.as_bytes(), &strict, MAX_DEPTH).unwrap_err();
+        assert!(
+            matches!(error.kind, ScanErrorKind::Shape { .. }),
+            "{body}: {error}"
+        );
+    }
+    // What holds in an element holds in the one object, and a list for an object is none of this.
+    for body in [
+        r#"{"list":{"type":1,"Type":2}}"#,
+        r#"{"list":{"type":1,"type":2}}"#,
+        r#"{"list":[[{"type":1}]]}"#,
+    ] {
+        assert!(scan(body.as_bytes(), &watch, MAX_DEPTH).is_err(), "{body}");
+    }
+}
