@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::caller::Caller;
 use crate::codes::Code;
 use crate::config::OnRevoke;
+use crate::conversations::Unkept;
 use crate::egress::{Coding, Sent, Upstream};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
@@ -139,6 +140,15 @@ impl OpenRecord {
     /// What the caller asked for, where it was not an answer of a model.
     pub(crate) fn detail(&mut self, what: &'static str) {
         self.record.detail = Some(what.into());
+    }
+
+    /// The answer is not kept, though it was to be.
+    pub(crate) fn unkept(&mut self, why: Unkept) {
+        self.gateway.metrics().conversations_unkept.inc();
+        let why = why.as_str();
+        tracing::warn!(record = %self.record.id, "an answer is {why}");
+        // What stands there already says more.
+        self.record.detail.get_or_insert_with(|| why.into());
     }
 
     /// The caller asked for the list of models.

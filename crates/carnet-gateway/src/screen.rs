@@ -48,6 +48,8 @@ pub(crate) type Made = Cow<'static, str>;
 const REMOVE_MODEL: Made = Cow::Borrowed("remove model");
 const SET_MODEL: Made = Cow::Borrowed("set model");
 const SET_STORE: Made = Cow::Borrowed("set store");
+const REMOVE_PREVIOUS: Made = Cow::Borrowed("remove previous_response_id");
+const SET_INPUT: Made = Cow::Borrowed("set input");
 
 impl Cleared {
     /// The permit that is spent by sending.
@@ -127,7 +129,8 @@ impl Fields {
 
 /// What a body says of keeping and continuing. Where the upstream may keep responses it is looked after by
 /// `pipeline::continued` and `prompt`, not by the registry's rules.
-const KEPT: [&str; 3] = ["background", PREVIOUS, STORE];
+const KEPT: [&str; 3] = [BACKGROUND, PREVIOUS, STORE];
+const BACKGROUND: &str = "background";
 /// Other things by which a body names state. Whoever may keep responses still has none of these from here, since nothing
 /// that makes them is served.
 const NAMES_STATE: [&str; 5] = [
@@ -152,22 +155,39 @@ pub(crate) fn clear_stored(permit: Permit, stored: &Stored, query: &Query) -> Cl
     }
 }
 
+/// How a request is cleared, whatever its upstream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clearing {
+    /// What happens when a translation loses something.
+    pub(crate) on_loss: OnLoss,
+    /// Whether Carnet keeps conversations itself.
+    pub(crate) keeps: bool,
+}
+
 /// Clear a permitted request for its destination.
 pub(crate) fn clear(
     permit: Permit,
     prompt: &Prompt,
     offer: &Offer,
     fields: &Fields,
-    on_loss: OnLoss,
+    clearing: Clearing,
 ) -> Result<Cleared, Fault> {
     let keeps = offer.keeps(prompt.call);
     let mut edits: SmallVec<[Edit; 4]> = SmallVec::new();
     let mut made: SmallVec<[Made; 2]> = SmallVec::new();
+    if prompt.joined {
+        made.extend([REMOVE_PREVIOUS, SET_INPUT]);
+    }
+    // Whoever asks for it to be stored is served by us, and the upstream is told not to.
+    let stores = prompt.stores.as_ref().filter(|_| clearing.keeps && !keeps);
     for hit in &prompt.scan.hits {
         let Some((_, rule)) = fields.rules.iter().find(|(path, _)| *path == hit.path) else {
             continue;
         };
         if is_harmless(&prompt.body, hit, rule) || (keeps && KEPT.contains(&&*rule.path)) {
+            continue;
+        }
+        if stores.is_some() && rule.path == STORE {
             continue;
         }
         match rule.action {
@@ -178,7 +198,7 @@ pub(crate) fn clear(
             // A field that names further models or places would need targets of its own: until the
             // caller asks for those as models, it is refused like the rest.
             FieldAction::Model | FieldAction::Refuse => {
-                return Err(refused(rule, offer, prompt.call));
+                return Err(refused(rule, offer, prompt.call, clearing));
             }
         }
     }
@@ -205,7 +225,8 @@ pub(crate) fn clear(
         });
         edits.push(edit);
     }
-    if let Some(edit) = prompt.unstored.as_ref().filter(|_| !keeps) {
+    let unstored = prompt.unstored.as_ref().filter(|_| !keeps);
+    if let Some(edit) = unstored.or(stores) {
         made.push(SET_STORE);
         edits.push(edit.clone());
     }
@@ -221,7 +242,7 @@ pub(crate) fn clear(
         stored: None,
     };
     match offer.way(prompt.call) {
-        Some(Way::Translated(from, to)) => translated(cleared, offer, (from, to), on_loss),
+        Some(Way::Translated(from, to)) => translated(cleared, offer, (from, to), clearing.on_loss),
         _ => Ok(cleared),
     }
 }
@@ -319,7 +340,7 @@ fn unknown_key(body: &Bytes, scan: &Scan, known: &[String]) -> Option<String> {
         .map(std::borrow::Cow::into_owned)
 }
 
-fn refused(rule: &FieldRule, offer: &Offer, call: Call) -> Fault {
+fn refused(rule: &FieldRule, offer: &Offer, call: Call, clearing: Clearing) -> Fault {
     let upstream = offer.upstream.name();
     let path = &*rule.path;
     if offer.keeps(call) && NAMES_STATE.contains(&path) {
@@ -330,7 +351,13 @@ fn refused(rule: &FieldRule, offer: &Offer, call: Call) -> Fault {
         return Fault::new(Code::StateNotFound, message).param(path);
     }
     let help = if KEPT.contains(&path) {
-        unkept(offer, call)
+        let mut help = unkept(offer, call);
+        if !clearing.keeps && path != BACKGROUND {
+            help.push_str(
+                "; with a section `[conversations]` in its configuration, Carnet itself keeps them",
+            );
+        }
+        help
     } else {
         "or choose a model whose own name says where the prompt goes".to_owned()
     };

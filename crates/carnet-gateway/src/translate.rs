@@ -51,16 +51,18 @@ enum Reading {
 
 impl Translator {
     /// For an answer with this status and shape. `id` and `created` (seconds since 1970) are for an answer that comes
-    /// without.
+    /// without; one that is kept has the id in any case.
     pub(crate) fn new(
         translation: &Translation,
         (status, shape): (StatusCode, Shape),
         (id, created): (&str, u64),
+        kept: bool,
     ) -> Self {
         let options = Options {
             caller: Caller {
                 id: id.to_owned(),
                 created,
+                kept,
                 include_usage: translation.include_usage,
                 stream_as_array: translation.as_array,
                 ..Caller::default()
