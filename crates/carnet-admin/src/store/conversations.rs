@@ -32,7 +32,14 @@ const MIGRATIONS: &[&str] = &["CREATE TABLE conversations (
 /// See the module.
 #[derive(Debug)]
 pub struct Conversations {
-    connection: Mutex<Connection>,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    connection: Connection,
+    /// Whether something is gone of which a file may still have bytes.
+    unwiped: bool,
 }
 
 impl Conversations {
@@ -57,23 +64,26 @@ impl Conversations {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "trusted_schema", false)?;
+        let open = Open {
+            connection,
+            // The last process may not have come to it.
+            unwiped: true,
+        };
         Ok(Self {
-            connection: Mutex::new(connection),
+            open: Mutex::new(open),
         })
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    fn open_now(&self) -> MutexGuard<'_, Open> {
         // SQLite undoes what a thread that died had not finished.
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ConversationStore for Conversations {
     fn find(&self, digest: &StateDigest, since: Timestamp) -> Result<Option<Vec<u8>>, StoreFailed> {
-        let connection = self.connection();
-        let mut select = connection.prepare_cached(
+        let open = self.open_now();
+        let mut select = open.connection.prepare_cached(
             "SELECT sealed FROM conversations WHERE digest = ?1 AND made > ?2 AND bytes > 0",
         )?;
         let found = select.query_row(params![digest.as_bytes(), since.as_second()], |row| {
@@ -87,25 +97,55 @@ impl ConversationStore for Conversations {
         sealed: &[SealedConversation],
         bounds: ConversationBounds,
     ) -> Result<usize, StoreFailed> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction()?;
+        let mut open = self.open_now();
+        let transaction = open.connection.transaction()?;
         let again = insert(&transaction, sealed)?;
         let gone = forget(&transaction, bounds)?;
         transaction.commit()?;
-        if again + gone > 0 {
-            wipe(&connection)?;
+        open.unwiped |= again + gone > 0;
+        // What was written is written all the same, and the next call tries again.
+        if let Err(error) = open.wipe() {
+            tracing::warn!(%error, "removed conversations are not overwritten yet");
         }
         Ok(again)
     }
 
     fn remove(&self, digest: &StateDigest) -> Result<bool, StoreFailed> {
-        let connection = self.connection();
-        let mut delete =
-            connection.prepare_cached("DELETE FROM conversations WHERE digest = ?1")?;
-        let gone = delete.execute(params![digest.as_bytes()])?;
-        // Also where it is gone already: what overwrote it may not have come so far.
-        wipe(&connection)?;
+        let mut open = self.open_now();
+        let gone = open
+            .connection
+            .prepare_cached("DELETE FROM conversations WHERE digest = ?1")?
+            .execute(params![digest.as_bytes()])?;
+        open.unwiped |= gone > 0;
+        open.wipe()?;
         Ok(gone > 0)
+    }
+}
+
+impl Open {
+    /// Have no file hold what is gone.
+    fn wipe(&mut self) -> Result<(), StoreFailed> {
+        if !self.unwiped {
+            return Ok(());
+        }
+        // A row for each page that goes back to the system.
+        let mut vacuum = self
+            .connection
+            .prepare_cached("PRAGMA incremental_vacuum")?;
+        let mut pages = vacuum.query([])?;
+        while pages.next()?.is_some() {}
+        drop(pages);
+        drop(vacuum);
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy: i64 = self
+            .connection
+            .query_row(checkpoint, [], |row| row.get(0))?;
+        if busy != 0 {
+            let why = "another program reads the database, so what was removed may still stand in its log";
+            return Err(why.into());
+        }
+        self.unwiped = false;
+        Ok(())
     }
 }
 
@@ -157,21 +197,6 @@ fn forget(
     gone += of_workload.execute(params![bytes(bounds.workload_bytes_max)])?;
     gone += of_all.execute(params![bytes(bounds.bytes_max)])?;
     Ok(gone)
-}
-
-/// Have no file hold what is gone.
-fn wipe(connection: &Connection) -> Result<(), StoreFailed> {
-    // A row for each page that goes back to the system.
-    let mut vacuum = connection.prepare_cached("PRAGMA incremental_vacuum")?;
-    let mut pages = vacuum.query([])?;
-    while pages.next()?.is_some() {}
-    drop(pages);
-    let busy: i64 =
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if busy == 0 {
-        return Ok(());
-    }
-    Err("another program reads the database, so what was removed may still stand in its log".into())
 }
 
 #[cfg(test)]
@@ -297,6 +322,38 @@ mod tests {
         assert!(!holds(0xa3) && holds(0xa4));
         store.note(&[sealed(0xa4, "a", 0xff, 100)], BOUNDS).unwrap();
         assert!(!holds(0xa4));
+    }
+
+    #[test]
+    fn what_cannot_be_wiped_yet_is_said_and_wiped_later() {
+        let (folder, store) = new_store();
+        store.note(&[sealed(1, "a", 10, 500)], BOUNDS).unwrap();
+        let path = folder.path().join("conversations.db");
+        let reader = Connection::open(&path).unwrap();
+        store
+            .open_now()
+            .connection
+            .busy_timeout(std::time::Duration::ZERO)
+            .unwrap();
+        let count = "SELECT count(*) FROM conversations";
+        reader.execute_batch("BEGIN").unwrap();
+        let before: i64 = reader.query_row(count, [], |row| row.get(0)).unwrap();
+        let error = store.remove(&digest(1)).unwrap_err();
+        assert!(
+            error.to_string().starts_with("another program reads"),
+            "{error}"
+        );
+        assert_eq!((before, found(&store)), (1, Vec::new()));
+        let log = || {
+            fs::metadata(folder.path().join("conversations.db-wal"))
+                .unwrap()
+                .len()
+        };
+        assert_ne!(log(), 0);
+        assert_eq!(store.note(&[], BOUNDS).unwrap(), 0, "writing goes on");
+        reader.execute_batch("COMMIT").unwrap();
+        store.note(&[], BOUNDS).unwrap();
+        assert_eq!(log(), 0);
     }
 
     #[test]
