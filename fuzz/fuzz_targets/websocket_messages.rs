@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use carnet_wire::json::{self, Kind, Scan, Watch};
 use carnet_wire::limits::MAX_DEPTH;
+use carnet_wire::responses::kept::{self, Page};
 use carnet_wire::responses::socket::{self, Create};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -29,6 +30,19 @@ fuzz_target!(|input: (&[u8], &[u8], u16)| {
     }
     if let Some((_, items)) = socket::completed_event(answer).and_then(|event| socket::said(&event)) {
         strict(&[br#"{"input":["#, &items[..], b"]}"].concat());
+    }
+    if let Some(response) = kept::given_by(answer) {
+        strict(response);
+    }
+    let after = kept::given(answer);
+    let page = Page {
+        after,
+        limit: Some(usize::from(status)),
+        ..Page::default()
+    };
+    if let Ok(list) = page.of(answer) {
+        let list: Value = serde_json::from_slice(&list).unwrap();
+        assert!(list["data"].as_array().unwrap().len() <= usize::from(status));
     }
     let error = socket::error_event(status, answer, None);
     let error: Value = serde_json::from_slice(&error).unwrap();

@@ -3,6 +3,7 @@
 //! Requests never come here; they look keys up in the ring of their generation, and ids in the gateway's table. Of a
 //! secret and of an id the file holds the SHA-256 digest, so reading the file opens nothing.
 
+mod conversations;
 mod state_ids;
 
 use std::fs::OpenOptions;
@@ -17,6 +18,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavio
 use thiserror::Error;
 
 use crate::limits::STORE_BUSY_TIME_MAX;
+
+pub use self::conversations::Conversations;
 
 /// Marks the file as ours ("carn"), so that no other program's database is taken for it.
 const APPLICATION_ID: i32 = 0x6361_726e;
@@ -51,9 +54,12 @@ pub struct Store {
     connection: Mutex<Connection>,
 }
 
-/// Why the keys cannot be read or changed.
+/// Why a database of ours cannot be read or changed.
 #[derive(Debug, Error)]
 pub enum StoreError {
+    /// SQLite reports an error of the database of conversations.
+    #[error("the database of conversations: {0}")]
+    Conversations(rusqlite::Error),
     /// A stored key does not say what a key must say.
     #[error("the stored key `{id}` is damaged: its {field} cannot be read")]
     Damaged {
@@ -113,6 +119,11 @@ impl StoreError {
     #[must_use]
     pub fn help(&self) -> String {
         match self {
+            Self::Conversations(_) => {
+                "check free space and permissions of the state directory, and that no other program holds conversations.db; \
+                 what is kept there can be given up by removing it"
+                    .to_owned()
+            }
             Self::Damaged { .. } => "restore carnet.db from a backup".to_owned(),
             Self::Foreign { .. } => "move that file away, or choose another state directory".to_owned(),
             Self::KeyUnknown { .. } => "`carnet key list` shows all keys with their ids".to_owned(),
@@ -134,10 +145,8 @@ impl Store {
     /// When the file cannot be used; nothing has been changed in it then.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         prepare_file(path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(STORE_BUSY_TIME_MAX)?;
-        migrate(&mut connection, path)?;
+        let mut connection = connect(path)?;
+        migrate(&mut connection, path, (APPLICATION_ID, MIGRATIONS))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // A revoked key stays revoked when the machine dies right after.
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -250,6 +259,13 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     Ok(bytes)
 }
 
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(STORE_BUSY_TIME_MAX)?;
+    Ok(connection)
+}
+
 /// Make the file before SQLite would make it with a mode of its own; refuse one that others can read.
 fn prepare_file(path: &Path) -> Result<(), StoreError> {
     let trouble = |source| StoreError::Open {
@@ -276,7 +292,11 @@ fn prepare_file(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Bring the schema to the last version, in one transaction with the number that says so.
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    (application, migrations): (i32, &[&str]),
+) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let number = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let owner = number("application_id")?;
@@ -284,13 +304,13 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let tables: i64 =
         transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let empty = owner == 0 && version == 0 && tables == 0;
-    if owner != APPLICATION_ID && !empty {
+    if owner != application && !empty {
         return Err(StoreError::Foreign {
             path: path.to_path_buf(),
         });
     }
-    let known = MIGRATIONS.len();
-    let Some(steps) = MIGRATIONS.get(version..) else {
+    let known = migrations.len();
+    let Some(steps) = migrations.get(version..) else {
         return Err(StoreError::Newer {
             path: path.to_path_buf(),
             found: version,
@@ -300,7 +320,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     for step in steps {
         transaction.execute_batch(step)?;
     }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "application_id", application)?;
     transaction.pragma_update(
         None,
         "user_version",

@@ -64,6 +64,8 @@ codes! {
     BodyTimeout = "body_timeout", REQUEST_TIMEOUT, "invalid_request_error", retry: false, outcome: Refused;
     /// The request body is larger than the configured limit.
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "invalid_request_error", retry: false, outcome: Refused;
+    /// What Carnet keeps of conversations cannot be read or changed now.
+    ConversationsUnavailable = "conversations_unavailable", SERVICE_UNAVAILABLE, "api_error", retry: true, outcome: Refused;
     /// The request asks the upstream for something that would lead the prompt past the decision.
     FieldRefused = "field_refused", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
     /// A fact that the decision rests on has just changed; the new one is being loaded.

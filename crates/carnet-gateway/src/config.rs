@@ -258,6 +258,24 @@ section! {
 }
 
 section! {
+    /// Conversations of the Responses API that Carnet itself keeps, for callers whose upstream keeps none. Without this
+    /// section it keeps none.
+    RawConversations {
+        required {}
+        optional {
+            /// Days that a conversation is kept. Default and at most 30.
+            keep_days: u64,
+            /// Bytes of one conversation; a longer one is not kept. Default 8388608.
+            conversation_bytes_max: u64,
+            /// Bytes of all conversations of one workload; the oldest go first. Default 67108864.
+            workload_bytes_max: u64,
+            /// Bytes of all conversations; the oldest go first. Default 1073741824.
+            bytes_max: u64,
+        }
+    }
+}
+
+section! {
     /// The log of records.
     RawAudit {
         required {}
@@ -309,6 +327,8 @@ pub struct RawConfig {
     pub workloads: Vec<RawWorkload>,
     /// `[audit]`
     pub audit: Option<RawAudit>,
+    /// `[conversations]`
+    pub conversations: Option<Located<RawConversations>>,
     /// What was wrong with the file's form; while there is any, no settings come of it.
     pub problems: Vec<ConfigProblem>,
 }
@@ -335,6 +355,21 @@ pub struct Config {
     pub workloads: Vec<Workload>,
     /// How durable a record is before its request is answered.
     pub durability: carnet_audit::Durability,
+    /// What Carnet itself keeps of conversations; nothing where this is not said.
+    pub conversations: Option<ConversationsConfig>,
+}
+
+/// What Carnet itself keeps of conversations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConversationsConfig {
+    /// For how long.
+    pub keep: Duration,
+    /// Bytes of one.
+    pub conversation_bytes_max: usize,
+    /// Bytes of those of one workload.
+    pub workload_bytes_max: u64,
+    /// Bytes of all.
+    pub bytes_max: u64,
 }
 
 /// The data listener's settings.
@@ -496,12 +531,15 @@ pub fn validate(
     let upstreams = check.upstreams(&raw.upstreams);
     let workloads = check.workloads(&raw.workloads);
     let durability = check.durability(raw.audit.as_ref());
+    let conversations = raw.conversations.as_ref();
+    let conversations = conversations.map(|raw| check.conversations(raw));
     if check.problems.is_empty() {
         Ok(Config {
             server,
             upstreams,
             workloads,
             durability,
+            conversations,
         })
     } else {
         check.problems.sort_by_key(|problem| problem.span.start);
@@ -1173,6 +1211,65 @@ impl Check<'_> {
         }
     }
 
+    fn conversations(&mut self, raw: &Located<RawConversations>) -> ConversationsConfig {
+        let (span, raw) = (raw.span, &raw.value);
+        let days_max = limits::CONVERSATION_TIME_MAX.as_secs() / DAY;
+        let mut days = days_max;
+        let mut conversation = limits::CONVERSATION_BYTES_MAX;
+        let mut workload = limits::WORKLOAD_CONVERSATIONS_BYTES_MAX;
+        let mut all = limits::CONVERSATIONS_BYTES_MAX;
+        let bytes = limits::CONVERSATIONS_BYTES_CEILING;
+        for (name, given, setting, ceiling) in [
+            ("keep_days", &raw.keep_days, &mut days, days_max),
+            (
+                "conversation_bytes_max",
+                &raw.conversation_bytes_max,
+                &mut conversation,
+                limits::CONVERSATION_BYTES_CEILING,
+            ),
+            (
+                "workload_bytes_max",
+                &raw.workload_bytes_max,
+                &mut workload,
+                bytes,
+            ),
+            ("bytes_max", &raw.bytes_max, &mut all, bytes),
+        ] {
+            let Some(given) = given.given() else { continue };
+            if !(1..=ceiling).contains(&given.value) {
+                self.problem(
+                    given.span,
+                    format!("`{name}` is {}", given.value),
+                    format!("choose a number from 1 to {ceiling}"),
+                );
+            }
+            *setting = given.value;
+        }
+        // What fits alone but not with the rest would be written only to go at once.
+        for (small, large, (name, within)) in [
+            (
+                conversation,
+                workload,
+                ("conversation_bytes_max", "workload_bytes_max"),
+            ),
+            (workload, all, ("workload_bytes_max", "bytes_max")),
+        ] {
+            if small > large {
+                self.problem(
+                    span,
+                    format!("`{name}` is {small}, and `{within}` only {large}"),
+                    format!("lower `{name}` or raise `{within}`"),
+                );
+            }
+        }
+        ConversationsConfig {
+            keep: Duration::from_secs(days.saturating_mul(DAY)),
+            conversation_bytes_max: usize::try_from(conversation).unwrap_or(usize::MAX),
+            workload_bytes_max: workload,
+            bytes_max: all,
+        }
+    }
+
     fn durability(&mut self, raw: Option<&RawAudit>) -> carnet_audit::Durability {
         let kinds = [
             ("process", carnet_audit::Durability::Process),
@@ -1182,6 +1279,9 @@ impl Check<'_> {
         given.unwrap_or(carnet_audit::Durability::Process)
     }
 }
+
+/// Seconds of a day.
+const DAY: u64 = 24 * 60 * 60;
 
 /// The name that callers use, and the upstream's own.
 fn offered(raw: &RawModel) -> Option<(Arc<str>, Arc<str>)> {

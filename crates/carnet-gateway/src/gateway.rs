@@ -11,14 +11,16 @@ use carnet_policy::Api;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::budget::Budget;
 use crate::caller::Strangers;
+use crate::conversations::{ConversationStore, Conversations};
 use crate::generation::{Generation, Versions};
-use crate::limits::RECENT_DECISIONS_MAX;
+use crate::limits::{RECENT_DECISIONS_MAX, SOCKET_MEMORY_BYTES_MAX};
 use crate::metrics::Metrics;
 use crate::recent::{Recent, RecentDecision};
 use crate::relays::Relays;
 use crate::service::{Service, Suspended};
-use crate::socket::{Memories, Sockets};
+use crate::socket::Sockets;
 use crate::state_ids::{StateChange, StateId, StateIds};
 
 /// Where instants come from: the process passes its clock in, tests pass theirs.
@@ -38,7 +40,8 @@ pub struct Gateway {
     service: Service,
     state_ids: StateIds,
     sockets: Sockets,
-    memories: Memories,
+    memories: Budget,
+    conversations: Conversations,
     // Makes record ids of one process unique without asking for randomness on every request.
     ids: RecordIds,
     words: Words,
@@ -104,7 +107,8 @@ impl Gateway {
             service: Service::default(),
             state_ids: StateIds::default(),
             sockets: Sockets::default(),
-            memories: Memories::default(),
+            memories: Budget::new(SOCKET_MEMORY_BYTES_MAX),
+            conversations: Conversations::default(),
             ids: RecordIds {
                 seed,
                 next: AtomicU64::new(0),
@@ -188,7 +192,23 @@ impl Gateway {
         &self.sockets
     }
 
-    pub(crate) fn memories(&self) -> &Memories {
+    /// Take over where conversations are kept, and the key that seals them there; once.
+    pub fn open_conversations(&self, store: Arc<dyn ConversationStore>, key: [u8; 32]) {
+        self.conversations.open(store, key);
+    }
+
+    /// Whether there is a place to keep conversations.
+    #[must_use]
+    pub fn has_conversations(&self) -> bool {
+        self.conversations.is_open()
+    }
+
+    pub(crate) fn conversations(&self) -> &Conversations {
+        &self.conversations
+    }
+
+    /// How much all sockets remember together.
+    pub(crate) fn memories(&self) -> &Budget {
         &self.memories
     }
 

@@ -21,7 +21,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Revocations;
-use crate::config::{Config, ServerConfig, UpstreamConfig};
+use crate::config::{Config, ConversationsConfig, ServerConfig, UpstreamConfig};
 use crate::egress::{Upstream, UpstreamFiles, UpstreamProblem};
 use crate::ingress::{self, Call};
 use crate::reported::Expected;
@@ -92,6 +92,7 @@ pub struct Generation {
 #[derive(Debug)]
 struct Rules {
     server: ServerConfig,
+    conversations: Option<ConversationsConfig>,
     versions: Versions,
     decider: Decider,
     principals: HashMap<Arc<str>, Principal>,
@@ -174,6 +175,7 @@ impl Generation {
             .map_err(|error: WatchError| vec![error.into()])?;
         let mut rules = Rules {
             server: config.server,
+            conversations: config.conversations,
             versions,
             decider,
             principals,
@@ -250,6 +252,11 @@ impl Generation {
     #[must_use]
     pub fn server(&self) -> &ServerConfig {
         &self.rules.server
+    }
+
+    /// What Carnet itself keeps of conversations, if it does.
+    pub(crate) fn conversations(&self) -> Option<&ConversationsConfig> {
+        self.rules.conversations.as_ref()
     }
 
     /// Ids of all workloads.

@@ -31,9 +31,11 @@
 pub mod section;
 
 mod admit;
+mod budget;
 mod caller;
 pub mod codes;
 pub mod config;
+mod conversations;
 mod egress;
 mod error;
 mod gateway;
@@ -62,6 +64,9 @@ mod state_ids;
 mod stored;
 mod translate;
 
+pub use conversations::{
+    ConversationBounds, ConversationStore, SealedConversation, StoreFailed, keep_conversations,
+};
 pub use egress::{Secret, UpstreamFiles, UpstreamProblem, Urls};
 pub use gateway::{Clock, Gateway, Status};
 pub use generation::{BuildFailed, Generation, Parts, Versions, facts_of};

@@ -94,6 +94,29 @@ pub const STATE_ID_BYTES_MAX: usize = 512;
 pub const STORED_QUERY_PAIRS_MAX: usize = 32;
 /// Longest value of one.
 pub const STORED_QUERY_VALUE_BYTES_MAX: usize = 512;
+/// How long a conversation is kept here, at most and by default: as long as the service that names a time keeps one.
+pub const CONVERSATION_TIME_MAX: Duration = STATE_ID_TIME_MAX;
+/// Bytes of one kept conversation, by default: a long one with a few pictures. Longer ones are not kept.
+pub const CONVERSATION_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// No setting goes beyond this: one is read and written as a whole.
+pub const CONVERSATION_BYTES_CEILING: u64 = ANSWER_BYTES_MAX as u64;
+/// Bytes of the kept conversations of one workload, by default. The oldest go first.
+pub const WORKLOAD_CONVERSATIONS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of all kept conversations, by default.
+pub const CONVERSATIONS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// No setting goes beyond this: what is kept is counted each time that something is written.
+pub const CONVERSATIONS_BYTES_CEILING: u64 = 1024 * 1024 * 1024 * 1024;
+/// Bytes of conversations that are on their way or wait to be written down, of all requests together. Beyond it a further
+/// one is not kept.
+pub const CONVERSATIONS_HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Conversations that wait to be written down: some seconds of a busy gateway.
+pub const CONVERSATIONS_WAITING_MAX: usize = 1_024;
+/// Bytes of conversations that are written down at once: they are sealed in memory.
+pub const CONVERSATIONS_WRITTEN_BYTES: usize = 16 * 1024 * 1024;
+/// Conversations that are read at once. The store gives one after the other.
+pub const CONVERSATION_READS_MAX: usize = 4;
+/// How often it is looked whether kept conversations have become too old.
+pub const CONVERSATION_SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 /// WebSockets of one key open at once: each agent of a team keeps one or a few.
 pub const SOCKETS_OF_KEY_MAX: usize = 128;
 /// How long a WebSocket is open at most; the service whose clients use one has the same limit, and they open another.

@@ -54,6 +54,10 @@ pub struct Metrics {
     pub(crate) misdirected: Counter,
     /// Answers that named another model than was decided on.
     pub(crate) mismatches: Counter,
+    /// Conversations written down.
+    pub(crate) conversations_kept: Counter,
+    /// Conversations that were to be kept and are not.
+    pub(crate) conversations_unkept: Counter,
     suspended: Gauge,
     /// Leaves handed to the log.
     pub(crate) records: Counter,
@@ -112,6 +116,8 @@ impl Default for Metrics {
             strangers: Counter::default(),
             misdirected: Counter::default(),
             mismatches: Counter::default(),
+            conversations_kept: Counter::default(),
+            conversations_unkept: Counter::default(),
             suspended: Gauge::default(),
             records: Counter::default(),
             open: Gauge::default(),
@@ -152,6 +158,16 @@ impl Metrics {
             "targets_suspended",
             "Targets out of service since another model answered there",
             self.suspended.clone(),
+        );
+        registry.register(
+            "conversations_kept",
+            "Conversations written down for later requests",
+            self.conversations_kept.clone(),
+        );
+        registry.register(
+            "conversations_not_kept",
+            "Conversations that were to be kept and are not, for lack of room or an error",
+            self.conversations_unkept.clone(),
         );
         registry.register("records", "Records handed to the log", self.records.clone());
         registry.register("open_requests", "Requests now running", self.open.clone());

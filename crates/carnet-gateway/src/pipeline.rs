@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::caller::{self, Caller};
 use crate::codes::Code;
 use crate::config::OnRevoke;
+use crate::conversations::{Asked as Remembered, Listening};
 use crate::egress::{self, Answer, SendFailed};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
@@ -31,7 +32,7 @@ use crate::record::OpenRecord;
 use crate::relay::{self, Answered, Relay, ResponseBody, Shape};
 use crate::reported::Check;
 use crate::resolve::Offer;
-use crate::screen::Cleared;
+use crate::screen::{Cleared, Clearing};
 use crate::server::Via;
 use crate::socket::{self, Asked, Memory, Session};
 use crate::state_ids::StateTarget;
@@ -99,6 +100,13 @@ pub(crate) async fn handle(
         }
         Ok(Route::Stored(asked)) => {
             let asked = (&asked, request.uri().query());
+            match kept_here(&gateway, &generation, &caller, asked, &mut record).await {
+                Ok(None) => {}
+                Ok(Some(answer)) => {
+                    return whole(answer, JSON, Dialect::Responses, record).await;
+                }
+                Err(stop) => return refused(stop, Dialect::Responses, record).await,
+            }
             return match kept(&gateway, &generation, &caller, asked, &mut record).await {
                 Ok(answer) => relayed(answer, &generation, record, via.dropped).await,
                 Err(stop) => refused(stop, Dialect::Responses, record).await,
@@ -143,20 +151,24 @@ pub(crate) async fn turn(
         Err(fault) => return Stop::Fault(fault).response(dialect, None),
     };
     record.detail("a message of a WebSocket");
-    let read = sent.and_then(|message| {
-        record.received(message.len());
-        socket::read(&message, memory, |id| {
-            let made_at = gateway
-                .state_ids()
-                .find(&caller.key.workload, id, gateway.now());
-            made_at.is_some()
-        })
-    });
+    let workload = &caller.key.workload;
+    let is_kept = |id: &str| {
+        let ids = gateway.state_ids();
+        ids.find(workload, id, gateway.now()).is_some()
+    };
+    let before = async |id: &str| stored::before(gateway, &generation, workload, id).await;
+    let read = match sent {
+        Ok(message) => {
+            record.received(message.len());
+            socket::read(&message, memory, is_kept, before).await
+        }
+        Err(fault) => Err(fault),
+    };
     let read = match read {
         Ok(read) => asked.insert(read),
         Err(fault) => return refused(fault.into(), dialect, record).await,
     };
-    let body = Body::Here(read.body.clone());
+    let body = Body::Here(read.body.clone(), read.joined);
     let asking = (Call::Responses, ModelPlace::Body, Extras::default(), body);
     if !read.generates {
         return match prepared(gateway, &generation, &caller, asking, &mut record).await {
@@ -187,6 +199,8 @@ struct Answering<'a> {
     translation: Option<Translation>,
     /// Where a later request finds it, if its upstream may keep it.
     kept_at: Option<StateTarget>,
+    /// What it is kept with, if Carnet keeps it.
+    remembered: Option<Remembered>,
     /// Whether it is that of a model.
     of_model: bool,
     /// Whether it was made before, and is only given again.
@@ -218,7 +232,8 @@ impl Asking<'_> {
 /// The body of a request.
 enum Body {
     Arriving(Incoming),
-    Here(Bytes),
+    /// And whether what it went on from was put in front of it.
+    Here(Bytes, bool),
 }
 
 /// A request that has been read, and where it may go.
@@ -274,22 +289,20 @@ async fn resolved<'a>(
 ) -> Result<Resolved<'a>, Stop> {
     let principal = caller::principal(generation, caller)?;
     let reader = generation.reader(call).ok_or_else(|| no_rules(call))?;
-    let body = match body {
+    let bytes_max = generation.server().body_bytes_max;
+    let (body, joined) = match body {
         Body::Arriving(body) => {
-            let body = ingress::read_body(body, generation.server().body_bytes_max).await?;
+            let body = ingress::read_body(body, bytes_max).await?;
             record.received(body.len());
-            body
+            (body, false)
         }
-        // What was said before has come in front of a message that was small enough.
-        Body::Here(body) => {
-            let bytes_max = generation.server().body_bytes_max;
-            if body.len() as u64 > bytes_max {
-                return Err(ingress::too_large(bytes_max).into());
-            }
-            body
+        Body::Here(body, true) if body.len() as u64 > bytes_max => {
+            return Err(ingress::too_large_joined(bytes_max).into());
         }
+        Body::Here(body, joined) => (body, joined),
     };
-    let prompt = ingress::read(call, place, extras, body, reader.watch())?;
+    let mut prompt = ingress::read(call, place, extras, body, reader.watch())?;
+    prompt.joined = joined;
     // 2 resolve
     let named = resolve::offers(generation, &prompt.model);
     let name = named
@@ -297,6 +310,8 @@ async fn resolved<'a>(
         .map_or_else(|_| (&*prompt.model).into(), |(name, _)| Arc::clone(name));
     record.asked(gateway.words().api(call.api()), name, prompt.stream);
     let (name, offers) = named?;
+    let workload = &caller.key.workload;
+    let prompt = stored::joined(gateway, generation, workload, prompt, reader).await?;
     let offers = stored::continued(gateway, &caller.key.workload, &prompt, offers)?;
     Ok(Resolved {
         principal,
@@ -304,6 +319,32 @@ async fn resolved<'a>(
         offers,
         prompt,
     })
+}
+
+/// Do what is asked of a response that Carnet keeps itself. Nothing is sent for it, so no rule has to decide.
+async fn kept_here(
+    gateway: &Gateway,
+    generation: &Generation,
+    caller: &Caller,
+    (asked, query): (&Stored, Option<&str>),
+    record: &mut OpenRecord,
+) -> Result<Option<Bytes>, Stop> {
+    if generation.conversations().is_none() {
+        return Ok(None);
+    }
+    caller::principal(generation, caller)?;
+    record.detail(asked.told());
+    let query = asked.query(query)?;
+    let asking = (asked, &query);
+    let Some((name, answer)) =
+        stored::own(gateway, generation, &caller.key.workload, asking).await?
+    else {
+        return Ok(None);
+    };
+    record.detail(asked.told_here());
+    let api = gateway.words().api(Call::Responses.api());
+    record.asked(api, name, false);
+    Ok(Some(answer?))
 }
 
 /// Ask for something of a response that an upstream keeps.
@@ -357,7 +398,11 @@ fn cleared<'a>(
             let reader = generation.reader(call);
             let fields = reader.and_then(|reader| reader.fields(offer.upstream.name()));
             let fields = fields.ok_or_else(|| no_rules(call))?;
-            screen::clear(permit, prompt, offer, fields, generation.server().on_loss)?
+            let clearing = Clearing {
+                on_loss: generation.server().on_loss,
+                keeps: generation.conversations().is_some(),
+            };
+            screen::clear(permit, prompt, offer, fields, clearing)?
         }
         Asking::Stored(stored, query) => screen::clear_stored(permit, stored, query),
     };
@@ -379,6 +424,7 @@ async fn attempts<'a>(
         let (cleared, offer) = cleared(gateway, generation, principal, asked, record)?;
         let translation = cleared.translation().cloned();
         let kept_at = cleared.keeps().then(|| StateTarget::of(name, offer));
+        let keeps_here = cleared.keeps_here();
         record.cleared(&cleared);
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
@@ -398,9 +444,14 @@ async fn attempts<'a>(
         let stopped = match answered {
             Ok(answer) => {
                 record.answered(answer.response.status(), answer.coding);
+                let remembered = match &asking {
+                    Asking::Prompt(prompt) if keeps_here => remembered(generation, name, prompt),
+                    Asking::Prompt(_) | Asking::Stored(..) => None,
+                };
                 return Ok(Answering {
                     call,
                     answer,
+                    remembered,
                     offer,
                     translation,
                     kept_at,
@@ -423,6 +474,17 @@ async fn attempts<'a>(
         "the upstream kept closing its connections",
     )
     .into())
+}
+
+/// What the answer to a request is kept with, where Carnet keeps conversations.
+fn remembered(generation: &Generation, name: &Arc<str>, prompt: &Prompt) -> Option<Remembered> {
+    let config = generation.conversations()?;
+    let watch = generation.reader(prompt.call)?.watch();
+    Some(Remembered {
+        requested: Arc::clone(name),
+        input: prompt.items(watch),
+        bytes_max: config.conversation_bytes_max,
+    })
 }
 
 fn no_rules(call: Call) -> Fault {
@@ -450,11 +512,12 @@ async fn relayed(
         offer,
         translation,
         kept_at,
+        mut remembered,
         of_model,
         of_kept,
     }: Answering<'_>,
     generation: &Arc<Generation>,
-    record: OpenRecord,
+    mut record: OpenRecord,
     connection: CancellationToken,
 ) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
@@ -466,11 +529,14 @@ async fn relayed(
     if let Some(translation) = &translation {
         let created = u64::try_from(record.time().as_second()).unwrap_or(0);
         let from = (head.status, answered.shape());
-        let translator = Translator::new(
-            translation,
-            from,
-            (record.id(), created, offer.expected.asked()),
-        );
+        // Under the id of its record it could be looked up by whoever reads the log.
+        let own = remembered.is_some().then(own_id).flatten();
+        let (id, kept) = (own.as_deref().unwrap_or(record.id()), own.is_some());
+        let unsaid = (id, created, offer.expected.asked());
+        let translator = Translator::new(translation, from, unsaid, kept);
+        if !kept {
+            remembered = None;
+        }
         let kind = match translator.shape() {
             Shape::Array | Shape::Whole => JSON,
             Shape::AwsStream => AWS_STREAM,
@@ -478,6 +544,17 @@ async fn relayed(
         };
         answered = answered.translated(translator);
         head.headers.insert(CONTENT_TYPE, kind);
+    }
+    if let Some(asked) = remembered.filter(|_| head.status.is_success()) {
+        let conversations = record.gateway().conversations();
+        match Listening::new(
+            conversations,
+            asked,
+            answered.callers_shape() == Shape::Events,
+        ) {
+            Ok(listening) => answered = answered.heard_by(listening),
+            Err(why) => record.unkept(why),
+        }
     }
     let idle_timeout = offer.upstream.config().idle_timeout;
     let check = Check {
@@ -516,6 +593,13 @@ async fn relayed(
     head.headers.insert(CARNET_DECISION, decision);
     head.headers.insert(CARNET_RECORD, id);
     Response::from_parts(head, ResponseBody::relay(relay))
+}
+
+/// An id for an answer that is kept, which nobody can guess.
+fn own_id() -> Option<String> {
+    let mut random = [0; 24];
+    getrandom::fill(&mut random).ok()?;
+    Some(format!("resp_{}", hex::encode(random)))
 }
 
 /// What the upstream was not told. Losses are named in ASCII; what callers wrote is escaped in them.

@@ -20,7 +20,7 @@ use crate::generation::Generation;
 use crate::ingress::{self, Call, Extras, ModelPlace};
 use crate::reported::{Answering, Check};
 use crate::resolve::Offer;
-use crate::screen;
+use crate::screen::{self, Clearing};
 
 /// What a probe showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,11 @@ impl Gateway {
         };
         let body = Bytes::from(question.to_string());
         let prompt = ingress::read(call, place, extras, body, reader.watch()).map_err(told)?;
-        let cleared = screen::clear(permit, &prompt, offer, fields, OnLoss::Name).map_err(told)?;
+        let clearing = Clearing {
+            on_loss: OnLoss::Name,
+            keeps: false,
+        };
+        let cleared = screen::clear(permit, &prompt, offer, fields, clearing).map_err(told)?;
         let (_, answer) = egress::send(
             &offer.upstream,
             cleared,

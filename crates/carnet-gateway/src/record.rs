@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::caller::Caller;
 use crate::codes::Code;
 use crate::config::OnRevoke;
+use crate::conversations::Unkept;
 use crate::egress::{Coding, Sent, Upstream};
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
@@ -142,6 +143,14 @@ impl OpenRecord {
             None => what.into(),
             Some(before) => format!("{before}; {what}").into(),
         });
+    }
+
+    /// The answer is not kept, though it was to be.
+    pub(crate) fn unkept(&mut self, why: Unkept) {
+        self.gateway.metrics().conversations_unkept.inc();
+        let why = why.as_str();
+        tracing::warn!(record = %self.record.id, "an answer is {why}");
+        self.detail(why);
     }
 
     /// The caller asked for something else than an answer of a model.

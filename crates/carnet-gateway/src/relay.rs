@@ -27,6 +27,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::codes::Code;
 use crate::config::{AnswerModel, OnMismatch, OnRevoke};
+use crate::conversations::{Listening, Unkept};
 use crate::egress::AnswerBody;
 use crate::error::{Fault, Stop, StreamEnd};
 use crate::gateway::Gateway;
@@ -58,6 +59,8 @@ pub(crate) struct Relay {
     sniff: Option<ReportedModel>,
     /// Gone once the answer has told the id by which its upstream keeps it, or when it keeps nothing.
     making: Option<Making>,
+    /// Gone once the answer is kept or cannot be.
+    listening: Option<Listening>,
     check: Check,
     on_mismatch: OnMismatch,
     /// Whether another model answers, and may.
@@ -131,6 +134,8 @@ pub(crate) struct Answered {
     names_model: bool,
     /// Where it is kept, if it is.
     kept_at: Option<StateTarget>,
+    /// What is to keep it, if Carnet is to.
+    listening: Option<Listening>,
 }
 
 /// How an answer is framed.
@@ -200,6 +205,18 @@ impl Answered {
         }
     }
 
+    /// How the answer is framed for the caller.
+    pub(crate) fn callers_shape(&self) -> Shape {
+        let translated = self.translator.as_ref();
+        translated.map_or(self.shape, Translator::shape)
+    }
+
+    /// The same answer, to be kept as the caller is given it.
+    pub(crate) fn heard_by(mut self, listening: Listening) -> Self {
+        self.listening = Some(listening);
+        self
+    }
+
     /// The same answer, to be put into the caller's dialect.
     pub(crate) fn translated(mut self, translator: Translator) -> Self {
         self.translator = Some(translator);
@@ -227,6 +244,7 @@ impl Answered {
             translator: None,
             names_model: true,
             kept_at: None,
+            listening: None,
         }
     }
 }
@@ -268,7 +286,7 @@ impl Relay {
             .open(connection, cuts, idle_timeout + UNREAD_GRACE);
         let revoked = Some(Box::pin(record.revoked().clone().cancelled_owned()));
         let from = answer.shape;
-        let shape = answer.translator.as_ref().map_or(from, Translator::shape);
+        let shape = answer.callers_shape();
         // An error tells of no model.
         let of_model = answer.shape.framing().filter(|_| answer.success);
         let named_in = of_model.filter(|_| answer.names_model);
@@ -290,6 +308,7 @@ impl Relay {
             record: Some(record),
             sniff: named_in.map(ReportedModel::new),
             making: making.map(|(framing, target)| Making::new(framing, target)),
+            listening: answer.listening,
             end: check.call.dialect().into(),
             check,
             on_mismatch,
@@ -381,6 +400,7 @@ impl Relay {
                 if let Some(record) = &mut self.record {
                     record.passed_on(piece.len());
                 }
+                self.listen(&piece);
                 if self.shape == Shape::Events {
                     self.end.passes(&piece);
                 }
@@ -530,6 +550,36 @@ impl Relay {
         }
     }
 
+    /// Take a copy of what the caller is given, where it is to be kept. What is kept is found before the caller has read
+    /// its end.
+    fn listen(&mut self, piece: &[u8]) {
+        let Some(listening) = &mut self.listening else {
+            return;
+        };
+        match listening.looks(piece) {
+            Ok(None) => {}
+            Ok(Some(response)) => self.keep(response),
+            Err(why) => self.unkept(why),
+        }
+    }
+
+    fn keep(&mut self, response: Bytes) {
+        let (Some(listening), Some(record)) = (self.listening.take(), &self.record) else {
+            return;
+        };
+        let workload = record.shared_workload();
+        if let Err(why) = listening.keep(&self.gateway, workload, response) {
+            self.unkept(why);
+        }
+    }
+
+    fn unkept(&mut self, why: Unkept) {
+        self.listening = None;
+        if let Some(record) = &mut self.record {
+            record.unkept(why);
+        }
+    }
+
     /// Listen in for the model's name; why the answer must stop, if it is the wrong one.
     fn look(&mut self, piece: &[u8]) -> Option<Fault> {
         let mut sniff = self.sniff.take()?;
@@ -646,6 +696,10 @@ impl Relay {
 
     /// The answer is over, and whole.
     fn complete(&mut self) {
+        let whole = self.listening.as_mut().and_then(Listening::whole);
+        if let Some(response) = whole.filter(|_| self.failed.is_none()) {
+            self.keep(response);
+        }
         self.finish(if self.mismatched {
             Outcome::Mismatch
         } else if self.failed.is_some() {

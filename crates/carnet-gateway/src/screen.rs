@@ -42,6 +42,7 @@ pub struct Cleared {
     translation: Option<Translation>,
     stored: Option<(Stored, Query)>,
     keeps: bool,
+    keeps_here: bool,
 }
 
 /// What was changed in a request, for its record.
@@ -50,6 +51,8 @@ pub(crate) type Made = Cow<'static, str>;
 const REMOVE_MODEL: Made = Cow::Borrowed("remove model");
 const SET_MODEL: Made = Cow::Borrowed("set model");
 const SET_STORE: Made = Cow::Borrowed("set store");
+const REMOVE_PREVIOUS: Made = Cow::Borrowed("remove previous_response_id");
+const SET_INPUT: Made = Cow::Borrowed("set input");
 
 impl Cleared {
     /// The permit that is spent by sending.
@@ -76,6 +79,11 @@ impl Cleared {
     /// Whether its upstream may keep what is exchanged.
     pub(crate) fn keeps(&self) -> bool {
         self.keeps
+    }
+
+    /// Whether Carnet may keep what is exchanged.
+    pub(crate) fn keeps_here(&self) -> bool {
+        self.keeps_here
     }
 
     /// How it was translated, if it was.
@@ -134,7 +142,8 @@ impl Fields {
 
 /// What a body says of keeping and continuing. Where the upstream may keep responses it is looked after by
 /// `stored::continued` and `prompt`, not by the registry's rules.
-const KEPT: [&str; 3] = ["background", PREVIOUS, STORE];
+const KEPT: [&str; 3] = [BACKGROUND, PREVIOUS, STORE];
+const BACKGROUND: &str = "background";
 
 /// Whether an upstream may keep what is exchanged with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,13 +157,11 @@ enum Kept {
 }
 
 impl Kept {
-    fn of(permit: &Permit, offer: &Offer, call: Call) -> Self {
-        if !offer.keeps(call) {
-            Self::Never
-        } else if permit.obligations().contains(&Obligation::NoStore) {
-            Self::NotThis
-        } else {
-            Self::Allowed
+    fn of(obliged: bool, offer: &Offer, call: Call) -> Self {
+        match (offer.keeps(call), obliged) {
+            (false, _) => Self::Never,
+            (true, true) => Self::NotThis,
+            (true, false) => Self::Allowed,
         }
     }
 
@@ -189,7 +196,17 @@ pub(crate) fn clear_stored(permit: Permit, stored: &Stored, query: &Query) -> Cl
         translation: None,
         stored: Some((stored.clone(), query.clone())),
         keeps: false,
+        keeps_here: false,
     }
+}
+
+/// How a request is cleared, whatever its upstream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clearing {
+    /// What happens when a translation loses something.
+    pub(crate) on_loss: OnLoss,
+    /// Whether Carnet keeps conversations itself.
+    pub(crate) keeps: bool,
 }
 
 /// Clear a permitted request for its destination.
@@ -198,16 +215,26 @@ pub(crate) fn clear(
     prompt: &Prompt,
     offer: &Offer,
     fields: &Fields,
-    on_loss: OnLoss,
+    clearing: Clearing,
 ) -> Result<Cleared, Fault> {
-    let kept = Kept::of(&permit, offer, prompt.call);
+    let obliged = permit.obligations().contains(&Obligation::NoStore);
+    let kept = Kept::of(obliged, offer, prompt.call);
     let mut edits: SmallVec<[Edit; 4]> = SmallVec::new();
     let mut made: SmallVec<[Made; 2]> = SmallVec::new();
+    if prompt.joined {
+        made.extend([REMOVE_PREVIOUS, SET_INPUT]);
+    }
+    // Whoever asks for it to be stored is served by us, and the upstream is told not to.
+    let keeps_here = clearing.keeps && !obliged && kept == Kept::Never;
+    let stores = prompt.stores.as_ref().filter(|_| keeps_here);
     for hit in &prompt.scan.hits {
         let Some((_, rule)) = fields.rules.iter().find(|(path, _)| *path == hit.path) else {
             continue;
         };
         if is_harmless(&prompt.body, hit, rule) || kept.passes(&rule.path) {
+            continue;
+        }
+        if stores.is_some() && rule.path == STORE {
             continue;
         }
         match rule.action {
@@ -218,7 +245,8 @@ pub(crate) fn clear(
             // A field that names further models or places would need targets of its own: until the
             // caller asks for those as models, it is refused like the rest.
             FieldAction::Model | FieldAction::Refuse => {
-                return Err(refused((rule, hit), offer, prompt, kept));
+                let keeping = (kept, obliged, clearing.keeps);
+                return Err(refused((rule, hit), offer, prompt, keeping));
             }
         }
     }
@@ -245,7 +273,9 @@ pub(crate) fn clear(
         });
         edits.push(edit);
     }
-    if let Some(edit) = prompt.unstored.as_ref().filter(|_| kept != Kept::Allowed) {
+    let unstored = prompt.unstored.as_ref();
+    let unstored = unstored.filter(|_| kept != Kept::Allowed);
+    if let Some(edit) = unstored.or(stores) {
         made.push(SET_STORE);
         edits.push(edit.clone());
     }
@@ -260,9 +290,10 @@ pub(crate) fn clear(
         translation: None,
         stored: None,
         keeps: kept == Kept::Allowed && prompt.storable,
+        keeps_here: keeps_here && prompt.storable,
     };
     match offer.way(prompt.call) {
-        Some(Way::Translated(from, to)) => translated(cleared, offer, (from, to), on_loss),
+        Some(Way::Translated(from, to)) => translated(cleared, offer, (from, to), clearing.on_loss),
         _ => Ok(cleared),
     }
 }
@@ -360,7 +391,12 @@ fn unknown_key(body: &Bytes, scan: &Scan, known: &[String]) -> Option<String> {
         .map(std::borrow::Cow::into_owned)
 }
 
-fn refused((rule, hit): (&FieldRule, &Hit), offer: &Offer, prompt: &Prompt, kept: Kept) -> Fault {
+fn refused(
+    (rule, hit): (&FieldRule, &Hit),
+    offer: &Offer,
+    prompt: &Prompt,
+    (kept, obliged, keeps_here): (Kept, bool, bool),
+) -> Fault {
     let upstream = offer.upstream.name();
     let path = &*rule.path;
     if kept != Kept::Never && NAMES_STATE.contains(&path) {
@@ -371,7 +407,7 @@ fn refused((rule, hit): (&FieldRule, &Hit), offer: &Offer, prompt: &Prompt, kept
         return Fault::new(Code::StateNotFound, message).param(path);
     }
     let mut says = String::new();
-    let help = match kept {
+    let help = match path {
         _ if rule.kind == FieldKind::Tool => {
             if let Ok(value) = json::string_value(&prompt.body, hit) {
                 says = format!(", which says `{}`,", shortened(&value).escape_debug());
@@ -382,10 +418,18 @@ fn refused((rule, hit): (&FieldRule, &Hit), offer: &Offer, prompt: &Prompt, kept
         _ if !KEPT.contains(&path) => {
             "or choose a model whose own name says where the prompt goes".to_owned()
         }
-        Kept::NotThis => {
+        BACKGROUND | STORE if obliged => {
             "for the rule that permits the request obliges that nothing is stored".to_owned()
         }
-        Kept::Allowed | Kept::Never => unkept(offer, prompt.call),
+        _ => {
+            let mut help = unkept(offer, prompt.call);
+            if !keeps_here && path != BACKGROUND {
+                help.push_str(
+                    "; with a section `[conversations]` in its configuration, Carnet itself keeps them",
+                );
+            }
+            help
+        }
     };
     let message = format!(
         "the field `{path}`{says} is refused for `{upstream}`: {}; remove it, {help}",

@@ -31,7 +31,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::memory::{Memories, Memory};
+pub(crate) use self::memory::Memory;
 pub(crate) use self::message::{Asked, read};
 use self::open::Place;
 pub(crate) use self::open::{Sockets, is_asked_for, open};

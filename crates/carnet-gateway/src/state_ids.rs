@@ -79,7 +79,7 @@ struct Known {
 }
 
 impl StateDigest {
-    fn of(workload: &str, id: &str) -> Self {
+    pub(crate) fn of(workload: &str, id: &str) -> Self {
         let mut hash = Sha256::new();
         // The length keeps two pairs apart that read the same one after the other.
         hash.update((workload.len() as u64).to_le_bytes());

@@ -1,14 +1,123 @@
-//! Stage 2 for requests that refer to a response which an upstream keeps: they go where it was made, or nowhere.
+//! Stage 2 for requests that refer to a kept response. Where an upstream keeps it they go where it was made, or nowhere;
+//! what Carnet keeps itself is put in front of the request, which then is one like any other.
 
 use std::slice;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use carnet_wire::responses::kept::{PageError, deleted};
+
 use crate::codes::Code;
+use crate::conversations::Conversation;
 use crate::error::Fault;
 use crate::gateway::Gateway;
-use crate::generation::Generation;
-use crate::ingress::{Action, Call, PREVIOUS, Prompt, Stored};
+use crate::generation::{Generation, Reader};
+use crate::ingress::{Action, Call, PREVIOUS, Prompt, Query, Stored};
 use crate::resolve::{Offer, Way};
+
+/// What a request goes on from.
+pub(crate) enum Before {
+    /// What Carnet keeps: these items, with commas between them.
+    Here(Bytes),
+    /// What an upstream keeps.
+    Upstream,
+    /// Nothing that is known for its workload.
+    Unknown,
+}
+
+/// What is known of a response that a request goes on from.
+pub(crate) async fn before(
+    gateway: &Gateway,
+    generation: &Generation,
+    workload: &str,
+    id: &str,
+) -> Result<Before, Fault> {
+    let made_at = gateway.state_ids().find(workload, id, gateway.now());
+    if made_at.is_some() {
+        return Ok(Before::Upstream);
+    }
+    let conversation = kept_here(gateway, generation, workload, id).await?;
+    Ok(conversation.map_or(Before::Unknown, |kept| Before::Here(kept.items())))
+}
+
+/// The conversation up to an answer of this id, if Carnet keeps it.
+async fn kept_here(
+    gateway: &Gateway,
+    generation: &Generation,
+    workload: &str,
+    id: &str,
+) -> Result<Option<Arc<Conversation>>, Fault> {
+    let Some(config) = generation.conversations() else {
+        return Ok(None);
+    };
+    let since = config.since(gateway.now());
+    gateway.conversations().find((workload, id), since).await
+}
+
+/// A request with what it goes on from in front, where Carnet keeps that.
+pub(crate) async fn joined(
+    gateway: &Gateway,
+    generation: &Generation,
+    workload: &str,
+    prompt: Prompt,
+    reader: &Reader,
+) -> Result<Prompt, Fault> {
+    let Some(id) = &prompt.previous else {
+        return Ok(prompt);
+    };
+    // Where Carnet keeps nothing, the rules of the fields and of upstreams say what becomes of it.
+    if generation.conversations().is_none() {
+        return Ok(prompt);
+    }
+    match before(gateway, generation, workload, id).await? {
+        Before::Here(items) => {
+            prompt.going_on(&items, generation.server().body_bytes_max, reader.watch())
+        }
+        Before::Upstream => Ok(prompt),
+        Before::Unknown => Err(previous_not_found()),
+    }
+}
+
+/// Do what is asked of a response that Carnet keeps: the answer, and the name under which its model was asked for.
+/// Nothing where it keeps no such response.
+pub(crate) async fn own(
+    gateway: &Gateway,
+    generation: &Generation,
+    workload: &str,
+    (asked, query): (&Stored, &Query),
+) -> Result<Option<(Arc<str>, Result<Bytes, Fault>)>, Fault> {
+    let made_at = gateway.state_ids().find(workload, &asked.id, gateway.now());
+    if made_at.is_some() {
+        return Ok(None);
+    }
+    let Some(kept) = kept_here(gateway, generation, workload, &asked.id).await? else {
+        return Ok(None);
+    };
+    let refused =
+        |message: &str, param: &str| Fault::new(Code::InvalidRequest, message).param(param);
+    let answer = match asked.action {
+        Action::Cancel => Err(refused(
+            "only a response that runs in the background can be cancelled, and this one was given whole",
+            "response_id",
+        )),
+        Action::Delete => {
+            let removed = gateway.conversations().remove(workload, &asked.id).await;
+            removed.map(|_| deleted(&asked.id))
+        }
+        Action::InputItems => query.page.of(&kept.input).map_err(|why| match why {
+            PageError::Limit => refused(&why.to_string(), "limit"),
+            PageError::Unknown(param) => refused(&why.to_string(), param),
+            PageError::Items => Fault::new(Code::StateNotFound, why.to_string()),
+        }),
+        Action::Retrieve if query.stream => Err(refused(
+            "a response that Carnet keeps is given whole, and only what runs in the background is streamed again; \
+             take `stream` out",
+            "stream",
+        )),
+        Action::Retrieve => Ok(kept.response.clone()),
+    };
+    Ok(Some((kept.requested.clone(), answer)))
+}
 
 /// The offers to which a request may go that goes on from a kept response: the one that made it.
 pub(crate) fn continued<'a>(

@@ -51,17 +51,19 @@ enum Reading {
 
 impl Translator {
     /// For an answer with this status and shape. `id`, `created` (seconds since 1970) and `model` are for an answer that
-    /// comes without.
+    /// comes without; one that is kept has the id in any case.
     pub(crate) fn new(
         translation: &Translation,
         (status, shape): (StatusCode, Shape),
         (id, created, model): (&str, u64, &str),
+        kept: bool,
     ) -> Self {
         let options = Options {
             caller: Caller {
                 id: id.to_owned(),
                 created,
                 model: model.to_owned(),
+                kept,
                 include_usage: translation.include_usage,
                 stream_as_array: translation.as_array,
                 ..Caller::default()

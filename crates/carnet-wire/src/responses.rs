@@ -3,6 +3,7 @@
 //!
 //! Shape: <https://platform.openai.com/docs/api-reference/responses-streaming/response/failed>.
 
+pub mod kept;
 pub mod socket;
 
 use bytes::Bytes;

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use carnet_gateway::config::{
-    self as gateway, ConfigProblem, RawAudit, RawServer, RawUpstream, RawWorkload, Services,
+    self as gateway, ConfigProblem, RawAudit, RawConversations, RawServer, RawUpstream,
+    RawWorkload, Services,
 };
 use carnet_gateway::section;
 use carnet_gateway::section::{Field, Located, Read};
@@ -69,6 +70,8 @@ section! {
             upstream: Vec<RawUpstream>,
             /// Models that Carnet runs itself.
             engine: Vec<RawEngine>,
+            /// Conversations that Carnet itself keeps.
+            conversations: RawConversations,
             /// Who calls.
             workload: Vec<RawWorkload>,
         }
@@ -202,6 +205,10 @@ impl Draft {
                 upstreams,
                 workloads: raw.workload.into_value().unwrap_or_default(),
                 audit: raw.audit.into_value(),
+                conversations: match raw.conversations {
+                    Field::Given(section) => Some(section),
+                    Field::Absent | Field::Wrong => None,
+                },
                 problems: found,
             },
             packs,

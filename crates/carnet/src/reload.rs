@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::serve;
 use crate::config::{Config, Draft, Given};
+use crate::conversations::Place;
 use crate::engine::Engines;
 use crate::state::State;
 use crate::trouble::{Trouble, Troubles};
@@ -70,6 +71,7 @@ pub(crate) struct Taken {
     /// What a running server cannot change, as it was at the start.
     pub(crate) fixed: Fixed,
     pub(crate) engines: Arc<Engines>,
+    pub(crate) conversations: Place,
 }
 
 /// Settings that only a start takes over.
@@ -102,6 +104,7 @@ impl Taken {
                 "warning: listeners, TLS files and durability are taken over at the next start only",
             );
         }
+        self.conversations.prepare(&loaded.config)?;
         loaded.config.place_engines(&self.sources.state);
         let (generation, config) = loaded.build(serve::keys(&self.store)?, Some(current))?;
         // Before a request is led there. Built where it may block.

@@ -99,6 +99,16 @@ impl State {
         self.0.join("carnet.db")
     }
 
+    /// Conversations that Carnet keeps, sealed.
+    pub(crate) fn conversations(&self) -> PathBuf {
+        self.0.join("conversations.db")
+    }
+
+    /// The key that seals them.
+    pub(crate) fn conversations_key(&self) -> PathBuf {
+        self.0.join("conversations.key")
+    }
+
     /// The token of the admin listener.
     pub(crate) fn admin_token(&self) -> PathBuf {
         self.0.join("admin.token")
@@ -159,6 +169,18 @@ impl State {
     pub(crate) fn demo_key(&self) -> PathBuf {
         self.0.join("demo.key")
     }
+}
+
+/// Random bytes of the system, for secrets.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Troubles> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        vec![Trouble::new(
+            format!("the system gives no random bytes: {error}"),
+            "check /dev/urandom",
+        )]
+    })?;
+    Ok(bytes)
 }
 
 /// Write a new secret file that only its owner reads; one that is there already is an error.

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use carnet_wire::json::{self, Edit, Hit, Kind, Scan, ScanError, Watch};
+use carnet_wire::responses::kept;
+use carnet_wire::responses::socket::join;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -27,10 +29,14 @@ pub(crate) struct Prompt {
     names_model: bool,
     /// What keeps the service from storing the exchange, where it would if it were not told.
     pub(crate) unstored: Option<Edit>,
+    /// The same where the body asks for it to be stored.
+    pub(crate) stores: Option<Edit>,
     /// Whether it would store the exchange without that.
     pub(crate) storable: bool,
     /// The kept response that it goes on from.
     pub(crate) previous: Option<Box<str>>,
+    /// Whether what it went on from was put in front of its input.
+    pub(crate) joined: bool,
     /// Whether the answer shall be streamed.
     pub(crate) stream: bool,
     /// What beside the body belongs to it.
@@ -86,11 +92,15 @@ pub(crate) enum ModelPlace {
     Path(Box<str>),
 }
 
+/// What tells a service to store nothing.
+const UNSTORED: &[u8] = b"false";
+
 const MODEL: &str = "model";
 const STREAM: &str = "stream";
 pub(crate) const STORE: &str = "store";
 pub(crate) const PREVIOUS: &str = "previous_response_id";
 /// An item of a conversation, and what tells one that is there from one that the service is to fetch.
+const INPUT: &str = "input";
 const ITEM: &str = "input[]";
 const ITEM_ID: &str = "input[].id";
 const ITEM_TYPE: &str = "input[].type";
@@ -142,14 +152,16 @@ pub(crate) fn read(
             _ => return Err(wrong(STREAM, "is not true or false")),
         },
     };
+    let told = |hit| Edit::replace(hit, Bytes::from_static(UNSTORED));
     let unstored = match hit(STORE) {
         _ if !call.stores_unless_told() => None,
-        None => Some(insert(&body, STORE, b"false")),
+        None => Some(insert(&body, STORE, UNSTORED)),
         // What else it says is for the rules of its fields.
-        Some(hit) => {
-            (hit.kind == Kind::Null).then(|| Edit::replace(hit, Bytes::from_static(b"false")))
-        }
+        Some(hit) => (hit.kind == Kind::Null).then(|| told(hit)),
     };
+    let stores = hit(STORE).filter(|_| call.stores_unless_told());
+    let stores = stores.filter(|hit| json::bool_value(&body, hit) == Ok(true));
+    let stores = stores.map(told);
     let storable = call.stores_unless_told()
         && hit(STORE).is_none_or(|hit| json::bool_value(&body, hit) != Ok(false));
     let previous = match hit(PREVIOUS).filter(|hit| hit.kind != Kind::Null) {
@@ -169,8 +181,10 @@ pub(crate) fn read(
         model,
         names_model,
         unstored,
+        stores,
         storable,
         previous,
+        joined: false,
         stream: call.streams(stream),
         extras,
         scan,
@@ -213,11 +227,56 @@ fn has_bare_reference(scan: &Scan, watch: &Watch) -> bool {
     has_id && !has_type
 }
 
+/// Why a request is not made that would be too large with what it goes on from.
+pub(crate) fn too_large_joined(max: u64) -> Fault {
+    let message = format!(
+        "with the conversation that it goes on from, the body is larger than {max} bytes; begin a new conversation, or \
+         ask your operator to raise `body_bytes_max`"
+    );
+    Fault::new(Code::BodyTooLarge, message).param(PREVIOUS)
+}
+
 fn wrong(field: &str, what: &str) -> Fault {
     Fault::new(Code::InvalidRequest, format!("the field `{field}` {what}")).param(field)
 }
 
 impl Prompt {
+    /// The items of its whole input, with commas between them.
+    pub(crate) fn items(&self, watch: &Watch) -> Bytes {
+        kept::items(&self.body, self.hit(watch, INPUT))
+    }
+
+    /// The same request with these items in front of its input, in place of the response that it goes on from.
+    pub(crate) fn going_on(
+        self,
+        before: &[u8],
+        bytes_max: u64,
+        watch: &Watch,
+    ) -> Result<Self, Fault> {
+        let Some(previous) = self.hit(watch, PREVIOUS) else {
+            return Ok(self);
+        };
+        let items = join(before, &self.items(watch));
+        let edits = kept::goes_on(&self.body, previous, self.hit(watch, INPUT), &items);
+        let edits: Vec<Edit> = edits.collect();
+        let body = Bytes::from(json::splice(&self.body, &edits).concat());
+        if body.len() as u64 > bytes_max {
+            return Err(too_large_joined(bytes_max));
+        }
+        let place = if self.names_model {
+            ModelPlace::Body
+        } else {
+            ModelPlace::Path(self.model)
+        };
+        let mut joined = read(self.call, place, self.extras, body, watch)?;
+        joined.joined = true;
+        Ok(joined)
+    }
+
+    fn hit(&self, watch: &Watch, path: &str) -> Option<&Hit> {
+        self.scan.first(watch.index(path)?)
+    }
+
     /// Has the body name a model: the upstream's own name, as a JSON string, where it differs from the
     /// caller's; and the caller's where the body named another one or none.
     pub(crate) fn name_model(&self, own: Option<&Bytes>) -> Option<Edit> {

@@ -1,5 +1,6 @@
 //! What callers ask of a response that an upstream keeps: by which paths, and what their queries may say.
 
+use carnet_wire::responses::kept::Page;
 use http::Method;
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -44,6 +45,8 @@ pub(crate) struct Query {
     text: String,
     /// Whether the answer shall be streamed.
     pub(crate) stream: bool,
+    /// Which items shall be listed.
+    pub(crate) page: Page,
 }
 
 impl Stored {
@@ -86,7 +89,15 @@ impl Stored {
             if count >= STORED_QUERY_PAIRS_MAX || !self.may_say(&key, &value) {
                 return Err(self.refused(&key));
             }
-            read.stream |= &*key == "stream" && &*value == "true";
+            match &*key {
+                "after" => read.page.after = Some(value.clone()),
+                "before" => read.page.before = Some(value.clone()),
+                // Nothing has so many entries as a number that is too long for one.
+                "limit" => read.page.limit = Some(value.parse().unwrap_or(usize::MAX)),
+                "order" => read.page.ascending = &*value == "asc",
+                "stream" => read.stream |= &*value == "true",
+                _ => {}
+            }
             if !read.text.is_empty() {
                 read.text.push('&');
             }
@@ -163,6 +174,16 @@ impl Stored {
         let mut parts = responses.clone().into_parts();
         parts.path_and_query = Some(PathAndQuery::try_from(text).ok()?);
         Uri::from_parts(parts).ok()
+    }
+
+    /// What the record says of it where Carnet keeps the response.
+    pub(crate) fn told_here(&self) -> &'static str {
+        match self.action {
+            Action::Cancel => "cancels a response kept here",
+            Action::Delete => "deletes a response kept here",
+            Action::InputItems => "lists the input of a response kept here",
+            Action::Retrieve => "retrieves a response kept here",
+        }
     }
 
     /// What the record says of it.

@@ -1,17 +1,10 @@
 //! What the last answer of a socket went on from and said, so that a request can go on from it though nothing was stored.
 //! In memory alone, and only while the socket is open.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use bytes::Bytes;
 use carnet_wire::responses::socket;
 
-use crate::limits::SOCKET_MEMORY_BYTES_MAX;
-
-/// How much all sockets remember together.
-#[derive(Debug, Default)]
-pub(crate) struct Memories(Arc<AtomicUsize>);
+use crate::budget::{Budget, Held};
 
 /// The conversation up to an answer.
 #[derive(Debug)]
@@ -24,35 +17,11 @@ pub(crate) struct Memory {
     _held: Held,
 }
 
-/// A part of what may be remembered.
-#[derive(Debug)]
-struct Held {
-    bytes: usize,
-    of: Arc<AtomicUsize>,
-}
-
-impl Memories {
-    fn hold(&self, bytes: usize) -> Option<Held> {
-        let before = self.0.fetch_add(bytes, Ordering::Relaxed);
-        let held = Held {
-            bytes,
-            of: self.0.clone(),
-        };
-        (before.saturating_add(bytes) <= SOCKET_MEMORY_BYTES_MAX).then_some(held)
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.of.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
 impl Memory {
     /// After an answer that ended with this event, to a request with these items. Nothing is remembered that no request
     /// could bring back, or that would be too much with what other sockets remember.
     pub(super) fn of(
-        memories: &Memories,
+        memories: &Budget,
         items: &[u8],
         completed: &[u8],
         bytes_max: usize,
@@ -61,7 +30,7 @@ impl Memory {
         Self::new(memories, id, socket::join(items, &said), bytes_max)
     }
 
-    fn new(memories: &Memories, id: Box<str>, items: Bytes, bytes_max: usize) -> Option<Self> {
+    fn new(memories: &Budget, id: Box<str>, items: Bytes, bytes_max: usize) -> Option<Self> {
         if items.len() > bytes_max {
             return None;
         }
@@ -84,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_conversation_is_known_by_its_last_answer() {
-        let memories = Memories::default();
+        let memories = Budget::new(1000);
         let memory = Memory::of(&memories, b"{\"a\":1}", EVENT, 100).unwrap();
         assert_eq!(memory.up_to("resp_1").unwrap(), "{\"a\":1},{\"b\":2}");
         assert_eq!(memory.up_to("resp_0"), None);
@@ -94,13 +63,13 @@ mod tests {
 
     #[test]
     fn what_all_remember_together_is_bounded_and_given_back() {
-        let memories = Memories::default();
-        let all = memories.hold(SOCKET_MEMORY_BYTES_MAX).unwrap();
+        let memories = Budget::new(1000);
+        let all = memories.hold(1000).unwrap();
         assert!(Memory::of(&memories, b"", EVENT, 100).is_none());
         drop(all);
         let memory = Memory::of(&memories, b"", EVENT, 100).unwrap();
-        assert_eq!(memories.0.load(Ordering::Relaxed), memory.items.len());
+        assert_eq!(memories.used(), memory.items.len());
         drop(memory);
-        assert_eq!(memories.0.load(Ordering::Relaxed), 0);
+        assert_eq!(memories.used(), 0);
     }
 }

@@ -70,6 +70,8 @@ impl Default for Target {
 pub struct Caller {
     /// The id of an answer that comes without one.
     pub id: String,
+    /// Whether somebody keeps the answer for it under that id, whatever id the answer comes with.
+    pub kept: bool,
     /// The time of an answer that comes without one, in seconds since 1970.
     pub created: u64,
     /// The model of an answer that comes without one: what its service was asked for.

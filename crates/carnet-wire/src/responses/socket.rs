@@ -10,6 +10,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
+use super::kept;
 use crate::json::{self, Edit, Hit, Kind, Scan, ScanError, Watch};
 use crate::limits::MAX_DEPTH;
 
@@ -143,22 +144,7 @@ impl<'m> Create<'m> {
 
     /// The items of its input, with commas between them.
     pub fn items(&self) -> Bytes {
-        let Some(hit) = first(&CREATE, &self.scan, INPUT) else {
-            return Bytes::new();
-        };
-        let value = self.message.get(hit.value.clone()).unwrap_or_default();
-        match hit.kind {
-            Kind::Array => {
-                let inside = value.get(1..value.len().saturating_sub(1));
-                self.message
-                    .slice_ref(inside.unwrap_or_default().trim_ascii())
-            }
-            Kind::String => {
-                let text = String::from_utf8_lossy(value);
-                format!(r#"{{"type":"message","role":"user","content":{text}}}"#).into()
-            }
-            _ => Bytes::new(),
-        }
+        kept::items(self.message, first(&CREATE, &self.scan, INPUT))
     }
 
     /// The body by which the same is asked for as a stream. With `items` these are its whole input, and it goes on from no
@@ -177,25 +163,15 @@ impl<'m> Create<'m> {
                 edits.push(Edit::replace(stream, Bytes::from_static(b"true")));
                 edits.extend(kind.map(Edit::remove));
             }
-            (None, Some(kind)) => edits.push(self.instead(kind, b"\"stream\":true")),
+            (None, Some(kind)) => {
+                edits.push(kept::instead(self.message, kind, b"\"stream\":true"));
+            }
             (None, None) => {}
         }
         if let (Some(items), Some(previous)) = (items, hit(PREVIOUS)) {
-            let input = [b"\"input\":[", items, b"]"].concat();
-            edits.push(self.instead(previous, &input));
-            edits.extend(hit(INPUT).map(Edit::remove));
+            edits.extend(kept::goes_on(self.message, previous, hit(INPUT), items));
         }
         json::splice(self.message, &edits).concat().into()
-    }
-
-    /// Another member in the place of this one.
-    fn instead(&self, hit: &Hit, member: &[u8]) -> Edit {
-        let before = self.message.get(hit.member.start..hit.value.start);
-        let quote = before.and_then(|text| text.iter().position(|byte| *byte == b'"'));
-        Edit {
-            range: hit.member.start + quote.unwrap_or(0)..hit.value.end,
-            with: Bytes::copy_from_slice(member),
-        }
     }
 }
 

@@ -17,10 +17,10 @@ use crate::config::{Config, Given};
 use crate::engine::Engines;
 use crate::exit::Exit;
 use crate::reload::{Fixed, Reloader, Sources, Taken};
-use crate::state::{State, write_secret};
+use crate::state::{State, random, write_secret};
 use crate::trouble::{Trouble, Troubles};
 use crate::watched::Watched;
-use crate::{clock, commands, demo, loaded, out, state_ids, suspended, world};
+use crate::{clock, commands, conversations, demo, loaded, out, state_ids, suspended, world};
 
 /// The configuration that is looked for when none is named.
 const DEFAULT_CONFIG: &str = "carnet.toml";
@@ -106,6 +106,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     let gateway = Arc::new(Gateway::new(generation, log.clone(), clock::now, seed()?));
     suspended::take_over(&gateway, &state.suspended())?;
     state_ids::take_over(&gateway, &store, now)?;
+    let conversations = conversations::Place::start(gateway.clone(), &state, &config)?;
     gateway.record_start(recovered.interrupted);
     let watched = watched(&config, sources.file.as_deref(), &state);
     let access = Access::open(
@@ -125,6 +126,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
             store,
             fixed: Fixed::of(&config),
             engines: engines.clone(),
+            conversations,
         },
         asked,
     )?;
@@ -139,6 +141,10 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     tasks.spawn(reloader.run(watched, ended.clone()));
     tasks.spawn(record_strangers(gateway.clone(), ended.clone()));
     tasks.spawn(state_ids::keep(gateway.clone(), kept, ended.clone()));
+    tasks.spawn(carnet_gateway::keep_conversations(
+        gateway.clone(),
+        ended.clone(),
+    ));
     tasks.spawn(suspended::keep(
         gateway.clone(),
         state.suspended(),
@@ -249,17 +255,6 @@ fn signer(state: &State) -> Result<Signer, Troubles> {
 
 /// Names the log in its checkpoints; which log of whom it is says the public key.
 const LOG_ORIGIN: &str = "carnet/audit";
-
-fn random<const N: usize>() -> Result<[u8; N], Troubles> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        vec![Trouble::new(
-            format!("the system gives no random bytes: {error}"),
-            "check /dev/urandom",
-        )]
-    })?;
-    Ok(bytes)
-}
 
 fn seed() -> Result<u64, Troubles> {
     random().map(u64::from_le_bytes)

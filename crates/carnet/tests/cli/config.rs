@@ -248,6 +248,35 @@ durability = "none"
 }
 
 #[test]
+fn what_is_kept_of_conversations_has_bounds_that_fit_together() {
+    let text = "[policy]\npacks = [\"default\"]\n\n[conversations]\nkeep_days = 31\nconversation_bytes_max = 0\nbytes = 3\n";
+    let mistakes: &[(usize, &str, &str)] = &[
+        (5, "`keep_days` is 31", "choose a number from 1 to 30"),
+        (
+            6,
+            "`conversation_bytes_max` is 0",
+            "choose a number from 1 to 67108864",
+        ),
+        (7, "unknown key `bytes`", "did you mean `bytes_max`?"),
+    ];
+    told(&check(text).1, mistakes);
+    let text = "[conversations]\nworkload_bytes_max = 1000\nbytes_max = 500\n";
+    let mistakes: &[(usize, &str, &str)] = &[
+        (
+            1,
+            "`conversation_bytes_max` is 8388608, and `workload_bytes_max` only 1000",
+            "lower `conversation_bytes_max` or raise `workload_bytes_max`",
+        ),
+        (
+            1,
+            "`workload_bytes_max` is 1000, and `bytes_max` only 500",
+            "lower `workload_bytes_max` or raise `bytes_max`",
+        ),
+    ];
+    told(&check(text).1, mistakes);
+}
+
+#[test]
 fn a_mistake_of_form_makes_no_other() {
     let table = [
         (

@@ -15,15 +15,8 @@ pub(crate) fn write_answer(
     out: &mut Vec<u8>,
     losses: &mut Losses,
 ) -> Read<()> {
-    let head = Head {
-        id: answer
-            .id
-            .clone()
-            .unwrap_or(Text::new(&caller.id))
-            .into_owned(),
-        model: answer.model.clone().unwrap_or_default().into_owned(),
-        created: answer.created.unwrap_or(caller.created),
-    };
+    let named = (answer.id.as_ref(), answer.model.as_ref());
+    let head = Head::of(caller, named, answer.created);
     let mut items = Vec::new();
     let mut count = 0;
     for part in &answer.parts {

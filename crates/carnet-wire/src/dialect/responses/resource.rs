@@ -1,5 +1,6 @@
 //! The answer as an object, which a stream repeats at its beginning and end, and the items in it.
 
+use crate::dialect::Caller;
 use crate::form::{Failure, Finish, LossCode, Losses, Reasoning, Usage};
 use crate::json::{Object, Text};
 
@@ -38,6 +39,25 @@ pub(super) struct Head {
     pub(super) id: Text<'static>,
     pub(super) model: Text<'static>,
     pub(super) created: u64,
+    /// Whether it is kept for the client.
+    pub(super) kept: bool,
+}
+
+impl Head {
+    /// Of an answer that tells this of itself.
+    pub(super) fn of(
+        caller: &Caller,
+        (id, model): (Option<&Text<'_>>, Option<&Text<'_>>),
+        created: Option<u64>,
+    ) -> Self {
+        let id = id.filter(|_| !caller.kept).cloned();
+        Self {
+            id: id.unwrap_or(Text::new(&caller.id)).into_owned(),
+            model: model.cloned().unwrap_or_default().into_owned(),
+            created: created.unwrap_or(caller.created),
+            kept: caller.kept,
+        }
+    }
 }
 
 /// How far an answer is.
@@ -107,7 +127,8 @@ pub(super) fn write_resource(
         None => object.null("usage"),
     }
     for (key, value) in ECHO {
-        object.raw(key, value);
+        let kept = head.kept && *key == "store";
+        object.raw(key, if kept { "true" } else { value });
     }
 }
 

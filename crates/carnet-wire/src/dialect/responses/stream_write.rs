@@ -116,11 +116,8 @@ impl StreamWriter for Writer {
 impl Writer {
     fn start(&mut self, start: Start<'_>, out: &mut Vec<u8>) {
         self.started = true;
-        self.head = Head {
-            id: start.id.unwrap_or(Text::new(&self.caller.id)).into_owned(),
-            model: start.model.unwrap_or_default().into_owned(),
-            created: start.created.unwrap_or(self.caller.created),
-        };
+        let named = (start.id.as_ref(), start.model.as_ref());
+        self.head = Head::of(&self.caller, named, start.created);
         for name in ["response.created", "response.in_progress"] {
             self.resource(name, &Status::InProgress, out);
         }
