@@ -3,6 +3,7 @@
 mod debian;
 mod node;
 mod python;
+mod rust;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,11 @@ pub(crate) fn for_agents(repo: &Repo, tools: &Tools) -> Result<PathBuf> {
     }
     folder.install(&tools.node, &tools.npm)?;
     Ok(folder.path)
+}
+
+/// A program of `tests/clients/rust`, built if need be.
+pub(crate) fn for_rust(repo: &Repo, name: &str) -> Result<PathBuf> {
+    rust::program(repo, name)
 }
 
 /// nginx and wrk, for the benchmark: their paths, installed if need be. None where Debian's package

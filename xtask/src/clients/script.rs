@@ -13,6 +13,7 @@ use super::outcome::{Outcome, Verdict};
 use crate::console;
 use crate::exec;
 use crate::steps::Bench;
+use crate::tools;
 use crate::totals::Totals;
 
 /// A script of a language: `tests/clients/<language>/<name>`.
@@ -157,6 +158,7 @@ impl Script<'_> {
                 command.arg(copies.join(format!("{}.mjs", self.suite.name)));
                 Ok(command)
             }
+            "rust" => Ok(Command::new(tools::for_rust(bench.repo, self.suite.name)?)),
             other => bail!("no runtime for `{other}`"),
         }
     }
