@@ -23,6 +23,8 @@ pub(crate) struct Tools {
     npm: PathBuf,
     /// The folder whose `node_modules` holds the stock client.
     pub(crate) node_folder: PathBuf,
+    /// The folder with the programs of `tests/clients/rust`.
+    pub(crate) rust: PathBuf,
 }
 
 /// Says what is missing and how much it is, then installs it.
@@ -33,6 +35,7 @@ pub(crate) fn install(repo: &Repo) -> Result<Tools> {
         (!python.is_there())
             .then_some("about 800 MB: a Python environment with the clients, readers of bills of materials and Node.js"),
         (!node.is_there()).then_some("about 220 MB: the clients for Node.js"),
+        (!rust::is_there(repo)).then_some("about 330 MB: the clients for Rust"),
     ]
     .into_iter()
     .flatten()
@@ -59,6 +62,7 @@ pub(crate) fn install(repo: &Repo) -> Result<Tools> {
         node: node_program,
         npm,
         node_folder: node.path,
+        rust: rust::build(repo)?,
     })
 }
 
@@ -70,11 +74,6 @@ pub(crate) fn for_agents(repo: &Repo, tools: &Tools) -> Result<PathBuf> {
     }
     folder.install(&tools.node, &tools.npm)?;
     Ok(folder.path)
-}
-
-/// A program of `tests/clients/rust`, built if need be.
-pub(crate) fn for_rust(repo: &Repo, name: &str) -> Result<PathBuf> {
-    rust::program(repo, name)
 }
 
 /// nginx and wrk, for the benchmark: their paths, installed if need be. None where Debian's package

@@ -13,7 +13,6 @@ use super::outcome::{Outcome, Verdict};
 use crate::console;
 use crate::exec;
 use crate::steps::Bench;
-use crate::tools;
 use crate::totals::Totals;
 
 /// A script of a language: `tests/clients/<language>/<name>`.
@@ -158,7 +157,7 @@ impl Script<'_> {
                 command.arg(copies.join(format!("{}.mjs", self.suite.name)));
                 Ok(command)
             }
-            "rust" => Ok(Command::new(tools::for_rust(bench.repo, self.suite.name)?)),
+            "rust" => Ok(Command::new(bench.tools.rust.join(self.suite.name))),
             other => bail!("no runtime for `{other}`"),
         }
     }
