@@ -36,6 +36,14 @@ pub(crate) use replay::{replay, run as replay_into};
 
 /// The languages whose stock clients are put before the gateway.
 const LANGUAGES: [&str; 2] = ["python", "node"];
+/// What upstreams of each dialect answer, for the scripts that follow.
+const ANSWERS: &str = "tests/clients/translated/answers.json";
+/// Scripts that tell the mock what to answer.
+const WITH_ANSWERS: [Suite; 3] = [
+    Suite::new("python", "translated"),
+    Suite::new("node", "translated"),
+    Suite::new("python", "stored"),
+];
 /// The workload of the suites' configurations.
 const WORKLOAD: &str = "suite";
 
@@ -59,6 +67,16 @@ pub(crate) fn suites(bench: &Bench<'_>) -> Result<Totals> {
         };
         let report = script.run(bench, &mut totals)?;
         expected.extend(report.records);
+    }
+    let answers = bench.repo.path(ANSWERS);
+    for suite in WITH_ANSWERS {
+        let script = Script {
+            suite,
+            mock: &mock.url(),
+            gateway: &gateway.url(),
+            key: &key,
+        };
+        script.with_file(bench, &answers, &mut totals)?;
     }
     finish(gateway, &setup, &mut totals);
     let records = setup.records()?;

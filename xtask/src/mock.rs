@@ -11,6 +11,7 @@ mod ledger;
 mod recorded;
 mod replay;
 mod script;
+mod told;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -43,6 +44,7 @@ pub(crate) struct Mock {
 struct Shared {
     ledger: Ledger,
     cassettes: Cassettes,
+    told: told::Queue,
     connections: AtomicU64,
 }
 
@@ -59,6 +61,7 @@ impl Mock {
         let shared = Arc::new(Shared {
             ledger: Ledger::default(),
             cassettes,
+            told: told::Queue::default(),
             connections: AtomicU64::new(0),
         });
         let for_threads = Arc::clone(&shared);
@@ -162,9 +165,10 @@ impl Shared {
         let armed = self.cassettes.armed();
         let matches = armed.as_ref().map(|(exchange, _)| exchange.asks(&body));
         let number = self.ledger.open(request, connection, matches);
-        let end = match armed {
-            Some((exchange, manner)) => replay::play(talk, &exchange, manner),
-            None => script::play(talk, request, &body, number, &mut |sent| {
+        let end = match (self.told.next(), armed) {
+            (Some(told), _) => told::play(talk, &told),
+            (None, Some((exchange, manner))) => replay::play(talk, &exchange, manner),
+            (None, None) => script::play(talk, request, &body, number, &mut |sent| {
                 self.ledger.sent(number, sent)
             }),
         };

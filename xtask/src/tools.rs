@@ -3,6 +3,7 @@
 mod debian;
 mod node;
 mod python;
+mod rust;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ pub(crate) struct Tools {
     npm: PathBuf,
     /// The folder whose `node_modules` holds the stock client.
     pub(crate) node_folder: PathBuf,
+    /// The folder with the programs of `tests/clients/rust`.
+    pub(crate) rust: PathBuf,
 }
 
 /// Says what is missing and how much it is, then installs it.
@@ -32,6 +35,7 @@ pub(crate) fn install(repo: &Repo) -> Result<Tools> {
         (!python.is_there())
             .then_some("about 800 MB: a Python environment with the clients, readers of bills of materials and Node.js"),
         (!node.is_there()).then_some("about 220 MB: the clients for Node.js"),
+        (!rust::is_there(repo)).then_some("about 330 MB: the clients for Rust"),
     ]
     .into_iter()
     .flatten()
@@ -58,6 +62,7 @@ pub(crate) fn install(repo: &Repo) -> Result<Tools> {
         node: node_program,
         npm,
         node_folder: node.path,
+        rust: rust::build(repo)?,
     })
 }
 

@@ -48,8 +48,10 @@ struct Dependency {
 pub(super) fn check(repo: &Repo) -> Result<Vec<Problem>> {
     let rules: Rules =
         toml::from_str(&repo.read(FILE)?).with_context(|| format!("cannot read `{FILE}`"))?;
-    let dependencies = tree(repo)?;
+    let dependencies = tree(repo, "Cargo.toml")?;
     let mut problems = licences(&dependencies, &rules.licenses.allow);
+    let of_clients = tree(repo, "tests/clients/rust/Cargo.toml")?;
+    problems.extend(licences(&of_clients, &rules.licenses.allow));
     problems.extend(duplicates(&dependencies, &rules.bans.skip));
     if let Some(false) = cargo_deny(repo) {
         problems.push(Problem::new(
@@ -85,9 +87,11 @@ fn cargo_deny(repo: &Repo) -> Option<bool> {
     .ok()
 }
 
-fn tree(repo: &Repo) -> Result<BTreeSet<Dependency>> {
+fn tree(repo: &Repo, manifest: &str) -> Result<BTreeSet<Dependency>> {
     let words = [
         "tree",
+        "--manifest-path",
+        manifest,
         "--workspace",
         "--locked",
         "-e",

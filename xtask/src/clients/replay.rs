@@ -53,12 +53,14 @@ enum Rules {
 }
 
 /// The scripts that put clients before both sides, each with the environment it runs in.
-const SUITES: [Suite; 5] = [
+const SUITES: [Suite; 7] = [
     Suite::new("python", "replay"),
     Suite::new("node", "replay"),
     Suite::new("node", "replay-ai-sdk"),
+    Suite::new("node", "replay-langchain"),
     Suite::new("python", "replay_langchain"),
     Suite::new("python", "replay_litellm"),
+    Suite::new("rust", "replay"),
 ];
 
 /// The step of the test command.

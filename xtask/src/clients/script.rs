@@ -157,6 +157,7 @@ impl Script<'_> {
                 command.arg(copies.join(format!("{}.mjs", self.suite.name)));
                 Ok(command)
             }
+            "rust" => Ok(Command::new(bench.tools.rust.join(self.suite.name))),
             other => bail!("no runtime for `{other}`"),
         }
     }

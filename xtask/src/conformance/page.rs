@@ -87,7 +87,7 @@ const FEATURES: [(&str, &[&str]); 20] = [
 ];
 
 /// Clients beside the packages that they are in.
-const PACKAGES: [(&str, &str, &str); 15] = [
+const PACKAGES: [(&str, &str, &str); 19] = [
     ("AI SDK amazon-bedrock", "node", "@ai-sdk/amazon-bedrock"),
     ("AI SDK anthropic", "node", "@ai-sdk/anthropic"),
     ("AI SDK google", "node", "@ai-sdk/google"),
@@ -99,11 +99,19 @@ const PACKAGES: [(&str, &str, &str); 15] = [
     ),
     ("anthropic (Node)", "node", "@anthropic-ai/sdk"),
     ("anthropic (Python)", "python", "anthropic"),
+    ("async-openai", "rust", "async-openai"),
     ("boto3", "python", "boto3"),
     ("google-genai", "python", "google-genai"),
     ("langchain-anthropic", "python", "langchain-anthropic"),
+    ("langchain-anthropic (Node)", "node", "@langchain/anthropic"),
     ("langchain-google-genai", "python", "langchain-google-genai"),
+    (
+        "langchain-google-genai (Node)",
+        "node",
+        "@langchain/google-genai",
+    ),
     ("langchain-openai", "python", "langchain-openai"),
+    ("langchain-openai (Node)", "node", "@langchain/openai"),
     ("litellm", "python", "litellm"),
     ("openai (Node)", "node", "openai"),
     ("openai (Python)", "python", "openai"),
@@ -207,23 +215,34 @@ fn version(repo: &Repo, client: &str) -> Result<String> {
         .find(|(name, _, _)| *name == client)
         .map(|(_, language, package)| (*language, *package))
         .with_context(|| format!("no package for the client `{client}`"))?;
-    let found = if language == "node" {
-        let manifest: serde_json::Value =
-            serde_json::from_str(&repo.read("tests/clients/node/package.json")?)?;
-        let version = manifest
-            .get("dependencies")
-            .and_then(|all| all.get(package));
-        version
-            .and_then(|version| version.as_str())
-            .map(str::to_owned)
-    } else {
-        let pins = repo.read("tests/clients/python/requirements.txt")?;
-        let version = |line: &str| {
-            line.strip_prefix(package)?
-                .strip_prefix("==")
+    let found = match language {
+        "node" => {
+            let manifest: serde_json::Value =
+                serde_json::from_str(&repo.read("tests/clients/node/package.json")?)?;
+            let version = manifest
+                .get("dependencies")
+                .and_then(|all| all.get(package));
+            version
+                .and_then(|version| version.as_str())
                 .map(str::to_owned)
-        };
-        pins.lines().find_map(version)
+        }
+        "rust" => {
+            let lock: toml::Table = toml::from_str(&repo.read("tests/clients/rust/Cargo.lock")?)?;
+            let packages = lock.get("package").and_then(toml::Value::as_array);
+            let mut packages = packages.into_iter().flatten();
+            packages
+                .find(|one| one.get("name").and_then(toml::Value::as_str) == Some(package))
+                .and_then(|one| one.get("version")?.as_str().map(str::to_owned))
+        }
+        _ => {
+            let pins = repo.read("tests/clients/python/requirements.txt")?;
+            let version = |line: &str| {
+                line.strip_prefix(package)?
+                    .strip_prefix("==")
+                    .map(str::to_owned)
+            };
+            pins.lines().find_map(version)
+        }
     };
     found.with_context(|| format!("no version of `{package}` is pinned"))
 }

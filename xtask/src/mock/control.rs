@@ -1,5 +1,5 @@
-//! The mock's control paths, for drivers in another process: `/__seen?from=N`, `/__exchanges` and
-//! `/__arm`. They are not in the ledger.
+//! The mock's control paths, for drivers in another process: `/__seen?from=N`, `/__exchanges`, `/__arm`
+//! and `/__answer`. They are not in the ledger.
 
 use serde_json::{Value, json};
 
@@ -25,6 +25,13 @@ pub(super) fn answer(
         }
         "exchanges" => (200, json!({"exchanges": shared.cassettes.all()})),
         "arm" => arm(shared, &request.body),
+        "answer" => match serde_json::from_slice(&request.body) {
+            Ok(answers) => {
+                shared.told.replace(answers);
+                (200, json!({"ok": true}))
+            }
+            Err(error) => (400, json!({"error": error.to_string()})),
+        },
         other => (404, json!({"error": format!("no control path `{other}`")})),
     };
     talk.json(status, &[], &body).is_ok()
