@@ -9,6 +9,7 @@ use bytes::Bytes;
 use carnet_audit::Outcome;
 use carnet_policy::Principal;
 use carnet_wire::bedrock;
+use carnet_wire::carrier::Carrier;
 use carnet_wire::responses::socket::prepared_events;
 use carnet_wire::stream::aws;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
@@ -185,6 +186,8 @@ struct Answering<'a> {
     answer: Answer,
     offer: &'a Offer,
     translation: Option<Translation>,
+    /// The platform whose API carried it.
+    carrier: Option<Carrier>,
     /// Where a later request finds it, if its upstream may keep it.
     kept_at: Option<StateTarget>,
     /// Whether it is that of a model.
@@ -368,6 +371,7 @@ async fn attempts<'a>(
         let asked = (name, offers, &asking);
         let (cleared, offer) = cleared(gateway, generation, principal, asked, record)?;
         let translation = cleared.translation().cloned();
+        let carrier = cleared.carrier();
         record.cleared(&cleared);
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
@@ -391,6 +395,7 @@ async fn attempts<'a>(
                     answer,
                     offer,
                     translation,
+                    carrier,
                     kept_at: match asking {
                         Asking::Prompt(prompt) if prompt.storable && offer.keeps(call) => {
                             Some(StateTarget::of(name, offer))
@@ -441,6 +446,7 @@ async fn relayed(
         answer,
         offer,
         translation,
+        carrier,
         kept_at,
         of_model,
     }: Answering<'_>,
@@ -454,10 +460,24 @@ async fn relayed(
     if !of_model {
         answered = answered.unnamed();
     }
+    if let Some(by) = carrier {
+        let (without, was_framed) = answered.carried(by);
+        answered = without;
+        if was_framed {
+            egress::forget_bytes(&mut head.headers);
+            head.headers.insert(CONTENT_TYPE, EVENT_STREAM);
+        }
+    }
+    let own_words = carrier.filter(|_| translation.is_none() && !head.status.is_success());
+    if let Some((by, client)) = own_words.zip(call.client()) {
+        answered = answered.translated(Translator::of_error(by, client, head.status));
+        head.headers.insert(CONTENT_TYPE, JSON);
+    }
     if let Some(translation) = &translation {
         let created = u64::try_from(record.time().as_second()).unwrap_or(0);
         let from = (head.status, answered.shape());
-        let translator = Translator::new(translation, from, (record.id(), created));
+        let translator =
+            Translator::new(translation, from, (record.id(), created)).carried(carrier);
         let kind = match translator.shape() {
             Shape::Array | Shape::Whole => JSON,
             Shape::AwsStream => AWS_STREAM,
