@@ -609,7 +609,8 @@ fn fixes(
 ) -> HashMap<Arc<str>, Vec<Fix>> {
     let mut all = HashMap::new();
     let config = upstream.config();
-    if !config.urls.take(call) {
+    let carried = |by| config.urls.take(Call::Carried(by, false));
+    if !config.urls.take(call) && !call.carriers().any(carried) {
         return all;
     }
     for (_, own) in &config.models {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use carnet_audit::Outcome;
 use carnet_policy::Principal;
 use carnet_wire::bedrock;
+use carnet_wire::carrier::Carrier;
 use carnet_wire::responses::socket::prepared_events;
 use carnet_wire::stream::aws;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
@@ -197,6 +198,8 @@ struct Answering<'a> {
     answer: Answer,
     offer: &'a Offer,
     translation: Option<Translation>,
+    /// The platform whose API carried it.
+    carrier: Option<Carrier>,
     /// Where a later request finds it, if its upstream may keep it.
     kept_at: Option<StateTarget>,
     /// What it is kept with, if Carnet keeps it.
@@ -425,6 +428,7 @@ async fn attempts<'a>(
         let translation = cleared.translation().cloned();
         let kept_at = cleared.keeps().then(|| StateTarget::of(name, offer));
         let keeps_here = cleared.keeps_here();
+        let carrier = cleared.carrier();
         record.cleared(&cleared);
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
@@ -454,6 +458,7 @@ async fn attempts<'a>(
                     remembered,
                     offer,
                     translation,
+                    carrier,
                     kept_at,
                     of_kept: matches!(asking, Asking::Stored(..)),
                     of_model: match asking {
@@ -511,6 +516,7 @@ async fn relayed(
         answer,
         offer,
         translation,
+        carrier,
         kept_at,
         mut remembered,
         of_model,
@@ -526,6 +532,19 @@ async fn relayed(
     if !of_model {
         answered = answered.unnamed();
     }
+    if let Some(by) = carrier {
+        let (without, was_framed) = answered.carried(by);
+        answered = without;
+        if was_framed {
+            egress::forget_bytes(&mut head.headers);
+            head.headers.insert(CONTENT_TYPE, EVENT_STREAM);
+        }
+    }
+    let own_words = carrier.filter(|_| translation.is_none() && !head.status.is_success());
+    if let Some((by, client)) = own_words.zip(call.client()) {
+        answered = answered.translated(Translator::of_error(by, client, head.status));
+        head.headers.insert(CONTENT_TYPE, JSON);
+    }
     if let Some(translation) = &translation {
         let created = u64::try_from(record.time().as_second()).unwrap_or(0);
         let from = (head.status, answered.shape());
@@ -533,7 +552,7 @@ async fn relayed(
         let own = remembered.is_some().then(own_id).flatten();
         let (id, kept) = (own.as_deref().unwrap_or(record.id()), own.is_some());
         let unsaid = (id, created, offer.expected.asked());
-        let translator = Translator::new(translation, from, unsaid, kept);
+        let translator = Translator::new(translation, from, unsaid, kept).carried(carrier);
         if !kept {
             remembered = None;
         }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_audit::Outcome;
+use carnet_wire::carrier::{Carrier, Unpacker};
 use carnet_wire::form::FailureKind;
 use carnet_wire::sniff::{Absence, Framing, JsonEnd, ModelRename, Reported, ReportedModel};
 use carnet_wire::stream::aws::{self, MessageEnds};
@@ -221,6 +222,17 @@ impl Answered {
     pub(crate) fn translated(mut self, translator: Translator) -> Self {
         self.translator = Some(translator);
         self
+    }
+
+    /// The same answer without the framing of the platform that carries it, if it has one; whether it has.
+    pub(crate) fn carried(mut self, by: Carrier) -> (Self, bool) {
+        let framed = self.success && self.shape == Shape::AwsStream;
+        let Some(unpacker) = Unpacker::of(by).filter(|_| framed) else {
+            return (self, false);
+        };
+        self.body = self.body.unpacked(unpacker);
+        self.shape = Shape::Events;
+        (self, true)
     }
 
     /// The same answer, which is not that of a model.
@@ -702,7 +714,7 @@ impl Relay {
         }
         self.finish(if self.mismatched {
             Outcome::Mismatch
-        } else if self.failed.is_some() {
+        } else if self.failed.is_some() || self.upstream.failed().is_some() {
             Outcome::UpstreamError
         } else {
             Outcome::Completed

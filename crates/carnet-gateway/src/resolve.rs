@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use carnet_policy::Target;
+use carnet_wire::carrier::Carrier;
 use carnet_wire::dialect::{ClientDialect, Dialect, Options};
 use http::header::{HeaderName, HeaderValue};
 
@@ -67,8 +68,10 @@ impl Keeping {
 pub(crate) enum Way {
     /// As it came.
     Direct,
-    /// In another dialect.
-    Translated(ClientDialect, Dialect),
+    /// As it came, in the API of a platform.
+    Carried(Carrier),
+    /// In another dialect, in the API of a platform if need be.
+    Translated(ClientDialect, Dialect, Option<Carrier>),
 }
 
 /// The dialects into which requests are translated, those first that lose the least.
@@ -88,14 +91,25 @@ impl Offer {
         if urls.take(call) {
             return Some(Way::Direct);
         }
-        let from = call.client()?;
-        let taken = |to: &Dialect| {
-            // What an upstream does not take in its own dialect, a translation into that cannot change.
-            *to != from.into()
-                && Call::in_dialect(*to, call.streams(false)).is_some_and(|call| urls.take(call))
+        let carrier = |call: Call| {
+            call.carriers()
+                .find(|by| urls.take(Call::Carried(*by, false)))
         };
-        let to = TARGETS.into_iter().find(taken)?;
-        Some(Way::Translated(from, to))
+        if let Some(by) = carrier(call) {
+            return Some(Way::Carried(by));
+        }
+        let from = call.client()?;
+        let translated = |to: Dialect| {
+            let call = Call::in_dialect(to, call.streams(false))?;
+            if urls.take(call) {
+                return Some(Way::Translated(from, to, None));
+            }
+            let by = carrier(call)?;
+            Some(Way::Translated(from, to, Some(by)))
+        };
+        // What an upstream does not take in its own dialect, a translation into that cannot change.
+        let mut others = TARGETS.into_iter().filter(|to| *to != from.into());
+        others.find_map(translated)
     }
 
     /// What callers can ask of it, be it in translation.

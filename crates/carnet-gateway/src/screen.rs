@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carnet_policy::{Obligation, Permit};
 use carnet_provenance::{FieldAction, FieldKind, FieldRule};
+use carnet_wire::carrier::Carrier;
 use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
 use carnet_wire::json::{self, Edit, Hit, Kind, Scan};
 use carnet_wire::translate;
@@ -40,6 +41,7 @@ pub struct Cleared {
     extras: Extras,
     edits: SmallVec<[Made; 2]>,
     translation: Option<Translation>,
+    carrier: Option<Carrier>,
     stored: Option<(Stored, Query)>,
     keeps: bool,
     keeps_here: bool,
@@ -89,6 +91,11 @@ impl Cleared {
     /// How it was translated, if it was.
     pub(crate) fn translation(&self) -> Option<&Translation> {
         self.translation.as_ref()
+    }
+
+    /// The platform in whose API it goes, if its own is not served there.
+    pub(crate) fn carrier(&self) -> Option<Carrier> {
+        self.carrier
     }
 
     /// The method with which it is sent.
@@ -194,6 +201,7 @@ pub(crate) fn clear_stored(permit: Permit, stored: &Stored, query: &Query) -> Cl
         extras: Extras::default(),
         edits: SmallVec::new(),
         translation: None,
+        carrier: None,
         stored: Some((stored.clone(), query.clone())),
         keeps: false,
         keeps_here: false,
@@ -265,7 +273,17 @@ pub(crate) fn clear(
     if let Some(fixes) = fields.fixes.get(offer.own_name()) {
         services::fix(fixes, prompt, &mut edits, &mut made);
     }
-    if let Some(edit) = prompt.name_model(offer.rename.as_ref()) {
+    let way = offer.way(prompt.call);
+    let carrier = match way {
+        Some(Way::Carried(by)) => Some(by),
+        _ => None,
+    };
+    if let Some(by) = carrier {
+        let packed = by.pack(&prompt.body, prompt.extras.betas());
+        let packed = packed.map_err(|why| untranslatable(&why, prompt.call))?;
+        edits.extend(packed.edits);
+        made.extend(packed.changes.into_iter().map(Made::Borrowed));
+    } else if let Some(edit) = prompt.name_model(offer.rename.as_ref()) {
         made.push(if edit.with.is_empty() {
             REMOVE_MODEL
         } else {
@@ -280,22 +298,68 @@ pub(crate) fn clear(
         edits.push(edit.clone());
     }
     let body = json::splice(&prompt.body, &edits);
+    let extras = prompt.extras.clone();
     let cleared = Cleared {
         permit,
         body,
-        call: prompt.call,
+        call: carrier.map_or(prompt.call, |by| Call::Carried(by, prompt.stream)),
         stream: prompt.stream,
-        extras: prompt.extras.clone(),
+        extras: match carrier {
+            Some(by) => extras.carried(by),
+            None => extras,
+        },
         edits: made,
         translation: None,
+        carrier,
         stored: None,
         keeps: kept == Kept::Allowed && prompt.storable,
         keeps_here: keeps_here && prompt.storable,
     };
-    match offer.way(prompt.call) {
-        Some(Way::Translated(from, to)) => translated(cleared, offer, (from, to), clearing.on_loss),
+    match way {
+        Some(Way::Translated(from, to, by)) => {
+            let cleared = translated(cleared, offer, (from, to), clearing.on_loss)?;
+            match by {
+                Some(by) => carried(cleared, by),
+                None => Ok(cleared),
+            }
+        }
         _ => Ok(cleared),
     }
+}
+
+/// A translated request in the API of its platform.
+fn carried(cleared: Cleared, by: Carrier) -> Result<Cleared, Fault> {
+    let asked = whole(&cleared.body);
+    let packed = by.pack(&asked, [].into_iter());
+    let packed = packed.map_err(|why| untranslatable(&why, cleared.call))?;
+    Ok(Cleared {
+        body: json::splice(&asked, &packed.edits),
+        call: Call::Carried(by, cleared.stream),
+        extras: cleared.extras.carried(by),
+        carrier: Some(by),
+        ..cleared
+    })
+}
+
+/// A body in one piece.
+fn whole(body: &[Bytes]) -> Bytes {
+    match body {
+        [whole] => whole.clone(),
+        pieces => pieces.concat().into(),
+    }
+}
+
+/// Why a request cannot go in the words of its upstream.
+fn untranslatable(why: &TranslateError, call: Call) -> Fault {
+    let code = match why {
+        TranslateError::Unsupported { .. } => Code::NotTranslatable,
+        _ => Code::InvalidRequest,
+    };
+    let message = format!(
+        "the request is put into the words of its upstream: {why}; change it, or choose a model whose upstream takes {}",
+        call.word()
+    );
+    Fault::new(code, message)
 }
 
 /// Keep in mind once what was changed.
@@ -312,10 +376,7 @@ fn translated(
     (from, to): (ClientDialect, Dialect),
     on_loss: OnLoss,
 ) -> Result<Cleared, Fault> {
-    let asked = match &cleared.body[..] {
-        [whole] => whole.clone(),
-        pieces => pieces.concat().into(),
-    };
+    let asked = whole(&cleared.body);
     let mut options = offer.options.clone();
     if cleared.call.names_model_in_path() {
         // So is the wish for a stream.
@@ -442,7 +503,7 @@ fn refused(
 fn unkept(offer: &Offer, call: Call) -> String {
     let upstream = offer.upstream.name();
     match (offer.way(call), offer.keeping) {
-        (Some(Way::Translated(_, to)), _) => format!(
+        (Some(Way::Translated(_, to, _)), _) => format!(
             "and send the whole conversation as `input`: this upstream speaks {to} and keeps no responses"
         ),
         (_, Keeping::AgainstFact) => {

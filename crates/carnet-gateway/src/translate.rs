@@ -3,6 +3,7 @@
 use std::mem;
 
 use bytes::Bytes;
+use carnet_wire::carrier::Carrier;
 use carnet_wire::dialect::{Caller, ClientDialect, Dialect, Options};
 use carnet_wire::form::{FailureKind, Loss};
 use carnet_wire::stream::aws::AwsDecoder;
@@ -35,6 +36,8 @@ pub(crate) struct Translation {
 pub(crate) struct Translator {
     from: Dialect,
     to: ClientDialect,
+    /// The platform that carried the answer, which may word errors its own way.
+    carrier: Option<Carrier>,
     options: Options,
     reading: Reading,
     /// What the caller is not told of an answer that came whole.
@@ -81,11 +84,31 @@ impl Translator {
         Self {
             from,
             to,
+            carrier: None,
             reading,
             options,
             losses: Vec::new(),
             failed: None,
         }
+    }
+
+    /// For the body of an error with this status, by a platform that was asked in the caller's own dialect.
+    pub(crate) fn of_error(carrier: Carrier, to: ClientDialect, status: StatusCode) -> Self {
+        Self {
+            from: carrier.dialect(),
+            to,
+            carrier: Some(carrier),
+            options: Options::default(),
+            reading: Reading::Whole(Vec::new(), status),
+            losses: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// The same, for an answer that a platform has carried.
+    pub(crate) fn carried(mut self, by: Option<Carrier>) -> Self {
+        self.carrier = by;
+        self
     }
 
     /// How the answer is framed for the caller.
@@ -150,7 +173,11 @@ impl Translator {
                 out = answer.body;
             }
             Reading::Whole(whole, status) => {
-                (_, out) = translate::failure(self.from, self.to, status.as_u16(), whole);
+                let status = status.as_u16();
+                (_, out) = match self.carrier {
+                    Some(by) => by.failure(self.to, status, whole),
+                    None => translate::failure(self.from, self.to, status, whole),
+                };
             }
             Reading::Events(parser, stream) => {
                 if let Some(event) = parser.finish() {

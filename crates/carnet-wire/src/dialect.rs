@@ -23,6 +23,9 @@ use crate::json::{Document, ScanError, Value};
 
 use shape::Read;
 
+pub(crate) use sse::event;
+
+pub(crate) use converse::read_exception as converse_exception;
 pub(crate) use messages::class as messages_error;
 pub use options::{Caller, Options, ReasoningName, Target, ThinkingForm, TokenLimitName};
 
@@ -296,8 +299,13 @@ impl Dialect {
 
 /// What a client is told when an upstream closes a stream that has not ended.
 fn cut_off() -> Event<'static> {
+    Event::Failure(torn())
+}
+
+/// The same as an error.
+pub(crate) fn torn() -> Failure<'static> {
     let message = "the upstream closed the stream before its end";
-    Event::Failure(Failure::new(FailureKind::Server, message))
+    Failure::new(FailureKind::Server, message)
 }
 
 /// Names the top-level members of a request that another dialect cannot be told.

@@ -4,6 +4,8 @@
 //! strictly, and refuses every body that two parsers could read differently; what it does not decide on passes
 //! through byte for byte. It never opens a socket, reads a clock or holds a fact about the world.
 //!
+//! Some platforms take a dialect's bodies in an API of their own: [`carrier`] knows what they change.
+//!
 //! Where a client and a service speak different dialects, [`translate`] carries requests, answers, errors and streams
 //! over through one [`form`]; what does not come over is refused or has a name.
 //!
@@ -26,6 +28,7 @@
 
 pub mod anthropic;
 pub mod bedrock;
+pub mod carrier;
 pub mod dialect;
 pub mod form;
 pub mod google;

@@ -57,6 +57,9 @@ pub const MAX_LOSSES: usize = 32;
 /// Bytes of a name that a loss repeats.
 pub const MAX_LOSS_PLACE: usize = 64;
 
+/// Trials of a dialect that one request names. There are a few dozen in all; each is compared with the others.
+pub const MAX_BETAS: usize = 64;
+
 /// Turns of a conversation. One that fills the largest context with one-word turns
 /// stays below it.
 pub const MAX_TURNS: usize = 100_000;

@@ -13,6 +13,8 @@ use async_compression::tokio::bufread::{
 };
 use async_compression::zstd::DParameter;
 use bytes::{Buf, Bytes};
+use carnet_wire::carrier::Unpacker;
+use carnet_wire::form::FailureKind;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
@@ -20,6 +22,7 @@ use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
+use super::unpacked::Unpacked;
 use crate::codes::Code;
 use crate::config::DecodedMax;
 use crate::error::Fault;
@@ -97,6 +100,7 @@ pub(crate) struct AnswerBody(Inner);
 enum Inner {
     Coded(Box<Decoded>),
     Plain(Incoming),
+    Unpacked(Box<Unpacked>),
 }
 
 impl AnswerBody {
@@ -122,6 +126,19 @@ impl AnswerBody {
         let decoded = Decoded::new(coding, Source::new(body), max);
         Ok((Self(Inner::Coded(Box::new(decoded))), Some(coding)))
     }
+
+    /// The same body without the framing of the platform that carries it.
+    pub(crate) fn unpacked(self, unpacker: Unpacker) -> Self {
+        Self(Inner::Unpacked(Box::new(Unpacked::new(self, unpacker))))
+    }
+
+    /// The error by which what the platform carries has ended, if it has.
+    pub(crate) fn failed(&self) -> Option<FailureKind> {
+        match &self.0 {
+            Inner::Unpacked(unpacked) => unpacked.failed(),
+            Inner::Coded(_) | Inner::Plain(_) => None,
+        }
+    }
 }
 
 impl Body for AnswerBody {
@@ -139,6 +156,9 @@ impl Body for AnswerBody {
             Inner::Plain(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(|_| Broken::Closed))),
+            Inner::Unpacked(unpacked) => unpacked
+                .poll_piece(cx)
+                .map(|piece| piece.map(|piece| piece.map(Frame::data))),
         }
     }
 
@@ -146,12 +166,13 @@ impl Body for AnswerBody {
         match &self.0 {
             Inner::Coded(decoded) => decoded.ended,
             Inner::Plain(body) => body.is_end_stream(),
+            Inner::Unpacked(unpacked) => unpacked.has_ended(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Inner::Coded(_) => SizeHint::default(),
+            Inner::Coded(_) | Inner::Unpacked(_) => SizeHint::default(),
             Inner::Plain(body) => body.size_hint(),
         }
     }
@@ -163,6 +184,9 @@ pub(crate) enum Broken {
     /// The connection ended.
     #[error("broke off its answer")]
     Closed,
+    /// The stream that the platform frames cannot be read.
+    #[error("sent a stream that cannot be read")]
+    Unreadable,
     /// The bytes are not what the coding allows.
     #[error("sent an answer in `{}` that cannot be decoded", .0.as_str())]
     Corrupt(Coding),
@@ -179,6 +203,7 @@ impl Broken {
     pub(crate) fn fault(self, upstream: &str) -> Fault {
         let (code, help) = match self {
             Self::Closed => (Code::UpstreamClosed, ""),
+            Self::Unreadable => (Code::AnswerUnreadable, ""),
             Self::Corrupt(_) => (Code::UpstreamEncoding, ""),
             Self::TooDense { .. } => (
                 Code::UpstreamEncoding,

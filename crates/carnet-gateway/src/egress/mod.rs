@@ -8,6 +8,7 @@ mod google;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod unpacked;
 mod urls;
 
 use std::error::Error as StdError;
@@ -18,6 +19,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use carnet_provenance::KeyStyle;
+use carnet_wire::carrier::Carrier;
 use carnet_wire::stream::aws as event_stream;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT,
@@ -434,7 +436,8 @@ pub(crate) fn send(
 /// The kind of answer that a call asks for.
 fn accepted(call: Call, stream: bool) -> HeaderValue {
     match call {
-        Call::ConverseStream => AWS_EVENT_STREAM,
+        Call::ConverseStream
+        | Call::Carried(Carrier::BedrockChat | Carrier::BedrockMessages, true) => AWS_EVENT_STREAM,
         _ if stream => EVENT_STREAM,
         _ => JSON,
     }

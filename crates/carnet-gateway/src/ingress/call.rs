@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use carnet_policy::Api;
+use carnet_wire::carrier::Carrier;
 use carnet_wire::dialect::{self as wire, ClientDialect};
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -31,6 +32,9 @@ pub(crate) enum Dialect {
 /// A kind of request that goes to a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Call {
+    /// A conversation in the API of a platform that takes the bodies of a dialect, asked for as a whole or as a stream.
+    /// Upstreams are asked so, callers do not ask so.
+    Carried(Carrier, bool),
     /// A conversation in, a message out.
     Chat,
     /// A conversation in the second version of Cohere's chat. Upstreams are asked so, callers do not ask so.
@@ -75,7 +79,9 @@ impl Call {
 
     /// All that an upstream may take.
     pub(crate) fn taken() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().chain([Self::Cohere])
+        let carried = Carrier::ALL.into_iter();
+        let carried = carried.flat_map(|by| [false, true].map(|stream| Self::Carried(by, stream)));
+        Self::ALL.into_iter().chain([Self::Cohere]).chain(carried)
     }
 
     /// What an upstream takes of which its entry says nothing.
@@ -91,6 +97,10 @@ impl Call {
     /// in the path.
     pub(crate) fn path(self) -> &'static str {
         match self {
+            Self::Carried(Carrier::VertexMessages, false) => "/models/{model}:rawPredict",
+            Self::Carried(Carrier::VertexMessages, true) => "/models/{model}:streamRawPredict",
+            Self::Carried(_, false) => "/model/{model}/invoke",
+            Self::Carried(_, true) => "/model/{model}/invoke-with-response-stream",
             Self::Chat => "/chat/completions",
             Self::Cohere => "/v2/chat",
             Self::Completions => "/completions",
@@ -133,6 +143,9 @@ impl Call {
     /// The word for it in the `apis` of an upstream.
     pub(crate) fn word(self) -> &'static str {
         match self {
+            Self::Carried(Carrier::BedrockChat, _) => "bedrock-chat",
+            Self::Carried(Carrier::BedrockMessages, _) => "bedrock-messages",
+            Self::Carried(Carrier::VertexMessages, _) => "vertex-messages",
             Self::Cohere => "cohere-chat",
             call => call.api().as_str(),
         }
@@ -141,6 +154,7 @@ impl Call {
     /// What policies and records call it.
     pub(crate) fn api(self) -> Api {
         match self {
+            Self::Carried(by, _) => Self::carried_in(by).api(),
             Self::Chat | Self::Cohere => Api::ChatCompletions,
             Self::Completions => Api::Completions,
             Self::Converse | Self::ConverseStream => Api::Converse,
@@ -154,6 +168,7 @@ impl Call {
     /// Whose shapes its callers read.
     pub(crate) fn dialect(self) -> Dialect {
         match self {
+            Self::Carried(by, _) => Self::carried_in(by).dialect(),
             Self::Chat | Self::Cohere | Self::Completions | Self::Embeddings => Dialect::OpenAi,
             Self::Converse | Self::ConverseStream => Dialect::Converse,
             Self::CountTokens | Self::Messages => Dialect::Messages,
@@ -176,6 +191,20 @@ impl Call {
         }
     }
 
+    /// The call whose bodies a platform carries.
+    fn carried_in(by: Carrier) -> Self {
+        match by.dialect() {
+            wire::Dialect::Messages => Self::Messages,
+            _ => Self::Chat,
+        }
+    }
+
+    /// The platforms that carry its bodies.
+    pub(crate) fn carriers(self) -> impl Iterator<Item = Carrier> {
+        let all = Carrier::ALL.into_iter();
+        all.filter(move |by| Self::carried_in(*by) == self)
+    }
+
     /// The call by which a service is asked in a dialect.
     pub(crate) fn in_dialect(dialect: wire::Dialect, stream: bool) -> Option<Self> {
         Some(match dialect {
@@ -194,6 +223,7 @@ impl Call {
     /// The registry's list of fields in its bodies.
     pub(crate) fn fields(self) -> &'static str {
         match self {
+            Self::Carried(by, _) => Self::carried_in(by).fields(),
             Self::Chat | Self::Cohere => "openai-chat",
             Self::Completions => "openai-completions",
             Self::Converse | Self::ConverseStream => "bedrock-converse",
@@ -208,6 +238,7 @@ impl Call {
     /// different prompts.
     pub(crate) fn prompt(self) -> &'static [&'static str] {
         match self {
+            Self::Carried(by, _) => Self::carried_in(by).prompt(),
             Self::Chat | Self::Cohere => &["messages"],
             Self::Completions => &["prompt", "suffix"],
             Self::Converse | Self::ConverseStream | Self::CountTokens | Self::Messages => {
@@ -231,6 +262,7 @@ impl Call {
     /// Whether its answer is a stream, given what `stream` says in its body.
     pub(crate) fn streams(self, asked: bool) -> bool {
         match self {
+            Self::Carried(_, stream) => stream,
             Self::Chat | Self::Cohere | Self::Completions | Self::Messages | Self::Responses => {
                 asked
             }
@@ -416,6 +448,8 @@ mod tests {
             ("/v1/model/{model}/converse", None),
             ("/v1/modelsx", None),
             ("/model/m/invoke", None),
+            ("/model/m/invoke-with-response-stream", None),
+            ("/v1/models/m:rawPredict", None),
             ("/v2/chat", None),
             ("/v1/v2/chat", None),
         ] {

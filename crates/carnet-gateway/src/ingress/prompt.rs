@@ -1,6 +1,7 @@
 //! What is read of a request that goes to a model, and what is left as it came.
 
 use bytes::Bytes;
+use carnet_wire::carrier::Carrier;
 use carnet_wire::json::{self, Edit, Hit, Kind, Scan, ScanError, Watch};
 use carnet_wire::responses::kept;
 use carnet_wire::responses::socket::join;
@@ -60,6 +61,22 @@ const VERSION: (HeaderName, HeaderValue) = (
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
 impl Extras {
+    /// The trials that headers name, each value as it came.
+    pub(crate) fn betas(&self) -> impl Iterator<Item = &str> {
+        let named = self.headers.iter().filter(|(name, _)| *name == BETA);
+        named.filter_map(|(_, value)| value.to_str().ok())
+    }
+
+    /// What of it a platform is told that carries the body: the version stands in that.
+    pub(crate) fn carried(self, by: Carrier) -> Self {
+        let mut headers = self.headers;
+        headers.retain(|(name, _)| *name == BETA && !by.names_betas_in_body());
+        Self {
+            headers,
+            query: false,
+        }
+    }
+
     /// Of a request's head.
     pub(crate) fn of(call: Call, headers: &HeaderMap, query: Option<&str>) -> Self {
         let said = |query: &str| query.split('&').any(|pair| call.query() == Some(pair));

@@ -16,7 +16,7 @@ pub(crate) use answer_read::read_answer;
 pub(crate) use answer_write::write_answer;
 pub(crate) use ask_read::read_ask;
 pub(crate) use ask_write::write_ask;
-pub(crate) use failure::{read_failure, write_failure};
+pub(crate) use failure::{read_exception, read_failure, write_failure};
 pub(crate) use stream_read::Reader;
 pub(crate) use stream_write::Writer;
 pub(crate) use unknown::{ASKED, lose};

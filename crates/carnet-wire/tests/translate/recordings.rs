@@ -6,7 +6,10 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
+use bytes::Bytes;
+use carnet_wire::carrier::{Carrier, Unpacker};
 use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
+use carnet_wire::json::splice;
 use carnet_wire::sniff::{Framing, JsonEnd, ModelRename, Reported, ReportedModel};
 use carnet_wire::translate::ask;
 use serde_json::Value;
@@ -48,6 +51,10 @@ fn exchange(line: &str) -> Option<Exchange> {
         // The first version has shapes of its own.
         "chat(native)" if entry["path"].as_str()? == "/v2/chat" => Dialect::Cohere,
         "bedrock.converse" | "bedrock.converse-stream" => Dialect::Converse,
+        // The others that are carried there have shapes of their own.
+        "bedrock.invoke" | "bedrock.invoke-stream" | "models" if is_carried(&entry) => {
+            Dialect::Messages
+        }
         "gemini.generate" | "gemini.stream" => Dialect::GenerateContent,
         "messages" => Dialect::Messages,
         // The same family has paths that count tokens or fetch and delete what is kept.
@@ -76,10 +83,13 @@ fn exchange(line: &str) -> Option<Exchange> {
     } else {
         field(&entry["response_body"]["base64"])
     };
-    let events = if binary.is_empty() {
-        data(&answer)
-    } else {
-        binary_events(&STANDARD.decode(&binary).unwrap())
+    let (answer, events) = match dialect {
+        _ if binary.is_empty() => (answer.clone(), data(&answer)),
+        Dialect::Messages => {
+            let answer = unpacked(&STANDARD.decode(&binary).unwrap());
+            (answer.clone(), data(&answer))
+        }
+        _ => (answer, binary_events(&STANDARD.decode(&binary).unwrap())),
     };
     Some(Exchange {
         id: field(&entry["id"]),
@@ -139,6 +149,58 @@ fn recorded_arrays_name_their_model_wherever_they_are_cut() {
             );
         }
     }
+}
+
+/// Whether what was asked is a body of Messages that a platform carries.
+fn is_carried(entry: &Value) -> bool {
+    let asked = entry["request_body"]["text"].as_str().unwrap_or_default();
+    asked.contains("\"anthropic_version\"") && asked.contains("\"messages\"")
+}
+
+/// The events that a binary stream carries, as their own dialect has them.
+fn unpacked(stream: &[u8]) -> String {
+    let mut unpacker = Unpacker::of(Carrier::BedrockMessages).unwrap();
+    let mut out = Vec::new();
+    for piece in stream.chunks(13) {
+        unpacker.push(piece, &mut out).unwrap();
+    }
+    unpacker.finish(&mut out).unwrap();
+    assert_eq!(unpacker.failed(), None);
+    String::from_utf8(out).unwrap()
+}
+
+/// What their makers' clients sent is what comes of the same request in its own dialect.
+#[test]
+fn recorded_requests_are_packed_as_their_clients_do_it() {
+    let mut packed = 0;
+    for exchange in exchanges("recorded_requests_are_packed_as_their_clients_do_it") {
+        let Ok(sent) = serde_json::from_str::<Value>(&exchange.request) else {
+            continue;
+        };
+        let carrier = match sent["anthropic_version"].as_str() {
+            Some("bedrock-2023-05-31") => Carrier::BedrockMessages,
+            Some("vertex-2023-10-16") => Carrier::VertexMessages,
+            _ => continue,
+        };
+        let mut own = sent.clone();
+        let members = own.as_object_mut().unwrap();
+        members.remove("anthropic_version");
+        members.insert("model".to_owned(), "m".into());
+        if carrier == Carrier::BedrockMessages {
+            members.insert("stream".to_owned(), true.into());
+        }
+        let body = Bytes::from(own.to_string());
+        let changed = carrier.pack(&body, [].into_iter()).unwrap();
+        let got = splice(&body, &changed.edits).concat();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&got).unwrap(),
+            sent,
+            "{}",
+            exchange.id
+        );
+        packed += 1;
+    }
+    assert!(packed == 0 || packed >= 18, "{packed}");
 }
 
 #[test]

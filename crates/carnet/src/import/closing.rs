@@ -22,7 +22,7 @@ const WORKLOAD: &str = "imported";
 /// What answers in OpenAI's dialect.
 const CHAT: &str = "chat-completions";
 /// What only upstreams are asked for.
-const UPSTREAMS_ONLY: &str = "cohere-chat";
+const UPSTREAMS_ONLY: [&str; 2] = ["bedrock-chat", "cohere-chat"];
 
 impl Import<'_> {
     /// Close the books.
@@ -136,7 +136,10 @@ impl Import<'_> {
                     "chats are translated for the upstream `{name}`, which takes requests of the kind {}; what it cannot say is named in `carnet-losses`",
                     apis.join(", ")
                 );
-                let instead = if apis.iter().any(|api| api == UPSTREAMS_ONLY) {
+                let instead = if apis
+                    .iter()
+                    .any(|api| UPSTREAMS_ONLY.contains(&api.as_str()))
+                {
                     "refuse such requests by `on_loss = \"refuse\"`"
                 } else {
                     "refuse such requests by `on_loss = \"refuse\"`, or let callers speak to it with its own client"

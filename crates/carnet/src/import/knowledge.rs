@@ -53,6 +53,10 @@ section! {
             only: Vec<String>,
             /// Beginnings of models that ask for another interface, which are not carried over.
             except: Vec<String>,
+            /// What stands before a model's own id to choose this interface of the provider.
+            route: String,
+            /// The entry for models that this one does not take.
+            otherwise: String,
             /// Beginnings of models without a provider that mean this one.
             bare: Vec<String>,
             /// Why it cannot be carried over.
@@ -129,6 +133,8 @@ pub(super) struct Provider {
     pub(super) platform: Option<String>,
     pub(super) only: Vec<String>,
     pub(super) except: Vec<String>,
+    route: Option<String>,
+    otherwise: Option<String>,
     pub(super) bare: Vec<String>,
     pub(super) refused: Option<String>,
     pub(super) instead: Option<String>,
@@ -202,6 +208,21 @@ impl Knowledge {
         self.providers.iter().find(|provider| provider.name == name)
     }
 
+    /// The interface of a provider that takes a model: its own one, or one for models that this does not take.
+    pub(super) fn interface<'k>(&'k self, provider: &'k Provider, model: &str) -> &'k Provider {
+        let mut at = provider;
+        // No entry leads back to one before it, and each is asked once.
+        for _ in &self.providers {
+            if at.takes(model) {
+                return at;
+            }
+            let next = at.otherwise.as_deref().and_then(|name| self.provider(name));
+            let Some(next) = next else { break };
+            at = next;
+        }
+        provider
+    }
+
     /// The provider that a model without one means.
     pub(super) fn provider_of_bare(&self, model: &str) -> Option<&Provider> {
         self.providers
@@ -266,10 +287,18 @@ impl Provider {
             platform: raw.platform.into_value(),
             only: value_of(raw.only),
             except: value_of(raw.except),
+            route: raw.route.into_value(),
+            otherwise: raw.otherwise.into_value(),
             bare: value_of(raw.bare),
             refused: raw.refused.into_value(),
             instead: raw.instead.into_value(),
         }
+    }
+
+    /// The id by which its service knows a model.
+    pub(super) fn own_id<'m>(&self, model: &'m str) -> &'m str {
+        let route = self.route.as_deref().unwrap_or_default();
+        model.strip_prefix(route).unwrap_or(model)
     }
 
     /// Whether this model of it can be carried over.

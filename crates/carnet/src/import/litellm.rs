@@ -66,6 +66,7 @@ fn read_deployment(import: &mut Import<'_>, deployment: &At<'_>) {
     if let Some(why) = &provider.refused {
         return import.leave(deployment, why.as_str(), provider.instead.as_deref());
     }
+    let provider = knowledge.interface(provider, own);
     if !provider.takes(own) {
         let why = format!(
             "this model of `{}` asks for an interface that is not carried over",
@@ -77,7 +78,7 @@ fn read_deployment(import: &mut Import<'_>, deployment: &At<'_>) {
     upstream.first_byte_seconds = import.mistakes.seconds(&params, "timeout", 1.0);
     let model = Model {
         name: name.to_owned(),
-        upstream_model: own.to_owned(),
+        upstream_model: provider.own_id(own).to_owned(),
         place,
     };
     import.offer(upstream, Some(model));

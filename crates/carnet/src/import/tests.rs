@@ -86,6 +86,28 @@ fn a_deployment_says_where_it_is_in_many_ways() {
                 "\"https://aiplatform.googleapis.com/v1/projects/p/locations/global/publishers/google\"",
             ],
         ),
+        (
+            "model: vertex_ai/claude-sonnet-4@20250514, vertex_project: p, vertex_location: us-east5",
+            &[
+                "locations/us-east5/publishers/anthropic\"",
+                "apis = [\"vertex-messages\"]",
+                "upstream_model = \"claude-sonnet-4@20250514\"",
+            ],
+        ),
+        (
+            "model: bedrock/invoke/us.anthropic.claude-sonnet-4-20250514-v1:0, aws_region_name: us-east-1",
+            &[
+                "apis = [\"bedrock-messages\"]",
+                "upstream_model = \"us.anthropic.claude-sonnet-4-20250514-v1:0\"",
+            ],
+        ),
+        (
+            "model: bedrock/converse/amazon.nova-lite-v1:0, aws_region_name: us-east-1",
+            &[
+                "apis = [\"converse\"]",
+                "upstream_model = \"amazon.nova-lite-v1:0\"",
+            ],
+        ),
         ("model: gpt-4o, timeout: 0.2", &["first_byte_seconds = 1\n"]),
     ] {
         has(&litellm(params).0, lines);

@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod bodies;
+mod carried;
 mod conversations;
 mod decisions;
 mod dialects;

@@ -12,7 +12,7 @@ pub(crate) fn read_failure<'b>(status: u16, root: Value<'b>) -> Failure<'b> {
 }
 
 /// Reads an exception within a stream, which its framing names; none if the name is that of an event.
-pub(super) fn read_exception<'e>(name: &'e str, root: Value<'e>) -> Option<Failure<'e>> {
+pub(crate) fn read_exception<'e>(name: &'e str, root: Value<'e>) -> Option<Failure<'e>> {
     let kind = match name {
         "throttlingException" => FailureKind::RateLimit,
         "validationException" => FailureKind::InvalidRequest,
