@@ -551,7 +551,7 @@ async fn relayed(
         // Under the id of its record it could be looked up by whoever reads the log.
         let own = remembered.is_some().then(own_id).flatten();
         let (id, kept) = (own.as_deref().unwrap_or(record.id()), own.is_some());
-        let unsaid = (id, created, offer.expected.asked());
+        let unsaid = (id, created, offer.own_name());
         let translator = Translator::new(translation, from, unsaid, kept).carried(carrier);
         if !kept {
             remembered = None;
