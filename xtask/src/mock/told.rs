@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::http::Conversation;
 use super::ledger::End;
 
-/// The frames of events that are binary; all others are lines of text.
-const BINARY: &str = "application/vnd.amazon.eventstream";
+/// How the media type of events in binary frames ends; all others are lines of text.
+const BINARY: &str = ".eventstream";
 
 /// An answer.
 #[derive(Debug, Deserialize)]
@@ -75,7 +75,7 @@ fn send(talk: &mut Conversation, told: &Told) -> io::Result<()> {
             let binary = told
                 .headers
                 .get("content-type")
-                .is_some_and(|t| t == BINARY);
+                .is_some_and(|media_type| media_type.ends_with(BINARY));
             for event in events {
                 talk.chunk(&if binary {
                     event.binary()
