@@ -121,6 +121,8 @@ pub const CONVERSATION_SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 pub const SOCKETS_OF_KEY_MAX: usize = 128;
 /// How long a WebSocket is open at most; the service whose clients use one has the same limit, and they open another.
 pub const SOCKET_TIME_MAX: Duration = Duration::from_secs(60 * 60);
+/// How long an upstream may take to end its answer when all of a translated one has been passed on.
+pub const LINGER: Duration = Duration::from_secs(1);
 /// How long a caller may take to read one message. Answers that nobody reads are ended before, by the sweep.
 pub const SOCKET_SEND_TIME_MAX: Duration = Duration::from_secs(120);
 /// How long a goodbye may take.

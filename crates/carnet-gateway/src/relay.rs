@@ -32,7 +32,7 @@ use crate::conversations::{Listening, Unkept};
 use crate::egress::AnswerBody;
 use crate::error::{Fault, Stop, StreamEnd};
 use crate::gateway::Gateway;
-use crate::limits::{HELD_BYTES_MAX, UNREAD_GRACE};
+use crate::limits::{HELD_BYTES_MAX, LINGER, UNREAD_GRACE};
 use crate::place::{END_OF_TORN, Place};
 use crate::record::OpenRecord;
 use crate::relays::Running;
@@ -189,9 +189,9 @@ impl Shape {
     /// Where the name of a model is looked for.
     fn framing(self) -> Option<Framing> {
         match self {
-            Self::Array | Self::AwsStream => None,
+            Self::AwsStream => None,
             Self::Events => Some(Framing::EventStream),
-            Self::Whole => Some(Framing::Json),
+            Self::Array | Self::Whole => Some(Framing::Json),
         }
     }
 }
@@ -451,9 +451,22 @@ impl Relay {
             let Some(translator) = &mut self.translator else {
                 return Poll::Ready(step);
             };
+            let over = translator.is_over();
             let said = match step {
-                Step::Piece(piece) => translator.push(&piece),
-                Step::End => {
+                Step::Piece(piece) => {
+                    let said = translator.push(&piece);
+                    if !over && translator.is_over() {
+                        // Nothing follows that the caller could be told: only the end is waited for, and not long.
+                        self.keep_alive = None;
+                        self.idle_timeout = self.idle_timeout.min(LINGER);
+                        self.timer
+                            .as_mut()
+                            .reset(Instant::now() + self.idle_timeout);
+                    }
+                    said
+                }
+                Step::KeepAlive if over => continue,
+                Step::Stop(_) | Step::End if over || matches!(step, Step::End) => {
                     let said = translator.finish();
                     self.failed = translator.failed();
                     self.lose();

@@ -111,6 +111,16 @@ impl Translator {
         self
     }
 
+    /// Whether the caller has had the end of a stream, whatever its upstream still sends.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.reading {
+            Reading::Whole(..) => false,
+            Reading::Aws(_, stream) | Reading::Events(_, stream) => {
+                stream.state() != translate::State::Open
+            }
+        }
+    }
+
     /// How the answer is framed for the caller.
     pub(crate) fn shape(&self) -> Shape {
         match (&self.reading, self.to) {

@@ -44,6 +44,18 @@ pub const MAX_EVENT: usize = 16 * 1024 * 1024;
 /// Newer ones take half as much again, which no part of an answer needs.
 pub const MAX_AWS_MESSAGE: usize = 16 * 1024 * 1024;
 
+/// Bytes of the id of an answer or of a call of a tool, as its service gives it. Some dialects repeat them in every
+/// event, so that a long one would be paid for many times over.
+pub const MAX_ID: usize = 1024;
+
+/// Bytes of the name of an application's user in OpenAI's dialects, which refuse a longer one
+/// (<https://github.com/maximhq/bifrost/issues/1000>).
+pub const MAX_USER: usize = 64;
+
+/// Values and keys of one JSON document that is translated: each costs memory beside its own few bytes. An answer of
+/// ten thousand tokens with the probabilities of twenty others each stays below it.
+pub const MAX_NODES: usize = 4 * 1024 * 1024;
+
 /// Bytes of the headers of one message of an AWS event stream: what all readers of the format take.
 pub const MAX_AWS_HEADERS_LENGTH: usize = 128 * 1024;
 

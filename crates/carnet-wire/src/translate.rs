@@ -15,9 +15,9 @@
 //! ```
 
 use crate::dialect::{ClientDialect, Dialect, Options, StreamReader, StreamWriter, TranslateError};
-use crate::form::{Event, Failure, FailureKind, Losses, Reply, Usage};
+use crate::form::{Event, Failure, FailureKind, Losses, Piece, Reply, Usage};
 use crate::json::{Document, Text};
-use crate::limits::MAX_DEPTH;
+use crate::limits::{MAX_DEPTH, MAX_ID, MAX_MODEL_NAME};
 
 /// Room for what a target says at greater length than the source.
 const GROWTH: usize = 1_024;
@@ -229,7 +229,20 @@ impl Writing {
             return;
         }
         match &mut event {
-            Event::Start(start) => name_model(&mut start.model, &self.model),
+            Event::Start(start) => {
+                start.id.take_if(|id| id.plain().len() > MAX_ID);
+                start
+                    .model
+                    .take_if(|model| model.plain().len() > MAX_MODEL_NAME);
+                name_model(&mut start.model, &self.model);
+            }
+            Event::PartStart(Piece::ToolUse { id, name })
+                if id.plain().len() > MAX_ID || name.plain().len() > MAX_ID =>
+            {
+                let message = "the upstream named a call of a tool by more than can be repeated";
+                event = Event::Failure(Failure::new(FailureKind::Server, message));
+                self.state = State::Failed(FailureKind::Server);
+            }
             Event::Usage(usage) => self.usage.update(usage),
             Event::Failure(failure) => self.state = State::Failed(failure.kind),
             Event::End => self.state = State::Ended,

@@ -152,7 +152,10 @@ impl ServiceAccount {
             }
             return Ok(header);
         }
-        let _alone = inner.renewing.lock().await;
+        // Whoever waits behind others that get none waits no longer than they.
+        let alone = timeout(EXCHANGE_TIME_MAX, inner.renewing.lock()).await;
+        let host = || inner.token_uri.host().unwrap_or_default().to_owned();
+        let _alone = alone.map_err(|_| NoToken::Slow(host()))?;
         match inner.good_for(USELESS_BEFORE, now) {
             Some(header) => Ok(header),
             None => inner.renew(now).await,

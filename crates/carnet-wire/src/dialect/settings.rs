@@ -1,7 +1,8 @@
 //! Settings of a request that several dialects word alike, or none of them has.
 
 use crate::form::{Ask, LossCode, Losses};
-use crate::json::Object;
+use crate::json::{Object, Text};
+use crate::limits::MAX_USER;
 
 use super::shape::Read;
 use super::{Dialect, Target, TranslateError, lose_unknown};
@@ -39,6 +40,16 @@ pub(crate) fn write_stop(ask: &Ask<'_>, key: &str, body: &mut Object<'_>) {
         let mut stop = body.array(key);
         ask.stop.iter().for_each(|text| stop.text(text));
     }
+}
+
+/// Who uses the caller's application. Its name can be longer in the dialect of Messages than in others.
+pub(crate) fn user<'a, 'b>(ask: &'a Ask<'b>, losses: &mut Losses) -> Option<&'a Text<'b>> {
+    let user = ask.user.as_ref()?;
+    if ask.origin == Dialect::Messages && user.plain().len() > MAX_USER {
+        losses.add_at(LossCode::Metadata, "user");
+        return None;
+    }
+    Some(user)
 }
 
 /// Names the settings of sampling that a dialect lacks, unless they change nothing.

@@ -11,6 +11,7 @@ use super::error::{ScanError, ScanErrorKind, SyntaxError};
 use super::found::Kind;
 use super::lexer::{Lexer, Refusal, refusal};
 use super::text::unescape;
+use crate::limits::MAX_NODES;
 
 /// Bytes of a body for one node of its index, as bodies of conversations have it; a guess that saves growing.
 const BYTES_PER_NODE: usize = 64;
@@ -109,11 +110,14 @@ impl Reading<'_> {
         } else {
             (self.lexer.scalar()?, false)
         };
-        self.push(start, kind, escaped);
-        Ok(())
+        self.push(start, kind, escaped)
     }
 
-    fn push(&mut self, start: usize, kind: Kind, escaped: bool) {
+    fn push(&mut self, start: usize, kind: Kind, escaped: bool) -> Result<(), Refusal> {
+        if self.nodes.len() >= MAX_NODES {
+            let max = MAX_NODES;
+            return Err(refusal(start, ScanErrorKind::TooManyNodes { max }));
+        }
         self.nodes.push(Node {
             start,
             end: self.lexer.pos,
@@ -121,6 +125,7 @@ impl Reading<'_> {
             kind,
             escaped,
         });
+        Ok(())
     }
 
     /// Enters a container and goes to its first value; false when it is empty and passed already.
@@ -134,11 +139,11 @@ impl Reading<'_> {
         self.lexer.space();
         if self.lexer.peek() == Some(close) {
             self.lexer.pos += 1;
-            self.push(start, kind, false);
+            self.push(start, kind, false)?;
             return Ok(false);
         }
         self.open.push(self.nodes.len());
-        self.push(start, kind, false);
+        self.push(start, kind, false)?;
         if kind == Kind::Object {
             self.key()?;
         }
@@ -346,6 +351,15 @@ fn plain<'b>(text: &'b str, node: &Node) -> Option<Cow<'b, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_values_is_bounded() {
+        let most = format!("[{}0]", "0,".repeat(MAX_NODES - 2));
+        assert!(Document::read(most.as_bytes(), 2).is_ok());
+        let more = format!("[{}0]", "0,".repeat(MAX_NODES - 1));
+        let error = Document::read(more.as_bytes(), 2).unwrap_err();
+        assert_eq!(error.kind, ScanErrorKind::TooManyNodes { max: MAX_NODES });
+    }
 
     fn flat(value: Value<'_>) -> String {
         match value.kind() {

@@ -67,6 +67,12 @@ pub enum ScanErrorKind {
         /// The limit.
         max: usize,
     },
+    /// More values and keys than are looked at.
+    #[error("more than {max} values and keys")]
+    TooManyNodes {
+        /// The limit.
+        max: usize,
+    },
     /// Bytes other than white space behind the document.
     #[error("bytes after the end of the JSON object")]
     TrailingBytes,
@@ -140,7 +146,8 @@ impl ScanError {
             ScanErrorKind::TrailingBytes => Some("send one JSON object per request"),
             ScanErrorKind::Shape { .. }
             | ScanErrorKind::TooDeep { .. }
-            | ScanErrorKind::TooManyHits { .. } => None,
+            | ScanErrorKind::TooManyHits { .. }
+            | ScanErrorKind::TooManyNodes { .. } => None,
         }
     }
 }

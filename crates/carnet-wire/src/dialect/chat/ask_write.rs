@@ -1,6 +1,6 @@
 //! Writing a request.
 
-use crate::dialect::settings::{unsupported, write_model, write_stop, write_unknown};
+use crate::dialect::settings::{unsupported, user, write_model, write_stop, write_unknown};
 use crate::dialect::shape::Read;
 use crate::dialect::turns::taking_turns;
 use crate::dialect::{Dialect, Target, TokenLimitName};
@@ -45,7 +45,7 @@ pub(crate) fn write_ask(
     writing.sampling(&mut body);
     write_stop(ask, "stop", &mut body);
     writing.thinking(&mut body);
-    body.text_if("user", ask.user.as_ref());
+    body.text_if("user", user(ask, writing.losses));
     if ask.stream {
         body.bool("stream", true);
         // Whatever the client wants to see: who pays wants to know what a stream has used.

@@ -244,7 +244,7 @@ impl Writer {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        if self.caller.include_usage {
+        if self.caller.include_usage && !self.usage.is_empty() {
             let usage = self.usage;
             event(out, None, |out| {
                 let mut chunk = self.head(out);

@@ -2,7 +2,7 @@
 
 use crate::dialect::shape::Read;
 use crate::dialect::{Caller, Dialect};
-use crate::form::{Answer, Content, Finish, IdRule, LossCode, Losses, Part};
+use crate::form::{Answer, Content, Finish, IdRule, LossCode, Losses, Part, Reasoning};
 use crate::json::{Object, Text};
 
 use super::blocks_write::Blocks;
@@ -60,6 +60,13 @@ fn write_parts(answer: &Answer<'_>, body: &mut Object<'_>, losses: &mut Losses) 
                 blocks.losses.add_at(LossCode::UnknownPart, &kind.plain());
             }
             Content::Text { text, .. } if text.is_empty() => {}
+            // That something was thought, and nothing of it.
+            Content::Reasoning(Reasoning {
+                text,
+                signature: None,
+                encrypted: None,
+                ..
+            }) if text.is_empty() && !own => {}
             _ => blocks.write(
                 &Part {
                     cache: None,

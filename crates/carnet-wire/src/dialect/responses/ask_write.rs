@@ -1,7 +1,7 @@
 //! Writing a request.
 
 use crate::dialect::media::write_data_url;
-use crate::dialect::settings::{NO_ARGUMENTS, lose_sampling, unsupported, write_model};
+use crate::dialect::settings::{NO_ARGUMENTS, lose_sampling, unsupported, user, write_model};
 use crate::dialect::shape::Read;
 use crate::dialect::{Dialect, Target, lose_unknown};
 use crate::form::{
@@ -35,7 +35,7 @@ pub(crate) fn write_ask(
     }
     writing.thinking(&mut body);
     writing.sampling(&mut body);
-    body.text_if("user", ask.user.as_ref());
+    body.text_if("user", user(ask, writing.losses));
     if ask.stream {
         body.bool("stream", true);
     }
