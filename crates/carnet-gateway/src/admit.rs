@@ -45,8 +45,9 @@ pub(crate) fn decide<'a>(
     let model = wanted.model;
     let mut suspended = false;
     let mut first: Option<(Denial, &Offer)> = None;
-    let direct = |offer: &&Offer| offer.way(wanted.call) == Some(Way::Direct);
     let translated = |offer: &&Offer| matches!(offer.way(wanted.call), Some(Way::Translated(..)));
+    // Whatever loses nothing.
+    let direct = |offer: &&Offer| offer.way(wanted.call).is_some() && !translated(offer);
     let in_turn = offers.iter().filter(direct);
     let in_turn = in_turn.chain(offers.iter().filter(translated));
     for offer in in_turn {

@@ -449,7 +449,7 @@ mod tests {
             ("/v1/modelsx", None),
             ("/model/m/invoke", None),
             ("/model/m/invoke-with-response-stream", None),
-            ("/v1/models/m:rawPredict", None),
+            ("/v1beta/models/m:rawPredict", None),
             ("/v2/chat", None),
             ("/v1/v2/chat", None),
         ] {

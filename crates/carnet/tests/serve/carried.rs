@@ -12,7 +12,7 @@ use http::Method;
 use http::header::HeaderValue as Named;
 use serde_json::{Value, json};
 
-use crate::harness::upstream::{EVENTS, LAST_CHUNK, whole};
+use crate::harness::upstream::whole;
 use crate::harness::{Answer, Arrival, Gateway, MODEL, Setup, Upstream, entry, json_body};
 use crate::translations::frame;
 
@@ -420,9 +420,11 @@ async fn messages_reach_a_model_by_raw_predict() {
         .collect();
     let (answer, arrival) = tokio::join!(gateway.send(request), async {
         let mut arrival = upstream.next().await;
-        arrival.write(EVENTS).await;
-        arrival.chunk(&events).await;
-        arrival.write(LAST_CHUNK).await;
+        let head = format!(
+            "HTTP/1.1 200 OK\r\n{CLOSE}content-type: text/event-stream\r\ncontent-length: {}\r\n\r\n{events}",
+            events.len()
+        );
+        arrival.write(head).await;
         arrival
     });
     assert_eq!(
