@@ -138,7 +138,12 @@ impl OpenRecord {
     }
 
     /// What the caller asked for, where it was not an answer of a model.
-    pub(crate) fn detail(&mut self, what: &str) {
+    pub(crate) fn detail(&mut self, what: &'static str) {
+        self.record.detail = Some(what.into());
+    }
+
+    /// What else is to be known of it.
+    fn note(&mut self, what: &str) {
         self.record.detail = Some(match &self.record.detail {
             None => what.into(),
             Some(before) => format!("{before}; {what}").into(),
@@ -150,7 +155,7 @@ impl OpenRecord {
         self.gateway.metrics().conversations_unkept.inc();
         let why = why.as_str();
         tracing::warn!(record = %self.record.id, "an answer is {why}");
-        self.detail(why);
+        self.note(why);
     }
 
     /// The caller asked for something else than an answer of a model.
@@ -338,13 +343,13 @@ impl OpenRecord {
 
     /// The answer names no model where one was looked for.
     pub(crate) fn unnamed(&mut self, why: Absence) {
-        self.detail(&why.to_string());
+        self.note(&why.to_string());
     }
 
     /// Another model answers than was decided on.
     pub(crate) fn mismatch(&mut self, check: &Check, reported: &str, suspend: bool) {
         let (upstream, asked) = (check.expected.upstream(), check.expected.asked());
-        self.detail("the answer names another model than was decided on");
+        self.note("the answer names another model than was decided on");
         let gateway = &self.gateway;
         gateway.metrics().mismatches.inc();
         tracing::warn!(
