@@ -61,7 +61,7 @@ impl Place {
 /// The key that seals them: made the first time.
 fn key(state: &State) -> Result<[u8; 32], Troubles> {
     let file = state.conversations_key();
-    let help = "restore it from your backup, or remove it together with conversations.db, which cannot be read without it";
+    let help = "restore it from your backup, or remove it and conversations.db, which cannot be read without it";
     if !file.exists() {
         let secret = random::<32>()?;
         write_secret(&file, &hex::encode(secret))

@@ -11,7 +11,6 @@ use crate::harness::upstream::{EVENTS, LAST_CHUNK, whole};
 use crate::harness::{
     Answer, Arrival, DENIED, Gateway, MODEL, Setup, Upstream, entry, json_body, until,
 };
-use crate::reload::generation;
 
 /// Else the next request could meet a connection just when it ends.
 const CLOSE: &str = "connection: close\r\n";
@@ -148,6 +147,15 @@ async fn written(gateway: &Gateway, count: u64) {
         (kept == count).then_some(())
     })
     .await;
+}
+
+/// Have another configuration in force. The file is replaced as a whole: half of it could be one as well.
+async fn set(gateway: &Gateway, text: &str) {
+    gateway.setup.write("carnet.toml.new", text);
+    let path = |name: &str| gateway.setup.path(name);
+    std::fs::rename(path("carnet.toml.new"), path("carnet.toml")).unwrap();
+    let (status, told) = gateway.admin(Method::POST, "/api/reload").await;
+    assert_eq!((status, &told["done"]), (200, &json!(true)), "{told:#}");
 }
 
 #[tokio::test]
@@ -671,15 +679,6 @@ async fn it_is_off_until_the_operator_turns_it_on_and_again_when_he_turns_it_off
     let mut gateway = keeping(&upstream, CHAT).start().await;
     let on = gateway.setup.config();
     let off = on.replace(KEPT, "");
-    let set = async |gateway: &Gateway, text: &str| {
-        let before = generation(gateway).await;
-        gateway.setup.write("carnet.toml", text);
-        until("the reload", async || {
-            let now = generation(gateway).await;
-            (now["versions"]["config"] != before["versions"]["config"]).then_some(())
-        })
-        .await;
-    };
     set(&gateway, &off).await;
     let answer = completion("one");
     let (first, _, _) = turn(&gateway, &mut upstream, json!({ "input": "a" }), &answer).await;
@@ -748,15 +747,7 @@ async fn without_the_section_there_is_no_file_and_reloading_makes_one() {
     let answer = response("resp_1", "completed", "one").to_string();
     turn(&gateway, &mut upstream, json!({ "input": "a" }), &answer).await;
     assert_eq!(files(), 0);
-    let before = generation(&gateway).await;
-    gateway
-        .setup
-        .write("carnet.toml", &(gateway.setup.config() + KEPT));
-    until("the reload", async || {
-        let now = generation(&gateway).await;
-        (now["versions"]["config"] != before["versions"]["config"]).then_some(())
-    })
-    .await;
+    set(&gateway, &(gateway.setup.config() + KEPT)).await;
     get(&gateway, "resp_1")
         .await
         .error(404, "state_not_found")
