@@ -208,7 +208,7 @@ fn what_a_permit_obliges_to_is_told_and_compared() {
         let rule = "permit (principal, action, resource) when { resource.identified };";
         sandbox.write(
             &format!("{name}/rules.cedar"),
-            &format!("@id(\"known\") @title(\"a known model\") {more} {rule}"),
+            format!("@id(\"known\") @title(\"a known model\") {more} {rule}"),
         );
     };
     pack("before/kept", "");
