@@ -1,3 +1,5 @@
+//! Requests as the platforms want them, and what comes of their answers.
+
 use serde_json::{Value, json};
 
 use super::*;
