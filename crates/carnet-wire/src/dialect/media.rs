@@ -11,6 +11,19 @@ pub(crate) fn source_of_url(url: Text<'_>) -> MediaSource<'_> {
     }
 }
 
+/// The name that a file gets which has none, where the dialect asks for one with the bytes.
+pub(crate) fn name_of_unnamed(media_type: &Text<'_>) -> String {
+    let media_type = media_type.plain();
+    let kind = media_type.rsplit('/').next().unwrap_or_default();
+    let plain = kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match kind {
+        "plain" => "document.txt".to_owned(),
+        "markdown" => "document.md".to_owned(),
+        _ if plain && !kind.is_empty() => format!("document.{kind}"),
+        _ => "document".to_owned(),
+    }
+}
+
 /// Writes an address that holds the bytes.
 pub(crate) fn write_data_url(
     key: &str,

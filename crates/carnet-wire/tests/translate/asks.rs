@@ -8,7 +8,7 @@ use carnet_wire::form::IdRule;
 use carnet_wire::translate::ask;
 use serde_json::{Value, json};
 
-use Dialect::{Chat, Messages, Responses};
+use Dialect::{Chat, Converse, GenerateContent, Messages, Responses};
 
 fn options() -> Options {
     let mut options = Options::default();
@@ -20,6 +20,13 @@ fn options() -> Options {
 fn with(from: Dialect, body: &Value, options: &Options) -> (Value, Vec<String>) {
     let to = if from == Chat { Messages } else { Chat };
     let asked = ask(client(from), to, body.to_string().as_bytes(), options).unwrap();
+    let losses = asked.losses.iter().map(ToString::to_string).collect();
+    (serde_json::from_slice(&asked.body).unwrap(), losses)
+}
+
+/// The request in a dialect of any pair, and the names of what was lost.
+fn translated((from, to): (Dialect, Dialect), body: &Value) -> (Value, Vec<String>) {
+    let asked = ask(client(from), to, body.to_string().as_bytes(), &options()).unwrap();
     let losses = asked.losses.iter().map(ToString::to_string).collect();
     (serde_json::from_slice(&asked.body).unwrap(), losses)
 }
@@ -324,6 +331,95 @@ fn images_and_files_come_over_as_they_are_named() {
         got["messages"][0]["content"][0]["source"],
         json!({"type": "base64", "media_type": "image/png", "data": "aG/k="})
     );
+}
+
+#[test]
+fn a_thought_that_a_client_keeps_in_pieces_goes_back_whole() {
+    let body = json!({"contents": [
+        {"role": "user", "parts": [{"text": "q"}]},
+        {"role": "model", "parts": [{"thought": true, "text": "ab"}]},
+        {"role": "model", "parts": [{"thought": true, "text": "cd"}]},
+        {"role": "model", "parts": [{"thought": true, "text": "", "thoughtSignature": "S"}]},
+        {"role": "model", "parts": [{"functionCall": {"id": "c", "name": "f", "args": {}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"id": "c", "name": "f", "response": {"output": "r"}}}]},
+    ]});
+    let (got, losses) = translated((GenerateContent, Messages), &body);
+    assert_eq!(
+        got["messages"][1]["content"],
+        json!([
+            {"type": "thinking", "thinking": "abcd", "signature": "S"},
+            {"type": "tool_use", "id": "c", "name": "f", "input": {}},
+        ])
+    );
+    assert_eq!(losses, Vec::<String>::new());
+}
+
+#[test]
+fn documents_have_names_of_their_own_and_files_have_one_where_they_must() {
+    let pdf = |title: Option<&str>| {
+        let mut block = json!({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "aGk="}});
+        if let Some(title) = title {
+            block["title"] = title.into();
+        }
+        block
+    };
+    let long = "x".repeat(300);
+    let content = json!([
+        pdf(None),
+        pdf(None),
+        pdf(Some("a.b")),
+        pdf(Some("a b")),
+        pdf(Some(&long))
+    ]);
+    let body = json!({"messages": [{"role": "user", "content": content}]});
+    let (got, _) = translated((Messages, Converse), &body);
+    let blocks = got["messages"][0]["content"].as_array().unwrap();
+    let names: Vec<&str> = blocks
+        .iter()
+        .map(|block| block["document"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names[..4], ["document", "document (2)", "a b", "a b (2)"]);
+    assert!(names[4].len() < 200, "{}", names[4].len());
+    let (got, _) = translated((Messages, Chat), &body);
+    assert_eq!(
+        got["messages"][0]["content"][0]["file"]["filename"],
+        "document.pdf"
+    );
+    let (got, _) = translated((Messages, Responses), &body);
+    assert_eq!(got["input"][0]["content"][0]["filename"], "document.pdf");
+}
+
+#[test]
+fn a_turn_of_which_nothing_comes_over_is_left_out() {
+    let body = json!({"messages": [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": [{"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}]},
+        {"role": "user", "content": "b"},
+    ]});
+    let (got, losses) = translated((Messages, Chat), &body);
+    let roles: Vec<&str> = got["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["role"].as_str().unwrap())
+        .collect();
+    assert_eq!(roles, ["user", "user"]);
+    assert_eq!(losses, ["unknown-part:server_tool_use"]);
+}
+
+#[test]
+fn a_name_of_a_user_that_is_too_long_for_others_is_named() {
+    for (length, want) in [(64, vec![]), (65, vec!["metadata:user".to_owned()])] {
+        let body = json!({
+            "metadata": {"user_id": "u".repeat(length)},
+            "messages": [{"role": "user", "content": "a"}],
+        });
+        for to in [Chat, Responses] {
+            let (got, losses) = translated((Messages, to), &body);
+            assert_eq!(got.get("user").is_some(), want.is_empty());
+            assert_eq!(losses, want);
+        }
+    }
 }
 
 #[test]

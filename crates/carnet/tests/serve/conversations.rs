@@ -440,6 +440,30 @@ async fn only_what_was_given_and_may_be_is_kept() {
 }
 
 #[tokio::test]
+async fn what_a_rule_obliges_not_to_store_is_not_kept_here_either() {
+    let mut upstream = Upstream::start().await;
+    let setup = keeping(&upstream, CHAT).permitting_all();
+    setup.write(
+        "all/rules.cedar",
+        "@id(\"all\")\n@title(\"everything\")\n@obligation(\"no-store\")\npermit (principal, action, resource);\n",
+    );
+    let gateway = setup.start().await;
+    let input = json!({ "input": "a" });
+    let (given, _, _) = turn(&gateway, &mut upstream, input, &completion("b")).await;
+    let id = given["id"].as_str().unwrap();
+    get(&gateway, id).await.error(404, "state_not_found").await;
+    let stored = json!({ "input": "a", "store": true });
+    let error = create(&gateway, stored).await;
+    let error = error.error(400, "field_refused").await;
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("obliges that nothing is stored"),
+        "{message}"
+    );
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn what_is_too_long_passes_and_is_not_kept() {
     let mut upstream = Upstream::start().await;
     let lines = format!("apis = [{RESPONSES}]\n{KEPT}conversation_bytes_max = 1000\n");

@@ -47,6 +47,10 @@ pub(crate) fn read_answer<'b>(document: &'b Document<'b>, losses: &mut Losses) -
     };
     let mut choices = choices.elements();
     if let Some(choice) = choices.next() {
+        // A router says so that the service behind it has failed.
+        if choice.get("error").is_some_and(|error| !error.is_null()) {
+            return Ok(Reply::Failure(read_failure(200, choice)));
+        }
         read_choice(&mut answer, object(choice, "choices[]")?)?;
     }
     if choices.next().is_some() {

@@ -3,7 +3,7 @@
 use crate::dialect::settings::{unsupported, user, write_model, write_stop, write_unknown};
 use crate::dialect::shape::Read;
 use crate::dialect::turns::taking_turns;
-use crate::dialect::{Dialect, Target, TokenLimitName};
+use crate::dialect::{Dialect, ReasoningName, Target, TokenLimitName};
 use crate::form::{
     Ask, Content, Format, LossCode, Losses, MediaSource, Part, Role, Tool, ToolChoice, ToolKind,
     ToolResult, Turn,
@@ -202,6 +202,9 @@ impl Writing<'_, '_> {
     }
 
     fn assistant(&mut self, turn: &Turn<'_>, messages: &mut Array<'_>) -> Read<()> {
+        if self.says_nothing(turn) {
+            return Ok(());
+        }
         let mut message = messages.object();
         message.str("role", "assistant");
         message.text_if("name", turn.name.as_ref());
@@ -235,6 +238,28 @@ impl Writing<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether nothing of a turn comes over, as of one that was broken off in its thoughts: a message without content is
+    /// refused. What is lost is named.
+    fn says_nothing(&mut self, turn: &Turn<'_>) -> bool {
+        let nothing = |part: &Part<'_>| match &part.content {
+            Content::Reasoning(_) => self.target.reasoning == ReasoningName::Absent,
+            Content::Unknown { .. } => self.ask.origin != Dialect::Chat,
+            _ => false,
+        };
+        if self.ask.origin == Dialect::Chat || !turn.parts.iter().all(nothing) {
+            return false;
+        }
+        for part in &turn.parts {
+            match &part.content {
+                Content::Unknown { kind, .. } => {
+                    self.losses.add_at(LossCode::UnknownPart, &kind.plain());
+                }
+                _ => self.losses.add(LossCode::Reasoning),
+            }
+        }
+        true
     }
 
     fn tool_calls(&mut self, parts: &[Part<'_>], message: &mut Object<'_>) {

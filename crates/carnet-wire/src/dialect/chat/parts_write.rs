@@ -1,7 +1,7 @@
 //! Writing parts of messages, which requests and answers have in common.
 
 use crate::dialect::ReasoningName;
-use crate::dialect::media::write_data_url;
+use crate::dialect::media::{name_of_unnamed, write_data_url};
 use crate::dialect::settings::unsupported;
 use crate::dialect::{Dialect, shape::Read};
 use crate::form::{Content, LossCode, Losses, Media, MediaKind, MediaSource, Part, Reasoning};
@@ -158,7 +158,13 @@ pub(super) fn write_media(media: &Media<'_>, origin: Dialect, part: &mut Object<
                     return unsupported("a document of plain text", Dialect::Chat);
                 }
             }
-            file.text_if("filename", media.name.as_ref());
+            match (&media.name, &media.source) {
+                (Some(name), _) => file.text("filename", name),
+                (None, MediaSource::Base64 { media_type, .. }) => {
+                    file.str("filename", &name_of_unnamed(media_type));
+                }
+                (None, _) => {}
+            }
         }
         MediaKind::Audio => {
             part.str("type", "input_audio");

@@ -1,5 +1,7 @@
 //! Writing a request.
 
+use std::collections::HashSet;
+
 use crate::dialect::settings::{
     NO_ARGUMENTS, lose_sampling, unsupported, write_stop, write_unknown,
 };
@@ -24,6 +26,7 @@ pub(crate) fn write_ask(
         ask,
         target,
         losses,
+        documents: HashSet::new(),
     };
     writing.system(&mut body)?;
     writing.messages(&mut body)?;
@@ -41,6 +44,8 @@ struct Writing<'a, 'b> {
     ask: &'a Ask<'b>,
     target: &'a Target,
     losses: &'a mut Losses,
+    /// The names of documents so far, which must differ.
+    documents: HashSet<String>,
 }
 
 impl<'a, 'b> Writing<'a, 'b> {
@@ -193,7 +198,8 @@ impl<'a, 'b> Writing<'a, 'b> {
         inside.str("format", format);
         if !image {
             let name = media.name.as_ref().map(Text::plain).unwrap_or_default();
-            inside.str("name", &document_name(&name));
+            let name = self.named_apart(document_name(&name));
+            inside.str("name", &name);
         }
         let mut source = inside.object("source");
         match &media.source {
@@ -202,6 +208,18 @@ impl<'a, 'b> Writing<'a, 'b> {
             MediaSource::Id(_) | MediaSource::Url(_) => {}
         }
         Ok(())
+    }
+
+    /// The name of a document, with a number behind it if another one has it.
+    fn named_apart(&mut self, name: String) -> String {
+        let mut own = name.clone();
+        let mut number = 1_usize;
+        while self.documents.contains(&own) {
+            number += 1;
+            own = format!("{name} ({number})");
+        }
+        self.documents.insert(own.clone());
+        own
     }
 
     fn tool_result(&mut self, result: &ToolResult<'_>, block: &mut Object<'_>) -> Read<()> {
@@ -386,6 +404,10 @@ fn format_of(kind: MediaKind, media_type: &str) -> Option<&'static str> {
     })
 }
 
+/// Characters of a document's name, with room for a number behind them: the API takes 200
+/// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>).
+const DOCUMENT_NAME_MAX: usize = 180;
+
 /// A name of the characters that the dialect allows, in which no two spaces stand together.
 fn document_name(name: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-()[]".contains(c);
@@ -394,8 +416,10 @@ fn document_name(name: &str) -> String {
         .filter(|word| !word.is_empty())
         .collect();
     if words.is_empty() {
-        "document".to_owned()
-    } else {
-        words.join(" ")
+        return "document".to_owned();
     }
+    let mut name = words.join(" ");
+    name.truncate(DOCUMENT_NAME_MAX);
+    name.truncate(name.trim_end().len());
+    name
 }

@@ -75,7 +75,8 @@ const READ_OF_CONFIG: [&str; 12] = [
 fn read_turns<'b>(ask: &mut Ask<'b>, root: Value<'b>) -> Read<()> {
     let mut reader = Parts::default();
     if let Some(system) = get_object(root, "systemInstruction")? {
-        let parts = reader.read(system)?;
+        let mut parts = Vec::new();
+        reader.read(system, &mut parts)?;
         if !parts.is_empty() {
             ask.turns.push(turn(Role::System, parts));
         }
@@ -98,7 +99,13 @@ fn read_turn<'b>(ask: &mut Ask<'b>, reader: &mut Parts<'b>, content: Value<'b>) 
         Some("system") => Role::System,
         Some(_) => return shape("contents[].role", "`user` or `model`"),
     };
-    let parts = reader.read(content)?;
+    // Clients keep each piece of a stream as a turn of its own.
+    let goes_on = |turn: &&mut Turn<'_>| role == Role::Assistant && turn.role == role;
+    if let Some(open) = ask.turns.last_mut().filter(goes_on) {
+        return reader.read(content, &mut open.parts);
+    }
+    let mut parts = Vec::new();
+    reader.read(content, &mut parts)?;
     ask.turns.push(turn(role, parts));
     Ok(())
 }

@@ -19,6 +19,7 @@ use super::spelling::{get, get_object, get_text, is, list};
 pub(super) struct Parts<'b> {
     ids: TakenIds,
     calls: usize,
+    results: usize,
     /// Calls without a result yet.
     open: Vec<Open<'b>>,
 }
@@ -30,16 +31,15 @@ struct Open<'b> {
 }
 
 impl<'b> Parts<'b> {
-    /// Reads the parts of one turn, or of the instructions.
-    pub(super) fn read(&mut self, content: Value<'b>) -> Read<Vec<Part<'b>>> {
+    /// Reads the parts of one turn, or of the instructions, behind those that it has.
+    pub(super) fn read(&mut self, content: Value<'b>, parts: &mut Vec<Part<'b>>) -> Read<()> {
         let Some(value) = get(content, "parts")? else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        let mut parts = Vec::new();
         for part in list(value, "contents[].parts")? {
-            self.part(object(part, "contents[].parts[]")?, &mut parts)?;
+            self.part(object(part, "contents[].parts[]")?, parts)?;
         }
-        Ok(parts)
+        Ok(())
     }
 
     /// Reads a part. The proof that hangs on it becomes reasoning before it, as other dialects have it.
@@ -49,8 +49,18 @@ impl<'b> Parts<'b> {
             .filter(|signature| !signature.is_empty())
             .map(proof::unwrap);
         if get(value, "thought")?.and_then(Value::bool) == Some(true) {
+            let said = said.unwrap_or_default();
+            // A stream gives a thought in pieces, and its proof last; clients keep them as they came.
+            if let Some(Content::Reasoning(open)) = parts.last_mut().map(|part| &mut part.content)
+                && open.signature.is_none()
+                && open.encrypted.is_none()
+            {
+                open.text.push(&said);
+                open.signature = signature;
+                return Ok(());
+            }
             parts.push(Part::new(Content::Reasoning(Reasoning {
-                text: said.unwrap_or_default(),
+                text: said,
                 signature,
                 ..Reasoning::default()
             })));
@@ -100,6 +110,8 @@ impl<'b> Parts<'b> {
     }
 
     fn result(&mut self, result: Value<'b>) -> Read<ToolResult<'b>> {
+        self.results += 1;
+        at_most(self.results, MAX_TOOL_CALLS, "results of tools")?;
         let given = get_text(result, "id")?.filter(|id| !id.is_empty());
         let name = get_text(result, "name")?;
         let of = self.open.iter().position(|open| match &given {

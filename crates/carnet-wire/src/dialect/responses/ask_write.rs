@@ -1,6 +1,6 @@
 //! Writing a request.
 
-use crate::dialect::media::write_data_url;
+use crate::dialect::media::{name_of_unnamed, write_data_url};
 use crate::dialect::settings::{NO_ARGUMENTS, lose_sampling, unsupported, user, write_model};
 use crate::dialect::shape::Read;
 use crate::dialect::{Dialect, Target, lose_unknown};
@@ -25,7 +25,7 @@ pub(crate) fn write_ask(
         ask,
         target,
         losses,
-        reasoned: 0,
+        has_reasoned: false,
     };
     writing.input(&mut body.array("input"))?;
     writing.tools(&mut body)?;
@@ -58,8 +58,8 @@ struct Writing<'a, 'b> {
     ask: &'a Ask<'b>,
     target: &'a Target,
     losses: &'a mut Losses,
-    /// Items of reasoning so far.
-    reasoned: u64,
+    /// Whether an item of reasoning was written.
+    has_reasoned: bool,
 }
 
 impl Writing<'_, '_> {
@@ -167,7 +167,13 @@ impl Writing<'_, '_> {
                 return unsupported("a file by its id", Dialect::Responses);
             }
         }
-        part.text_if("filename", media.name.as_ref());
+        match (&media.name, &media.source) {
+            (Some(name), _) => part.text("filename", name),
+            (None, MediaSource::Base64 { media_type, .. }) if media.kind == MediaKind::File => {
+                part.str("filename", &name_of_unnamed(media_type));
+            }
+            (None, _) => {}
+        }
         part.text_if("detail", media.detail.as_ref());
         Ok(())
     }
@@ -233,11 +239,9 @@ impl Writing<'_, '_> {
         }
         let mut item = input.object();
         item.str("type", "reasoning");
-        match &reasoning.id {
-            Some(id) => item.text("id", id),
-            None => item.str("id", &format!("rs_{}", self.reasoned)),
-        }
-        self.reasoned += 1;
+        // One that is made up does not fit what the service has sealed.
+        item.text_if("id", reasoning.id.as_ref());
+        self.has_reasoned = true;
         write_reasoning(reasoning, &mut item);
     }
 
@@ -324,7 +328,7 @@ impl Writing<'_, '_> {
             body.object("reasoning").str("effort", "none");
             return;
         }
-        if !self.own() && (wish.wanted() || self.reasoned > 0) {
+        if !self.own() && (wish.wanted() || self.has_reasoned) {
             // Else the service would keep what has to come back.
             body.array("include")
                 .text(&Text::new("reasoning.encrypted_content"));
