@@ -4,7 +4,7 @@ use carnet_wire::stream::aws::AwsDecoder;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::upstream::{LAST_CHUNK, whole};
+use crate::harness::upstream::{DELTA, DONE, EVENTS, LAST_CHUNK, whole};
 use crate::harness::{Answer, Gateway, Setup, Upstream, entry, json_body};
 use crate::translations::frame;
 
@@ -268,6 +268,48 @@ async fn a_converse_stream_that_passes_ends_in_an_exception_where_one_fits() {
         }
         gateway.finish().await;
     }
+}
+
+#[tokio::test]
+async fn a_stream_ends_once_whatever_its_upstream_does_behind_the_end() {
+    let mut upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, "chat-completions").await;
+    let finish = r#"{"id":"c1","object":"chat.completion.chunk","model":"llama3.3:70b","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+    for (path, end) in [
+        (
+            "/v1/messages",
+            "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+        ),
+        ("/v1/responses", "}\n\n"),
+    ] {
+        for holds in [true, false] {
+            let body = if path == "/v1/messages" {
+                let turns = json!([{ "role": "user", "content": "Hello" }]);
+                json!({ "model": "llama3.3:70b", "stream": true, "max_tokens": 9, "messages": turns })
+            } else {
+                json!({ "model": "llama3.3:70b", "stream": true, "input": "Hello" })
+            };
+            let (answer, arrival) = tokio::join!(ask(&gateway, path, &body), async {
+                let mut arrival = upstream.next().await;
+                arrival.write(EVENTS).await;
+                arrival.chunk(DELTA).await;
+                arrival.chunk(&format!("data: {finish}\n\n")).await;
+                arrival.chunk(DONE).await;
+                holds.then_some(arrival)
+            });
+            let id = answer.record();
+            // A connection that stays open does not keep the caller, and one that breaks takes nothing back.
+            let text = answer.text().await;
+            drop(arrival);
+            assert!(text.ends_with(end), "{text}");
+            assert!(
+                !text.contains("error\",") && !text.contains("response.failed"),
+                "{text}"
+            );
+            assert_eq!(gateway.record(&id).await["outcome"], "completed", "{path}");
+        }
+    }
+    gateway.finish().await;
 }
 
 #[tokio::test]
