@@ -168,9 +168,8 @@ def connected():
         equal((text, second.id, second.usage.total_tokens), (TEXT, "resp_k", 18))
     asked = [json.loads(seen["body"]) for seen in seen_from(before)]
     equal([body["stream"] for body in asked], [True, True])
-    # The upstream is asked with the whole conversation.
-    equal([item["role"] for item in asked[1]["input"]], ["user", "assistant", "user"])
-    equal(asked[1]["input"][1]["content"][0]["text"], TEXT)
+    # What it keeps goes on there.
+    equal((asked[1]["previous_response_id"], asked[1]["input"]), ("resp_j", "y"))
 
 
 @case
