@@ -470,6 +470,9 @@ impl Relay {
                     let said = translator.finish();
                     self.failed = translator.failed();
                     self.lose();
+                    // Whatever ends it behind the end is nothing that the caller could be told.
+                    (self.ended, self.sniff) = (true, None);
+                    self.held.clear();
                     said
                 }
                 other => return Poll::Ready(other),
