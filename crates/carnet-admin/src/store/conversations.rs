@@ -3,6 +3,7 @@
 //! It holds sealed bytes under digests of workload and id. What goes is overwritten with zeros (`secure_delete`), and the
 //! write-ahead log, which may still have it, is emptied.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,7 @@ use carnet_gateway::{
     ConversationBounds, ConversationStore, SealedConversation, StateDigest, StoreFailed,
 };
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{StoreError, connect, migrate, prepare_file};
 
@@ -38,8 +39,55 @@ pub struct Conversations {
 #[derive(Debug)]
 struct Open {
     connection: Connection,
+    held: Held,
     /// Whether something is gone of which a file may still have bytes.
     unwiped: bool,
+}
+
+/// How many bytes are there. Counted once, so that no write has to look at every row to keep within the bounds.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    of: HashMap<String, i64>,
+    all: i64,
+}
+
+impl Held {
+    fn count(connection: &Connection) -> Result<Self, rusqlite::Error> {
+        let mut held = Self::default();
+        let mut sums = connection
+            .prepare("SELECT workload, sum(bytes) AS held FROM conversations GROUP BY workload HAVING held > 0")?;
+        let mut rows = sums.query([])?;
+        while let Some(row) = rows.next()? {
+            held.add(&row.get::<_, String>("workload")?, row.get("held")?);
+        }
+        Ok(held)
+    }
+
+    fn add(&mut self, workload: &str, bytes: i64) {
+        self.all = self.all.saturating_add(bytes);
+        if let Some(of) = self.of.get_mut(workload) {
+            *of = of.saturating_add(bytes);
+        } else {
+            self.of.insert(workload.to_owned(), bytes);
+        }
+    }
+
+    fn take(&mut self, workload: &str, bytes: i64) {
+        self.all = self.all.saturating_sub(bytes);
+        if let Some(of) = self.of.get_mut(workload) {
+            *of = of.saturating_sub(bytes);
+            if *of <= 0 {
+                self.of.remove(workload);
+            }
+        }
+    }
+
+    /// A workload that has more than this.
+    fn over(&self, max: i64) -> Option<String> {
+        let mut all = self.of.iter();
+        all.find(|(_, bytes)| **bytes > max)
+            .map(|(workload, _)| workload.clone())
+    }
 }
 
 impl Conversations {
@@ -65,6 +113,7 @@ impl Conversations {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "trusted_schema", false)?;
         let open = Open {
+            held: Held::count(&connection)?,
             connection,
             // The last process may not have come to it.
             unwiped: true,
@@ -98,10 +147,13 @@ impl ConversationStore for Conversations {
         bounds: ConversationBounds,
     ) -> Result<usize, StoreFailed> {
         let mut open = self.open_now();
+        // What is not committed was not counted.
+        let mut held = open.held.clone();
         let transaction = open.connection.transaction()?;
-        let again = insert(&transaction, sealed)?;
-        let gone = forget(&transaction, bounds)?;
+        let again = insert(&transaction, sealed, &mut held)?;
+        let gone = forget(&transaction, bounds, &mut held)?;
         transaction.commit()?;
+        open.held = held;
         open.unwiped |= again + gone > 0;
         // What was written is written all the same, and the next call tries again.
         if let Err(error) = open.wipe() {
@@ -112,13 +164,21 @@ impl ConversationStore for Conversations {
 
     fn remove(&self, digest: &StateDigest) -> Result<bool, StoreFailed> {
         let mut open = self.open_now();
-        let gone = open
+        let gone: Option<(String, i64)> = open
             .connection
-            .prepare_cached("DELETE FROM conversations WHERE digest = ?1")?
-            .execute(params![digest.as_bytes()])?;
-        open.unwiped |= gone > 0;
+            .prepare_cached(
+                "DELETE FROM conversations WHERE digest = ?1 RETURNING workload, bytes",
+            )?
+            .query_row(params![digest.as_bytes()], |row| {
+                Ok((row.get("workload")?, row.get("bytes")?))
+            })
+            .optional()?;
+        if let Some((workload, bytes)) = &gone {
+            open.held.take(workload, *bytes);
+            open.unwiped = true;
+        }
         open.wipe()?;
-        Ok(gone > 0)
+        Ok(gone.is_some())
     }
 }
 
@@ -153,49 +213,68 @@ impl Open {
 fn insert(
     transaction: &Transaction<'_>,
     sealed: &[SealedConversation],
+    held: &mut Held,
 ) -> Result<usize, rusqlite::Error> {
     let mut known =
-        transaction.prepare_cached("SELECT count(*) FROM conversations WHERE digest = ?1")?;
+        transaction.prepare_cached("SELECT bytes FROM conversations WHERE digest = ?1")?;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO conversations (digest, workload, made, bytes, sealed) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (digest) DO UPDATE SET made = excluded.made, bytes = 0, sealed = x''",
     )?;
     let mut again = 0;
     for one in sealed {
-        let count: i64 = known.query_row(params![one.digest.as_bytes()], |row| row.get(0))?;
-        again += usize::from(count > 0);
+        let bytes = i64::try_from(one.sealed.len()).unwrap_or(i64::MAX);
+        let before = known.query_row(params![one.digest.as_bytes()], |row| row.get("bytes"));
+        match before.optional()? {
+            None => held.add(&one.workload, bytes),
+            Some(before) => {
+                again += 1;
+                held.take(&one.workload, before);
+            }
+        }
         insert.execute(params![
             one.digest.as_bytes(),
             &*one.workload,
             one.made.as_second(),
-            i64::try_from(one.sealed.len()).unwrap_or(i64::MAX),
+            bytes,
             &one.sealed,
         ])?;
     }
     Ok(again)
 }
 
-/// Have go what is beyond the bounds; how many were.
+/// Have go what is beyond the bounds, the oldest first; how many were.
 fn forget(
     transaction: &Transaction<'_>,
     bounds: ConversationBounds,
+    held: &mut Held,
 ) -> Result<usize, rusqlite::Error> {
-    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-    let mut old = transaction.prepare_cached("DELETE FROM conversations WHERE made <= ?1")?;
-    let mut gone = old.execute(params![bounds.since.as_second()])?;
-    // From the newest on, those stay that fit together.
+    let max = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let mut gone = 0;
+    let mut take = |row: &Row<'_>, held: &mut Held| {
+        gone += 1;
+        held.take(&row.get::<_, String>("workload")?, row.get("bytes")?);
+        Ok::<_, rusqlite::Error>(())
+    };
+    let mut old = transaction
+        .prepare_cached("DELETE FROM conversations WHERE made <= ?1 RETURNING workload, bytes")?;
+    let mut rows = old.query(params![bounds.since.as_second()])?;
+    while let Some(row) = rows.next()? {
+        take(row, held)?;
+    }
     let mut of_workload = transaction.prepare_cached(
-        "DELETE FROM conversations WHERE number IN (SELECT number FROM (
-             SELECT number, sum(bytes) OVER (PARTITION BY workload ORDER BY number DESC) AS held FROM conversations
-         ) WHERE held > ?1)",
+        "DELETE FROM conversations WHERE number = (SELECT min(number) FROM conversations WHERE workload = ?1)
+         RETURNING workload, bytes",
     )?;
+    while let Some(workload) = held.over(max(bounds.workload_bytes_max)) {
+        of_workload.query_row(params![workload], |row| take(row, held))?;
+    }
     let mut of_all = transaction.prepare_cached(
-        "DELETE FROM conversations WHERE number IN (SELECT number FROM (
-             SELECT number, sum(bytes) OVER (ORDER BY number DESC) AS held FROM conversations
-         ) WHERE held > ?1)",
+        "DELETE FROM conversations WHERE number = (SELECT min(number) FROM conversations) RETURNING workload, bytes",
     )?;
-    gone += of_workload.execute(params![bytes(bounds.workload_bytes_max)])?;
-    gone += of_all.execute(params![bytes(bounds.bytes_max)])?;
+    while held.all > max(bounds.bytes_max) {
+        of_all.query_row([], |row| take(row, held))?;
+    }
     Ok(gone)
 }
 
@@ -244,6 +323,47 @@ mod tests {
             found.is_some()
         };
         (1..20).filter(is).collect()
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_there() {
+        let (folder, store) = new_store();
+        let path = folder.path().join("conversations.db");
+        let counted = |store: &Conversations| {
+            let open = store.open_now();
+            let now = Held::count(&open.connection).unwrap();
+            assert_eq!((&now.of, now.all), (&open.held.of, open.held.all));
+            now.all
+        };
+        let all = [
+            sealed(1, "a", 10, 100),
+            sealed(2, "b", 20, 50),
+            sealed(3, "a", 30, 100),
+        ];
+        store.note(&all, BOUNDS).unwrap();
+        assert_eq!(counted(&store), 250);
+        store.note(&[sealed(2, "b", 40, 70)], BOUNDS).unwrap();
+        assert_eq!(
+            counted(&store),
+            200,
+            "of two with one digest neither is kept"
+        );
+        store.remove(&digest(1)).unwrap();
+        assert_eq!(counted(&store), 100);
+        let small = ConversationBounds {
+            workload_bytes_max: 120,
+            ..BOUNDS
+        };
+        store.note(&[sealed(4, "a", 50, 90)], small).unwrap();
+        assert_eq!((counted(&store), found(&store)), (90, vec![4]));
+        let few = ConversationBounds {
+            bytes_max: 100,
+            ..BOUNDS
+        };
+        store.note(&[sealed(5, "c", 60, 80)], few).unwrap();
+        assert_eq!((counted(&store), found(&store)), (80, vec![5]));
+        drop(store);
+        assert_eq!(counted(&Conversations::open(&path).unwrap()), 80);
     }
 
     #[test]
