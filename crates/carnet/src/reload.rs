@@ -1,5 +1,6 @@
 //! Takes changed files over while the server runs: built aside, swapped whole, or reported.
 
+use std::mem;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -138,7 +139,9 @@ impl Reloader {
     /// Run until `stop`, watching these files first.
     pub(crate) async fn run(mut self, watched: Watched, stop: CancellationToken) {
         let (changed, mut changes) = mpsc::channel(1);
+        let mut places = watched.places();
         let mut watcher = watch(watched, &changed);
+        let mut previous = None;
         loop {
             let facts_end = self.facts_end();
             let mut asked = None;
@@ -164,13 +167,19 @@ impl Reloader {
                 self.taken.engines.keep(&config.engines).await;
                 let file = self.taken.sources.file.as_deref();
                 let watched = serve::watched(&config, file, &self.taken.sources.state);
-                watcher = watch(watched, &changed);
+                let known = mem::replace(&mut places, watched.places());
+                // The one before lives a round longer: what changed since the files were read, it has yet to tell.
+                previous = mem::replace(&mut watcher, watch(watched, &changed));
+                if known != places {
+                    // In a folder that is new nobody has seen it.
+                    let _ = changed.try_send(());
+                }
             }
             if let Some(request) = asked {
                 request.answer(answer);
             }
-            // Named so that the watcher lives until the next round.
-            let _ = &watcher;
+            // Named so that they live until the next round.
+            let _ = (&watcher, &previous);
         }
     }
 

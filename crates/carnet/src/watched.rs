@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// See the module.
@@ -47,6 +48,16 @@ impl Watched {
         self.0.keys().map(PathBuf::as_path)
     }
 
+    /// The folders with what tells one from another that was put in its place.
+    pub(crate) fn places(&self) -> BTreeMap<PathBuf, Option<(u64, u64)>> {
+        let place = |folder: &PathBuf| {
+            let facts = folder.metadata().ok();
+            let facts = facts.map(|facts| (facts.dev(), facts.ino()));
+            (folder.clone(), facts)
+        };
+        self.0.keys().map(place).collect()
+    }
+
     /// Whether a change of these paths can change what is read. One that names no path can.
     pub(crate) fn concerns(&self, paths: &[PathBuf]) -> bool {
         paths.is_empty() || paths.iter().any(|path| self.has(path))
@@ -57,6 +68,8 @@ impl Watched {
             return true;
         };
         match self.0.get(folder) {
+            // A folder of ours may be put there anew.
+            _ if self.0.contains_key(path) => true,
             Some(Matters::All) | None => true,
             // Behind such a name a mounted folder of Kubernetes swaps all its files at once.
             Some(Matters::Files(names)) => {
@@ -83,6 +96,7 @@ mod tests {
             ("/etc/carnet/..data", true),
             ("/etc/carnet/carnet.log", false),
             ("/etc/carnet/.carnet.toml.swp", false),
+            ("/etc/carnet/packs", true),
             ("/etc/carnet/packs/own.cedar", true),
             ("/etc/carnet", true),
             ("./key", true),

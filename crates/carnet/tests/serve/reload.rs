@@ -67,6 +67,39 @@ async fn a_file_that_replaces_another_is_seen_too() {
 }
 
 #[tokio::test]
+async fn a_folder_of_rules_that_is_put_there_anew_is_seen() {
+    let upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream.base_url())
+        .permitting_all()
+        .start()
+        .await;
+    let before = generation(&gateway).await;
+    let path = |name: &str| gateway.setup.path(name);
+    copy(&path("all"), &path("other"));
+    let rules =
+        "@id(\"all\")\n@title(\"everything again\")\npermit (principal, action, resource);\n";
+    gateway.setup.write("other/rules.cedar", rules);
+    std::fs::remove_dir_all(path("all")).unwrap();
+    std::fs::rename(path("other"), path("all")).unwrap();
+    until("the new rules", async || {
+        let now = generation(&gateway).await;
+        (now["versions"]["policy"] != before["versions"]["policy"]).then_some(())
+    })
+    .await;
+    // It is watched from now on, too.
+    let before = generation(&gateway).await;
+    gateway
+        .setup
+        .write("all/rules.cedar", &rules.replace("again", "once more"));
+    until("the next rules", async || {
+        let now = generation(&gateway).await;
+        (now["versions"]["policy"] != before["versions"]["policy"]).then_some(())
+    })
+    .await;
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn a_file_that_nobody_reads_changes_nothing() {
     let upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream.base_url()).start().await;
