@@ -14,6 +14,8 @@ mod callers;
 mod cohere;
 #[path = "translate/generated.rs"]
 mod generated;
+#[path = "translate/hostile.rs"]
+mod hostile;
 #[path = "translate/pitfalls.rs"]
 mod pitfalls;
 #[path = "translate/reading.rs"]

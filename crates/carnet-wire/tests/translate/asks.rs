@@ -380,6 +380,21 @@ fn documents_have_names_of_their_own_and_files_have_one_where_they_must() {
         .collect();
     assert_eq!(names[..4], ["document", "document (2)", "a b", "a b (2)"]);
     assert!(names[4].len() < 200, "{}", names[4].len());
+    // Whatever the names, no two are one.
+    let taken = json!([
+        pdf(Some("a (2)")),
+        pdf(Some("a")),
+        pdf(Some("a")),
+        pdf(Some("a (2)"))
+    ]);
+    let asked = json!({"messages": [{"role": "user", "content": taken}]});
+    let (got, _) = translated((Messages, Converse), &asked);
+    let blocks = got["messages"][0]["content"].as_array().unwrap();
+    let names: Vec<&str> = blocks
+        .iter()
+        .map(|block| block["document"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["a (2)", "a", "a (3)", "a (2) (2)"]);
     let (got, _) = translated((Messages, Chat), &body);
     assert_eq!(
         got["messages"][0]["content"][0]["file"]["filename"],

@@ -1,6 +1,6 @@
 //! Writing a request.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::dialect::settings::{
     NO_ARGUMENTS, lose_sampling, unsupported, write_stop, write_unknown,
@@ -26,7 +26,7 @@ pub(crate) fn write_ask(
         ask,
         target,
         losses,
-        documents: HashSet::new(),
+        documents: HashMap::new(),
     };
     writing.system(&mut body)?;
     writing.messages(&mut body)?;
@@ -44,8 +44,8 @@ struct Writing<'a, 'b> {
     ask: &'a Ask<'b>,
     target: &'a Target,
     losses: &'a mut Losses,
-    /// The names of documents so far, which must differ.
-    documents: HashSet<String>,
+    /// The names of documents so far, which must differ, with how many were to have each.
+    documents: HashMap<String, usize>,
 }
 
 impl<'a, 'b> Writing<'a, 'b> {
@@ -212,13 +212,19 @@ impl<'a, 'b> Writing<'a, 'b> {
 
     /// The name of a document, with a number behind it if another one has it.
     fn named_apart(&mut self, name: String) -> String {
-        let mut own = name.clone();
-        let mut number = 1_usize;
-        while self.documents.contains(&own) {
+        let mut number = self.documents.get(&name).copied().unwrap_or(0);
+        let own = loop {
             number += 1;
-            own = format!("{name} ({number})");
-        }
-        self.documents.insert(own.clone());
+            if number == 1 {
+                break name.clone();
+            }
+            let own = format!("{name} ({number})");
+            if !self.documents.contains_key(&own) {
+                break own;
+            }
+        };
+        self.documents.insert(own.clone(), 1);
+        self.documents.insert(name, number);
         own
     }
 
