@@ -452,6 +452,15 @@ impl Relay {
                 return Poll::Ready(step);
             };
             let over = translator.is_over();
+            let step = match step {
+                // Whatever ends it behind the end is nothing that the caller could be told.
+                Step::Stop(_) if over => {
+                    (self.ended, self.sniff) = (true, None);
+                    self.held.clear();
+                    Step::End
+                }
+                step => step,
+            };
             let said = match step {
                 Step::Piece(piece) => {
                     let said = translator.push(&piece);
@@ -465,14 +474,10 @@ impl Relay {
                     }
                     said
                 }
-                Step::KeepAlive if over => continue,
-                Step::Stop(_) | Step::End if over || matches!(step, Step::End) => {
+                Step::End => {
                     let said = translator.finish();
                     self.failed = translator.failed();
                     self.lose();
-                    // Whatever ends it behind the end is nothing that the caller could be told.
-                    (self.ended, self.sniff) = (true, None);
-                    self.held.clear();
                     said
                 }
                 other => return Poll::Ready(other),

@@ -280,7 +280,7 @@ pub(crate) fn clear(
     };
     if let Some(by) = carrier {
         let packed = by.pack(&prompt.body, prompt.extras.betas());
-        let packed = packed.map_err(|why| untranslatable(&why, prompt.call))?;
+        let packed = packed.map_err(|why| untranslatable(&why, by.dialect()))?;
         edits.extend(packed.edits);
         made.extend(packed.changes.into_iter().map(Made::Borrowed));
     } else if let Some(edit) = prompt.name_model(offer.rename.as_ref()) {
@@ -331,7 +331,7 @@ pub(crate) fn clear(
 fn carried(cleared: Cleared, by: Carrier) -> Result<Cleared, Fault> {
     let asked = whole(&cleared.body);
     let packed = by.pack(&asked, [].into_iter());
-    let packed = packed.map_err(|why| untranslatable(&why, cleared.call))?;
+    let packed = packed.map_err(|why| untranslatable(&why, by.dialect()))?;
     Ok(Cleared {
         body: json::splice(&asked, &packed.edits),
         call: Call::Carried(by, cleared.stream),
@@ -349,15 +349,14 @@ fn whole(body: &[Bytes]) -> Bytes {
     }
 }
 
-/// Why a request cannot go in the words of its upstream.
-fn untranslatable(why: &TranslateError, call: Call) -> Fault {
+/// Why a request cannot go in the words of its upstream. `own` is what it could go in as it is.
+fn untranslatable(why: &TranslateError, own: Dialect) -> Fault {
     let code = match why {
         TranslateError::Unsupported { .. } => Code::NotTranslatable,
         _ => Code::InvalidRequest,
     };
     let message = format!(
-        "the request is put into the words of its upstream: {why}; change it, or choose a model whose upstream takes {}",
-        call.word()
+        "the request is translated for its upstream: {why}; change it, or choose a model whose upstream speaks {own}"
     );
     Fault::new(code, message)
 }
@@ -383,19 +382,8 @@ fn translated(
         options.target.model = Some(offer.own_name().to_owned());
         options.caller.stream = cleared.stream;
     }
-    let ask = translate::ask(from, to, &asked, &options).map_err(|why| {
-        let code = match why {
-            TranslateError::Unsupported { .. } => Code::NotTranslatable,
-            _ => Code::InvalidRequest,
-        };
-        Fault::new(
-            code,
-            format!(
-                "the request is translated for its upstream: {why}; change it, or choose a model whose upstream speaks {}",
-                Dialect::from(from)
-            ),
-        )
-    })?;
+    let ask = translate::ask(from, to, &asked, &options)
+        .map_err(|why| untranslatable(&why, Dialect::from(from)))?;
     let losses: Vec<Box<str>> = ask.losses.iter().map(said).collect();
     if on_loss == OnLoss::Refuse && !losses.is_empty() {
         let message = format!(
