@@ -7,14 +7,14 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use carnet_wire::stream::aws::{AwsDecoder, Header, HeaderValue, write_message};
+use carnet_wire::stream::aws::AwsDecoder;
 use http::Method;
-use http::header::HeaderValue as Named;
+use http::header::HeaderValue;
 use serde_json::{Value, json};
 
 use crate::harness::upstream::whole;
 use crate::harness::{Answer, Arrival, Gateway, MODEL, Setup, Upstream, entry, json_body};
-use crate::translations::frame;
+use crate::translations::{frame, message};
 
 const CLOSE: &str = "connection: close\r\n";
 const MESSAGE: &str = r#"{"model":"llama3.3:70b","id":"msg_bdrk_1","type":"message","role":"assistant","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":3}}"#;
@@ -43,20 +43,11 @@ fn chunk(event: &Value) -> Vec<u8> {
     frame("chunk", &json!({ "bytes": bytes, "p": "abcdefghijklmn" }))
 }
 
-fn exception(kind: &str, message: &str) -> Vec<u8> {
-    let header = |name, value| Header {
-        name,
-        value: HeaderValue::String(value),
-    };
-    let headers = [
-        header(":exception-type", kind),
-        header(":content-type", "application/json"),
-        header(":message-type", "exception"),
-    ];
-    let mut out = Vec::new();
-    let payload = json!({ "message": message }).to_string();
-    write_message(&mut out, &headers, payload.as_bytes()).unwrap();
-    out
+fn exception(kind: &str, text: &str) -> Vec<u8> {
+    message(
+        ("exception", ":exception-type", kind),
+        &json!({ "message": text }),
+    )
 }
 
 /// A streamed message; its last event has what only this platform puts there.
@@ -92,12 +83,12 @@ async fn messages_are_signed_and_carried_as_they_came() {
     let sent = r#"{ "model": "llama3.3:70b", "max_tokens" : 64, "stream":false, "messages": [{"role":"user","content":"Gr\u00fc\u00df"}] }"#;
     let mut request = gateway.request(Method::POST, "/v1/messages?beta=true", sent.to_owned());
     let headers = request.headers_mut();
-    headers.insert("anthropic-version", Named::from_static("2023-06-01"));
+    headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
     headers.append(
         "anthropic-beta",
-        Named::from_static("one-2025-01-01,two-2025-02-02"),
+        HeaderValue::from_static("one-2025-01-01,two-2025-02-02"),
     );
-    headers.append("anthropic-beta", Named::from_static("one-2025-01-01"));
+    headers.append("anthropic-beta", HeaderValue::from_static("one-2025-01-01"));
     let (answer, arrival) = tokio::join!(gateway.send(request), async {
         let mut arrival = upstream.next().await;
         arrival.write(whole(CLOSE, MESSAGE.as_bytes())).await;
@@ -407,7 +398,7 @@ async fn messages_reach_a_model_by_raw_predict() {
     let mut upstream = Upstream::start().await;
     let gateway = gateway(&upstream, "vertex-messages").await;
     let mut request = gateway.request(Method::POST, "/v1/messages", messages(true).to_string());
-    let betas = Named::from_static("one-2025-01-01");
+    let betas = HeaderValue::from_static("one-2025-01-01");
     request.headers_mut().insert("anthropic-beta", betas);
     let events: String = events()
         .iter()

@@ -1,15 +1,12 @@
 //! Conversations that Carnet itself keeps: what is gone on from, by whom, and what lies on the disk meanwhile.
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderValue};
-use http::{Method, Request};
-use http_body_util::Full;
+use http::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::harness::upstream::{EVENTS, LAST_CHUNK, whole};
 use crate::harness::{
-    Answer, Arrival, DENIED, Gateway, MODEL, Setup, Upstream, entry, json_body, until,
+    Answer, Arrival, DENIED, Gateway, MODEL, Setup, Upstream, entry, json_body, until, with_key,
 };
 
 /// Else the next request could meet a connection just when it ends.
@@ -45,13 +42,6 @@ async fn create(gateway: &Gateway, more: Value) -> Answer {
 
 async fn get(gateway: &Gateway, path: &str) -> Answer {
     gateway.get(&format!("/v1/responses/{path}")).await
-}
-
-/// The same request with another key.
-fn with_key(mut request: Request<Full<Bytes>>, key: &str) -> Request<Full<Bytes>> {
-    let value = HeaderValue::try_from(format!("Bearer {key}")).unwrap();
-    request.headers_mut().insert(AUTHORIZATION, value);
-    request
 }
 
 fn completion(text: &str) -> String {

@@ -88,6 +88,36 @@ async fn a_translated_answer_names_it_too() {
     gateway.finish().await;
 }
 
+#[tokio::test]
+async fn a_stream_that_is_translated_into_an_array_names_it_too() {
+    let mut upstream = Upstream::start().await;
+    let more = "apis = [\"chat-completions\"]";
+    let entry = entry("local", &upstream.base_url(), more);
+    let setup = Setup::with(&entry).server("answer_model = \"requested\"");
+    let gateway = setup.start().await;
+    let path = format!("/v1beta/models/{RENAMED}:streamGenerateContent");
+    let body = r#"{"contents":[{"parts":[{"text":"Hello"}]}]}"#;
+    let request = gateway.request(Method::POST, &path, body);
+    let (answer, ()) = tokio::join!(gateway.send(request), async {
+        let mut arrival = upstream.next().await;
+        arrival.write(EVENTS).await;
+        for piece in [DELTA, DELTA, DONE] {
+            arrival.chunk(piece).await;
+        }
+        arrival.write(LAST_CHUNK).await;
+        arrival.keep();
+    });
+    let id = answer.record();
+    let said: Value = serde_json::from_str(&answer.text().await).unwrap();
+    let said = said.as_array().unwrap();
+    assert!(said.len() > 1, "{said:?}");
+    for part in said {
+        assert_eq!(part["modelVersion"], RENAMED, "{said:?}");
+    }
+    assert_eq!(edits(&gateway, &id).await, json!(["set answer.model"]));
+    gateway.finish().await;
+}
+
 /// A stream of `generateContent` is one JSON array unless it is asked for as events.
 #[tokio::test]
 async fn a_stream_of_generate_content_names_it_as_an_array_and_as_events() {

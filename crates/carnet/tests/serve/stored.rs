@@ -1,13 +1,13 @@
 //! Responses that upstreams keep: who may refer to them, where that leads, and what is made of it.
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderValue};
-use http::{Method, Request};
-use http_body_util::Full;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::upstream::{EVENTS, LAST_CHUNK, whole};
-use crate::harness::{Answer, DENIED, Gateway, MODEL, OVERLAY, RENAMED, Setup, Upstream, entry};
+use crate::harness::{
+    Answer, DENIED, Gateway, MODEL, OVERLAY, RENAMED, Setup, Upstream, entry, with_key,
+};
 
 const KEEPS: &str = "stored_responses = true";
 /// All that can be asked of a response that is kept.
@@ -71,13 +71,6 @@ async fn pass(
     let id = answer.record();
     assert_eq!(answer.text().await, body);
     (line, gateway.record(&id).await)
-}
-
-/// The same request with another key.
-fn with_key(mut request: Request<Full<Bytes>>, key: &str) -> Request<Full<Bytes>> {
-    let value = HeaderValue::try_from(format!("Bearer {key}")).unwrap();
-    request.headers_mut().insert(AUTHORIZATION, value);
-    request
 }
 
 /// Nothing is known of this response.

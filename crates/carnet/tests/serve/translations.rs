@@ -267,13 +267,18 @@ async fn messages_and_responses_reach_a_model_that_speaks_chat() {
 }
 
 pub(crate) fn frame(kind: &str, data: &Value) -> Vec<u8> {
+    message(("event", ":event-type", kind), data)
+}
+
+/// One message of an AWS event stream: which sort it is, and by which header its kind is named.
+pub(crate) fn message((sort, named, kind): (&str, &str, &str), data: &Value) -> Vec<u8> {
     let header = |name, value| Header {
         name,
         value: HeaderValue::String(value),
     };
     let headers = [
-        header(":message-type", "event"),
-        header(":event-type", kind),
+        header(":message-type", sort),
+        header(named, kind),
         header(":content-type", "application/json"),
     ];
     let mut out = Vec::new();

@@ -3,6 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::harness::upstream::{EVENTS, LAST_CHUNK, whole};
 use crate::harness::websocket::{Came, Socket};
@@ -582,6 +584,20 @@ async fn an_upstream_of_another_dialect_answers_over_a_socket_too() {
         id = last["response"]["id"].as_str().unwrap().to_owned();
         arrival.keep();
     }
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn a_goodbye_is_answered() {
+    let upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream.base_url()).start().await;
+    let mut socket = gateway.socket().await;
+    let goodbye = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "".into(),
+    };
+    socket.send_message(Message::Close(Some(goodbye))).await;
+    assert_eq!(socket.closed().await, 1000);
     gateway.finish().await;
 }
 

@@ -1,7 +1,7 @@
 //! Callers: what stock clients do, over HTTP/1.1 and HTTP/2, with and without TLS.
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -259,6 +259,13 @@ fn as_h2(mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
 }
 
 /// The JSON objects in the `data:` lines of an event stream.
+/// The same request with another key.
+pub(crate) fn with_key(mut request: Request<Full<Bytes>>, key: &str) -> Request<Full<Bytes>> {
+    let value = HeaderValue::try_from(format!("Bearer {key}")).unwrap();
+    request.headers_mut().insert(AUTHORIZATION, value);
+    request
+}
+
 pub(crate) fn json_body(events: &str) -> Vec<Value> {
     events
         .lines()

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, interval, timeout};
 
-pub(crate) use caller::{Answer, json_body};
+pub(crate) use caller::{Answer, json_body, with_key};
 pub(crate) use gateway::Gateway;
 pub(crate) use raw::Raw;
 pub(crate) use setup::{OVERLAY, Setup, entry};
