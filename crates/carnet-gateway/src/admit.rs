@@ -45,7 +45,10 @@ pub(crate) fn decide<'a>(
     let model = wanted.model;
     let mut suspended = false;
     let mut first: Option<(Denial, &Offer)> = None;
-    let translated = |offer: &&Offer| matches!(offer.way(wanted.call), Some(Way::Translated(..)));
+    let translated = |offer: &&Offer| {
+        let way = offer.way(wanted.call);
+        matches!(way, Some(Way::Embedded(_) | Way::Translated(..)))
+    };
     // Whatever loses nothing.
     let direct = |offer: &&Offer| offer.way(wanted.call).is_some() && !translated(offer);
     let in_turn = offers.iter().filter(direct);

@@ -136,8 +136,9 @@ section! {
             /// signs the requests and reads `ACCESS_KEY_ID:SECRET_ACCESS_KEY` or `…:SESSION_TOKEN`, and `region` must be given;
             /// with `google-service-account` it is the account's key file and is exchanged for access tokens.
             auth: String,
-            /// The kinds of requests that it takes: of `bedrock-chat`, `bedrock-messages`, `chat-completions`,
-            /// `cohere-chat`, `completions`, `converse`, `embeddings`, `generate-content`, `messages`, `responses` and
+            /// The kinds of requests that it takes: of `bedrock-chat`, `bedrock-embed-text`,
+            /// `bedrock-embed-texts`, `bedrock-messages`, `chat-completions`, `cohere-chat`, `cohere-embed`, `completions`,
+            /// `converse`, `embed-contents`, `embeddings`, `generate-content`, `messages`, `responses` and
             /// `vertex-messages`. Default: those that the registry knows of
             /// `host`, else the four of OpenAI.
             apis: Vec<String>,

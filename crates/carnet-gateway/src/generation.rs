@@ -11,6 +11,7 @@ use carnet_policy::{
     Target, TargetSpec,
 };
 use carnet_provenance::{Query, Resolution, View};
+use carnet_wire::embeddings::Embedder;
 use carnet_wire::json::{Watch, WatchError};
 use http::header::{HeaderName, HeaderValue};
 use jiff::Timestamp;
@@ -558,7 +559,10 @@ fn reader(
     let mut known_anywhere: Vec<String> = Vec::new();
     for upstream in upstreams {
         // Those too that are asked in another dialect: it is the caller's body that is looked at.
-        if !upstream.config().urls.take(call) && call.client().is_none() {
+        let urls = &upstream.config().urls;
+        let embeds = |by| call == Call::Embeddings && urls.take(Call::Embedded(by));
+        let asked = call.client().is_some() || Embedder::ALL.into_iter().any(embeds);
+        if !urls.take(call) && !asked {
             continue;
         }
         let host = host_of(view, upstream.config());

@@ -37,7 +37,7 @@ use crate::screen::{Cleared, Clearing};
 use crate::server::Via;
 use crate::socket::{self, Asked, Memory, Session};
 use crate::state_ids::StateTarget;
-use crate::translate::{Translation, Translator};
+use crate::translate::{Translation, Translator, Vectors};
 use crate::{admit, models, resolve, screen, stored};
 
 /// Id of the record of this request.
@@ -47,6 +47,8 @@ const CARNET_LOSSES: HeaderName = HeaderName::from_static("carnet-losses");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const AWS_STREAM: HeaderValue = HeaderValue::from_static(aws::MEDIA_TYPE);
+/// How many tokens a request had, where the body of its answer does not say it.
+const BEDROCK_TOKENS: HeaderName = HeaderName::from_static("x-amzn-bedrock-input-token-count");
 /// `permit`, `deny` or `report-deny`.
 const CARNET_DECISION: HeaderName = HeaderName::from_static("carnet-decision");
 
@@ -200,6 +202,8 @@ struct Answering<'a> {
     translation: Option<Translation>,
     /// The platform whose API carried it.
     carrier: Option<Carrier>,
+    /// What has to become of vectors.
+    vectors: Option<Vectors>,
     /// Where a later request finds it, if its upstream may keep it.
     kept_at: Option<StateTarget>,
     /// What it is kept with, if Carnet keeps it.
@@ -429,6 +433,7 @@ async fn attempts<'a>(
         let kept_at = cleared.keeps().then(|| StateTarget::of(name, offer));
         let keeps_here = cleared.keeps_here();
         let carrier = cleared.carrier();
+        let vectors = cleared.vectors().cloned();
         record.cleared(&cleared);
         // 7 record: the intent lies in the journal before anything is dialled
         record.intent().await?;
@@ -459,6 +464,7 @@ async fn attempts<'a>(
                     offer,
                     translation,
                     carrier,
+                    vectors,
                     kept_at,
                     of_kept: matches!(asking, Asking::Stored(..)),
                     of_model: match asking {
@@ -517,6 +523,7 @@ async fn relayed(
         offer,
         translation,
         carrier,
+        vectors,
         kept_at,
         mut remembered,
         of_model,
@@ -539,6 +546,13 @@ async fn relayed(
             egress::forget_bytes(&mut head.headers);
             head.headers.insert(CONTENT_TYPE, EVENT_STREAM);
         }
+    }
+    if let Some(vectors) = &vectors {
+        let tokens = head.headers.get(BEDROCK_TOKENS);
+        let tokens = tokens.and_then(|tokens| tokens.to_str().ok()?.parse().ok());
+        let translator = Translator::of_vectors(vectors, head.status, tokens);
+        answered = answered.translated(translator);
+        head.headers.insert(CONTENT_TYPE, JSON);
     }
     let own_words = carrier.filter(|_| translation.is_none() && !head.status.is_success());
     if let Some((by, client)) = own_words.zip(call.client()) {
@@ -606,7 +620,9 @@ async fn relayed(
     for (name, value) in &offer.headers {
         head.headers.insert(name.clone(), value.clone());
     }
-    if let Some(losses) = translation.and_then(|translation| losses_header(&translation.losses)) {
+    let lost = translation.map(|one| one.losses);
+    let lost = lost.or_else(|| vectors.map(|one| one.losses));
+    if let Some(losses) = lost.and_then(|losses| losses_header(&losses)) {
         head.headers.insert(CARNET_LOSSES, losses);
     }
     head.headers.insert(CARNET_DECISION, decision);

@@ -146,6 +146,7 @@ fn question(call: Call, model: &str) -> Option<Value> {
         Call::Completions => json!({ "model": model, "prompt": TEXT, "max_tokens": 1 }),
         // They name no model, or the call that is not streamed does it.
         Call::Carried(..)
+        | Call::Embedded(_)
         | Call::Cohere
         | Call::Compact
         | Call::Converse

@@ -233,6 +233,7 @@ impl OpenRecord {
         self.record.translated_to = translation.map(|one| one.to.to_string().into());
         self.record.losses.clear();
         self.lost(translation.map_or(&[], |one| &one.losses));
+        self.lost(cleared.vectors().map_or(&[], |one| &one.losses));
     }
 
     /// What did not come over in translation.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use carnet_policy::Target;
 use carnet_wire::carrier::Carrier;
 use carnet_wire::dialect::{ClientDialect, Dialect, Options};
+use carnet_wire::embeddings::Embedder;
 use http::header::{HeaderName, HeaderValue};
 
 use crate::codes::Code;
@@ -70,6 +71,8 @@ pub(crate) enum Way {
     Direct,
     /// As it came, in the API of a platform.
     Carried(Carrier),
+    /// Texts in the shape of a service that gives vectors.
+    Embedded(Embedder),
     /// In another dialect, in the API of a platform if need be.
     Translated(ClientDialect, Dialect, Option<Carrier>),
 }
@@ -90,6 +93,10 @@ impl Offer {
         let urls = &self.upstream.config().urls;
         if urls.take(call) {
             return Some(Way::Direct);
+        }
+        let embedder = |by: &Embedder| urls.take(Call::Embedded(*by));
+        if call == Call::Embeddings {
+            return Embedder::ALL.into_iter().find(embedder).map(Way::Embedded);
         }
         let carrier = |call: Call| {
             call.carriers()

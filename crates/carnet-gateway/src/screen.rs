@@ -12,6 +12,7 @@ use carnet_policy::{Obligation, Permit};
 use carnet_provenance::{FieldAction, FieldKind, FieldRule};
 use carnet_wire::carrier::Carrier;
 use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
+use carnet_wire::embeddings::{EmbedError, Embedder};
 use carnet_wire::json::{self, Edit, Hit, Kind, Scan};
 use carnet_wire::translate;
 use http::{HeaderMap, Method, Uri};
@@ -24,7 +25,7 @@ use crate::ingress::{Call, Extras, PREVIOUS, Prompt, Query, STORE, Stored};
 use crate::reported::shortened;
 use crate::resolve::{Keeping, Offer, Way};
 use crate::services::{self, Fix};
-use crate::translate::{Translation, said};
+use crate::translate::{Translation, Vectors, said};
 
 /// A request that may be sent once, to the origin that its permit names.
 ///
@@ -42,6 +43,7 @@ pub struct Cleared {
     edits: SmallVec<[Made; 2]>,
     translation: Option<Translation>,
     carrier: Option<Carrier>,
+    vectors: Option<Vectors>,
     stored: Option<(Stored, Query)>,
     keeps: bool,
     keeps_here: bool,
@@ -96,6 +98,11 @@ impl Cleared {
     /// The platform in whose API it goes, if its own is not served there.
     pub(crate) fn carrier(&self) -> Option<Carrier> {
         self.carrier
+    }
+
+    /// How its answer becomes that of the API for vectors, if it has to.
+    pub(crate) fn vectors(&self) -> Option<&Vectors> {
+        self.vectors.as_ref()
     }
 
     /// The method with which it is sent.
@@ -202,6 +209,7 @@ pub(crate) fn clear_stored(permit: Permit, stored: &Stored, query: &Query) -> Cl
         edits: SmallVec::new(),
         translation: None,
         carrier: None,
+        vectors: None,
         stored: Some((stored.clone(), query.clone())),
         keeps: false,
         keeps_here: false,
@@ -311,11 +319,13 @@ pub(crate) fn clear(
         edits: made,
         translation: None,
         carrier,
+        vectors: None,
         stored: None,
         keeps: kept == Kept::Allowed && prompt.storable,
         keeps_here: keeps_here && prompt.storable,
     };
     match way {
+        Some(Way::Embedded(by)) => embedded(cleared, offer, by, clearing.on_loss),
         Some(Way::Translated(from, to, by)) => {
             let cleared = translated(cleared, offer, (from, to), clearing.on_loss)?;
             match by {
@@ -325,6 +335,40 @@ pub(crate) fn clear(
         }
         _ => Ok(cleared),
     }
+}
+
+/// A request for vectors in the shape of its service.
+fn embedded(
+    cleared: Cleared,
+    offer: &Offer,
+    by: Embedder,
+    on_loss: OnLoss,
+) -> Result<Cleared, Fault> {
+    let asked = by.ask(&whole(&cleared.body), offer.own_name());
+    let asked = asked.map_err(|why: EmbedError| {
+        let message = format!("the request is put into the shape of its upstream: {why}");
+        Fault::new(Code::InvalidRequest, message)
+    })?;
+    let losses: Vec<Box<str>> = asked.losses.iter().map(said).collect();
+    if on_loss == OnLoss::Refuse && !losses.is_empty() {
+        let message = format!(
+            "the upstream cannot be told {}; take it out, or choose another model",
+            losses.join(", ")
+        );
+        return Err(Fault::new(Code::NotTranslatable, message));
+    }
+    Ok(Cleared {
+        body: smallvec![Bytes::from(asked.body)],
+        call: Call::Embedded(by),
+        vectors: Some(Vectors {
+            by,
+            model: offer.own_name().into(),
+            texts: asked.texts,
+            base64: asked.base64,
+            losses,
+        }),
+        ..cleared
+    })
 }
 
 /// A translated request in the API of its platform.

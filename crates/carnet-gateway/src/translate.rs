@@ -5,6 +5,7 @@ use std::mem;
 use bytes::Bytes;
 use carnet_wire::carrier::Carrier;
 use carnet_wire::dialect::{Caller, ClientDialect, Dialect, Options};
+use carnet_wire::embeddings::{Asked, Embedder};
 use carnet_wire::form::{FailureKind, Loss};
 use carnet_wire::stream::aws::AwsDecoder;
 use carnet_wire::stream::sse::{Block, KEEP_ALIVE, SseParser};
@@ -31,6 +32,21 @@ pub(crate) struct Translation {
     pub(crate) as_array: bool,
 }
 
+/// How an answer has to be that brings vectors.
+#[derive(Clone, Debug)]
+pub(crate) struct Vectors {
+    /// The shape in which they were asked for.
+    pub(crate) by: Embedder,
+    /// The model, as an answer names it that comes without.
+    pub(crate) model: Box<str>,
+    /// How many are wanted.
+    pub(crate) texts: usize,
+    /// Whether they are wanted in base64.
+    pub(crate) base64: bool,
+    /// What of the request the upstream was not told.
+    pub(crate) losses: Vec<Box<str>>,
+}
+
 /// An answer on its way into the caller's dialect.
 #[derive(Debug)]
 pub(crate) struct Translator {
@@ -49,6 +65,8 @@ pub(crate) struct Translator {
 enum Reading {
     Aws(AwsDecoder, translate::Stream),
     Events(SseParser, translate::Stream),
+    /// Vectors, with the count of tokens that headers tell.
+    Vectors(Vec<u8>, Vectors, StatusCode, Option<u64>),
     Whole(Vec<u8>, StatusCode),
 }
 
@@ -92,6 +110,19 @@ impl Translator {
         }
     }
 
+    /// For an answer with vectors, of which headers say that its texts had so many tokens.
+    pub(crate) fn of_vectors(vectors: &Vectors, status: StatusCode, tokens: Option<u64>) -> Self {
+        Self {
+            from: Dialect::Chat,
+            to: ClientDialect::Chat,
+            carrier: None,
+            options: Options::default(),
+            reading: Reading::Vectors(Vec::new(), vectors.clone(), status, tokens),
+            losses: Vec::new(),
+            failed: None,
+        }
+    }
+
     /// For the body of an error with this status, by a platform that was asked in the caller's own dialect.
     pub(crate) fn of_error(carrier: Carrier, to: ClientDialect, status: StatusCode) -> Self {
         Self {
@@ -114,7 +145,7 @@ impl Translator {
     /// Whether the caller has had the end of a stream, whatever its upstream still sends.
     pub(crate) fn is_over(&self) -> bool {
         match &self.reading {
-            Reading::Whole(..) => false,
+            Reading::Vectors(..) | Reading::Whole(..) => false,
             Reading::Aws(_, stream) | Reading::Events(_, stream) => {
                 stream.state() != translate::State::Open
             }
@@ -124,7 +155,7 @@ impl Translator {
     /// How the answer is framed for the caller.
     pub(crate) fn shape(&self) -> Shape {
         match (&self.reading, self.to) {
-            (Reading::Whole(..), _) => Shape::Whole,
+            (Reading::Vectors(..) | Reading::Whole(..), _) => Shape::Whole,
             (_, ClientDialect::Converse) => Shape::AwsStream,
             _ if self.options.caller.stream_as_array => Shape::Array,
             _ => Shape::Events,
@@ -137,7 +168,7 @@ impl Translator {
         let mut rest = piece;
         let keeps_alive = self.shape() == Shape::Events;
         match &mut self.reading {
-            Reading::Whole(whole, _) => {
+            Reading::Vectors(whole, ..) | Reading::Whole(whole, _) => {
                 if whole.len().saturating_add(piece.len()) > ANSWER_BYTES_MAX {
                     return Err(unreadable("it is too long to be translated"));
                 }
@@ -174,6 +205,10 @@ impl Translator {
     pub(crate) fn finish(&mut self) -> Result<Bytes, Fault> {
         let mut out = Vec::new();
         match &mut self.reading {
+            Reading::Vectors(whole, vectors, status, tokens) => {
+                let whole = Bytes::from(mem::take(whole));
+                return vectors_of(&whole, vectors, *status, *tokens);
+            }
             Reading::Whole(whole, status) if status.is_success() => {
                 let whole = mem::take(whole);
                 let answer = translate::answer(self.from, self.to, &whole, &self.options);
@@ -211,7 +246,7 @@ impl Translator {
             Reading::Aws(_, stream) | Reading::Events(_, stream) => {
                 stream.losses().iter().map(said).collect()
             }
-            Reading::Whole(..) => self.losses.clone(),
+            _ => self.losses.clone(),
         }
     }
 
@@ -219,6 +254,26 @@ impl Translator {
     pub(crate) fn failed(&self) -> Option<FailureKind> {
         self.failed
     }
+}
+
+/// An answer with vectors as the API has it.
+fn vectors_of(
+    whole: &Bytes,
+    vectors: &Vectors,
+    status: StatusCode,
+    tokens: Option<u64>,
+) -> Result<Bytes, Fault> {
+    let by = vectors.by;
+    if !status.is_success() {
+        return Ok(by.failure(status.as_u16(), whole).into());
+    }
+    let asked = Asked {
+        model: &vectors.model,
+        texts: vectors.texts,
+        base64: vectors.base64,
+    };
+    let answer = by.answer(whole, asked, tokens);
+    answer.map(Bytes::from).map_err(unreadable)
 }
 
 /// The error by which a stream has ended, if it has.

@@ -30,6 +30,7 @@ pub mod anthropic;
 pub mod bedrock;
 pub mod carrier;
 pub mod dialect;
+pub mod embeddings;
 pub mod form;
 pub mod google;
 pub mod json;

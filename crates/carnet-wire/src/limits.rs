@@ -69,6 +69,9 @@ pub const MAX_LOSSES: usize = 32;
 /// Bytes of a name that a loss repeats.
 pub const MAX_LOSS_PLACE: usize = 64;
 
+/// Texts that one request wants vectors of: what the API's maker takes.
+pub const MAX_TEXTS: usize = 2_048;
+
 /// Trials of a dialect that one request names. There are a few dozen in all; each is compared with the others.
 pub const MAX_BETAS: usize = 64;
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use carnet_policy::Api;
 use carnet_wire::carrier::Carrier;
 use carnet_wire::dialect::{self as wire, ClientDialect};
+use carnet_wire::embeddings::Embedder;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -49,6 +50,8 @@ pub enum Call {
     ConverseStream,
     /// How many tokens a conversation of [`Call::Messages`] has.
     CountTokens,
+    /// Texts to turn into numbers, in the shape of a service. Upstreams are asked so, callers do not ask so.
+    Embedded(Embedder),
     /// Texts to turn into numbers.
     Embeddings,
     /// A conversation in the dialect of Google's APIs.
@@ -81,7 +84,9 @@ impl Call {
     pub(crate) fn taken() -> impl Iterator<Item = Self> {
         let carried = Carrier::ALL.into_iter();
         let carried = carried.flat_map(|by| [false, true].map(|stream| Self::Carried(by, stream)));
-        Self::ALL.into_iter().chain([Self::Cohere]).chain(carried)
+        let embedded = Embedder::ALL.into_iter().map(Self::Embedded);
+        let others = [Self::Cohere].into_iter().chain(carried).chain(embedded);
+        Self::ALL.into_iter().chain(others)
     }
 
     /// What an upstream takes of which its entry says nothing.
@@ -108,6 +113,11 @@ impl Call {
             Self::Converse => "/model/{model}/converse",
             Self::ConverseStream => "/model/{model}/converse-stream",
             Self::CountTokens => "/messages/count_tokens",
+            Self::Embedded(Embedder::BedrockText | Embedder::BedrockTexts) => {
+                "/model/{model}/invoke"
+            }
+            Self::Embedded(Embedder::Cohere) => "/v2/embed",
+            Self::Embedded(_) => "/models/{model}:batchEmbedContents",
             Self::Embeddings => "/embeddings",
             Self::GenerateContent => "/models/{model}:generateContent",
             Self::StreamGenerateContent => "/models/{model}:streamGenerateContent",
@@ -147,6 +157,10 @@ impl Call {
             Self::Carried(Carrier::BedrockMessages, _) => "bedrock-messages",
             Self::Carried(Carrier::VertexMessages, _) => "vertex-messages",
             Self::Cohere => "cohere-chat",
+            Self::Embedded(Embedder::BedrockText) => "bedrock-embed-text",
+            Self::Embedded(Embedder::BedrockTexts) => "bedrock-embed-texts",
+            Self::Embedded(Embedder::Cohere) => "cohere-embed",
+            Self::Embedded(_) => "embed-contents",
             call => call.api().as_str(),
         }
     }
@@ -159,7 +173,7 @@ impl Call {
             Self::Completions => Api::Completions,
             Self::Converse | Self::ConverseStream => Api::Converse,
             Self::CountTokens | Self::Messages => Api::Messages,
-            Self::Embeddings => Api::Embeddings,
+            Self::Embedded(_) | Self::Embeddings => Api::Embeddings,
             Self::GenerateContent | Self::StreamGenerateContent => Api::GenerateContent,
             Self::Compact | Self::Responses => Api::Responses,
         }
@@ -169,7 +183,11 @@ impl Call {
     pub(crate) fn dialect(self) -> Dialect {
         match self {
             Self::Carried(by, _) => Self::carried_in(by).dialect(),
-            Self::Chat | Self::Cohere | Self::Completions | Self::Embeddings => Dialect::OpenAi,
+            Self::Chat
+            | Self::Cohere
+            | Self::Completions
+            | Self::Embedded(_)
+            | Self::Embeddings => Dialect::OpenAi,
             Self::Converse | Self::ConverseStream => Dialect::Converse,
             Self::CountTokens | Self::Messages => Dialect::Messages,
             Self::GenerateContent | Self::StreamGenerateContent => Dialect::GenerateContent,
@@ -228,7 +246,7 @@ impl Call {
             Self::Completions => "openai-completions",
             Self::Converse | Self::ConverseStream => "bedrock-converse",
             Self::CountTokens | Self::Messages => "anthropic-messages",
-            Self::Embeddings => "openai-embeddings",
+            Self::Embedded(_) | Self::Embeddings => "openai-embeddings",
             Self::GenerateContent | Self::StreamGenerateContent => "gemini-generate",
             Self::Compact | Self::Responses => "openai-responses",
         }
@@ -244,7 +262,7 @@ impl Call {
             Self::Converse | Self::ConverseStream | Self::CountTokens | Self::Messages => {
                 &["messages", "system"]
             }
-            Self::Embeddings => &["input"],
+            Self::Embedded(_) | Self::Embeddings => &["input"],
             // The API takes names in both spellings.
             Self::GenerateContent | Self::StreamGenerateContent => {
                 &["contents", "systemInstruction", "system_instruction"]
@@ -270,6 +288,7 @@ impl Call {
             Self::Compact
             | Self::Converse
             | Self::CountTokens
+            | Self::Embedded(_)
             | Self::Embeddings
             | Self::GenerateContent => false,
         }

@@ -883,7 +883,7 @@ fn what_an_upstream_takes_is_checked() {
             "apis = [\"messages\", \"chat\"]",
             [
                 "`chat` is not a kind of request",
-                "choose of bedrock-chat, bedrock-messages, chat-completions, cohere-chat, completions, converse",
+                "choose of bedrock-chat, bedrock-embed-text, bedrock-embed-texts, bedrock-messages, chat-completions",
             ],
         ),
         (

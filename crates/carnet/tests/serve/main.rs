@@ -9,6 +9,7 @@ mod carried;
 mod conversations;
 mod decisions;
 mod dialects;
+mod embedded;
 mod encodings;
 mod engine;
 mod exactness;
