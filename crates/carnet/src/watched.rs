@@ -24,13 +24,9 @@ impl Watched {
             self.add_folder(path);
             return;
         }
+        let path = whole(path);
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return;
-        };
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
         };
         let known = self.0.entry(folder.to_path_buf());
         if let Matters::Files(names) = known.or_insert_with(|| Matters::Files(BTreeSet::new())) {
@@ -40,7 +36,7 @@ impl Watched {
 
     /// A folder with all its files.
     pub(crate) fn add_folder(&mut self, folder: &Path) {
-        self.0.insert(folder.to_path_buf(), Matters::All);
+        self.0.insert(whole(folder), Matters::All);
     }
 
     /// The folders to watch.
@@ -79,6 +75,11 @@ impl Watched {
     }
 }
 
+/// The path from the root on, as changes are told by it.
+fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,18 +100,20 @@ mod tests {
             ("/etc/carnet/packs", true),
             ("/etc/carnet/packs/own.cedar", true),
             ("/etc/carnet", true),
-            ("./key", true),
-            ("./other", false),
         ] {
             assert_eq!(watched.concerns(&[path.into()]), concerns, "{path}");
         }
+        // Of a folder that is named from here on, changes are told from the root on.
+        let here = std::env::current_dir().unwrap();
+        let (key, other) = (here.join("./key"), here.join("./other"));
+        assert!(watched.concerns(std::slice::from_ref(&key)));
+        assert!(!watched.concerns(std::slice::from_ref(&other)));
         assert!(watched.concerns(&[]));
-        assert!(watched.concerns(&["./other".into(), "./key".into()]));
+        assert!(watched.concerns(&[other, key]));
         let folders: Vec<&Path> = watched.folders().collect();
-        assert_eq!(
-            folders,
-            ["/etc/carnet", "/etc/carnet/packs", "."].map(Path::new)
-        );
+        for folder in ["/etc/carnet".as_ref(), "/etc/carnet/packs".as_ref(), &*here] {
+            assert!(folders.contains(&folder), "{folders:?}");
+        }
     }
 
     #[test]

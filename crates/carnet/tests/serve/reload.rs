@@ -116,6 +116,42 @@ async fn a_file_that_nobody_reads_changes_nothing() {
     gateway.finish().await;
 }
 
+/// Each reload prints a line: one that counted as a change would be followed by the next for ever.
+#[tokio::test]
+async fn what_the_server_prints_beside_its_configuration_is_no_change() {
+    let upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream.base_url());
+    setup.save();
+    let log = setup.path("server.log");
+    let file = std::fs::File::create(&log).unwrap();
+    // As people start it: in the folder, with the default name or a short one.
+    let mut server = tokio::process::Command::new(env!("CARGO_BIN_EXE_carnet"))
+        .args(["serve", "--config", "carnet.toml", "--state", "state"])
+        .current_dir(setup.path(""))
+        .stdin(std::process::Stdio::null())
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let text = || std::fs::read_to_string(&log).unwrap();
+    let reloads = || text().matches("is in force").count();
+    let pid = rustix::process::Pid::from_raw(server.id().unwrap().cast_signed()).unwrap();
+    // The signal is an order only once the server listens for it.
+    until("the start", async || {
+        text().contains("127.0.0.1:").then_some(())
+    })
+    .await;
+    rustix::process::kill_process(pid, Signal::HUP).unwrap();
+    until("the reload", async || (reloads() > 0).then_some(())).await;
+    // Longer than changes may settle, several times over.
+    tokio::time::sleep(ONE_SECOND).await;
+    let settled = reloads();
+    tokio::time::sleep(ONE_SECOND).await;
+    assert_eq!(reloads(), settled, "{}", text());
+    server.kill().await.unwrap();
+}
+
 #[tokio::test]
 async fn signal_and_admin_call_reload_at_once() {
     let upstream = Upstream::start().await;
