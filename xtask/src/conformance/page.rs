@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::tally::Book;
 use crate::clients::{BYTES, Outcomes};
-use crate::mock::Exchange;
+use crate::mock::{Exchange, GOOGLE_ARRAY};
 use crate::repo::Repo;
 
 /// Where the page lies.
@@ -28,7 +28,7 @@ Services are those that the exchanges were recorded at; what was replayed is the
 ";
 
 /// The APIs, by the recordings' word.
-const APIS: [(&str, &str); 10] = [
+const APIS: [(&str, &str); 11] = [
     ("chat.completions", "Chat Completions"),
     ("responses", "Responses"),
     ("completions", "Completions"),
@@ -37,6 +37,7 @@ const APIS: [(&str, &str); 10] = [
     ("count_tokens", "Messages, count_tokens"),
     ("gemini.generate", "generateContent"),
     ("gemini.stream", "streamGenerateContent"),
+    (GOOGLE_ARRAY, "streamGenerateContent, as one array"),
     ("bedrock.converse", "Converse"),
     ("bedrock.converse-stream", "ConverseStream"),
 ];

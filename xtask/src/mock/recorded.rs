@@ -88,7 +88,7 @@ pub(super) fn load(folder: &Path) -> Result<(Vec<Exchange>, Vec<Unserved>)> {
                 Err(why) => unserved.push(Unserved {
                     id: recorded.id,
                     provider: recorded.provider,
-                    api: recorded.api,
+                    api: place.api.map_or(recorded.api, str::to_owned),
                     why,
                 }),
             }
@@ -97,12 +97,17 @@ pub(super) fn load(folder: &Path) -> Result<(Vec<Exchange>, Vec<Unserved>)> {
     Ok((served, unserved))
 }
 
+/// `streamGenerateContent` that is answered with one JSON array, which no stock client asks for.
+pub(crate) const GOOGLE_ARRAY: &str = "gemini.array";
+
 /// Where the gateway serves an exchange.
 struct Place {
     path: String,
     /// The model, where it stands in the path and not in the body.
     model: Option<String>,
     stream: Option<bool>,
+    /// Another word for the API, where stock clients never ask for it in this form.
+    api: Option<&'static str>,
 }
 
 /// Where the gateway serves what was recorded. Services have it under paths of their own.
@@ -122,6 +127,7 @@ fn place(recorded: &Recorded) -> Result<Place, &'static str> {
             path: format!("{path}{}", if beta { "?beta=true" } else { "" }),
             model: None,
             stream: None,
+            api: None,
         })
     };
     let path = recorded.path.as_str();
@@ -142,11 +148,15 @@ fn place(recorded: &Recorded) -> Result<Place, &'static str> {
             in_body("/v1/embeddings")
         }
         "embeddings" => Err("a service's own embeddings"),
-        "gemini.generate" => of_google(path, "generateContent", false),
-        "gemini.stream" if !answers_in_events(recorded) => {
-            Err("streamGenerateContent as one JSON array, without `alt=sse`")
-        }
-        "gemini.stream" => of_google(path, "streamGenerateContent", true),
+        "gemini.generate" => of_google(path, "generateContent", ""),
+        "gemini.stream" if !answers_in_events(recorded) => Ok(Place {
+            api: Some(GOOGLE_ARRAY),
+            ..of_google(path, "streamGenerateContent", "")?
+        }),
+        "gemini.stream" => Ok(Place {
+            stream: Some(true),
+            ..of_google(path, "streamGenerateContent", "?alt=sse")?
+        }),
         "gemini.interactions" => Err("Gemini's Interactions"),
         "messages" => in_body("/v1/messages"),
         "ollama.native" => Err("Ollama's own API"),
@@ -173,20 +183,21 @@ fn of_bedrock(path: &str, call: &str, stream: bool) -> Result<Place, &'static st
         path: path.to_owned(),
         model: Some(unescaped(model)),
         stream: Some(stream),
+        api: None,
     })
 }
 
 /// The Gemini API has its models at the root, Vertex AI below a project and a location.
-fn of_google(path: &str, call: &str, stream: bool) -> Result<Place, &'static str> {
+fn of_google(path: &str, call: &str, query: &str) -> Result<Place, &'static str> {
     let model = path
         .rsplit_once("/models/")
         .and_then(|(_, rest)| rest.strip_suffix(call)?.strip_suffix(':'))
         .ok_or("a path that is not Google's")?;
-    let query = if stream { "?alt=sse" } else { "" };
     Ok(Place {
         path: format!("/v1beta/models/{model}:{call}{query}"),
         model: Some(unescaped(model)),
-        stream: Some(stream),
+        stream: Some(false),
+        api: None,
     })
 }
 
@@ -243,7 +254,7 @@ fn exchange(recorded: Recorded, place: Place) -> Result<Exchange> {
     Ok(Exchange {
         id: recorded.id,
         provider: recorded.provider,
-        api: recorded.api,
+        api: place.api.map_or(recorded.api, str::to_owned),
         features: recorded.features,
         path: place.path,
         status: recorded.status,
