@@ -1,5 +1,7 @@
 //! Requests: what each member becomes in the other dialect, and what is lost or refused on the way.
 
+use base64::prelude::{BASE64_STANDARD, Engine};
+
 use super::reading::client;
 use carnet_wire::dialect::{
     Dialect, Options, ReasoningName, ThinkingForm, TokenLimitName, TranslateError,
@@ -963,6 +965,10 @@ fn generate_content_is_asked_in_its_own_way() {
     options.target.thinking = ThinkingForm::Adaptive;
     let (got, losses) = into(Chat, Dialect::GenerateContent, &conversation(), &options);
     let call = |id, args: Value| json!({"functionCall": {"id": id, "name": "f", "args": args}});
+    let excused = merged(
+        call("c1", json!({})),
+        &json!({"thoughtSignature": "skip_thought_signature_validator"}),
+    );
     let result = |id, text| json!({"functionResponse": {"id": id, "name": "f", "response": {"output": text}}});
     let want = json!({
         "systemInstruction": {"parts": [{"text": "s"}]},
@@ -972,7 +978,7 @@ fn generate_content_is_asked_in_its_own_way() {
                 {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
                 {"inlineData": {"mimeType": "application/pdf", "data": "aGk="}},
             ]},
-            {"role": "model", "parts": [{"text": "t"}, call("c1", json!({})), call("c2", json!({"a": 1}))]},
+            {"role": "model", "parts": [{"text": "t"}, excused, call("c2", json!({"a": 1}))]},
             {"role": "user", "parts": [result("c1", r#"{"$ref":"x"}"#), result("c2", ""), {"text": " \n"}, {"text": "next"}]},
         ],
         "tools": [{"functionDeclarations": [{"name": "f", "description": "", "parametersJsonSchema": {"$ref": "#/$defs/a"}}]}],
@@ -983,7 +989,12 @@ fn generate_content_is_asked_in_its_own_way() {
     assert_eq!(got, want);
     assert_eq!(
         losses,
-        ["schema-strictness", "parallel-tools", "metadata:user"]
+        [
+            "reasoning-signature",
+            "schema-strictness",
+            "parallel-tools",
+            "metadata:user"
+        ]
     );
     let shaped = json!({"messages": [], "response_format": {"type": "json_object"}, "reasoning_effort": "none"});
     let (got, _) = into(Chat, Dialect::GenerateContent, &shaped, &options);
@@ -991,6 +1002,77 @@ fn generate_content_is_asked_in_its_own_way() {
         got["generationConfig"],
         json!({"responseMimeType": "application/json", "thinkingConfig": {"thinkingBudget": 0}})
     );
+}
+
+/// The proofs of the calls that a service of `generateContent` is told of, and whether one was lost.
+fn proofs(from: Dialect, body: &Value, form: Option<ThinkingForm>) -> (Vec<Value>, bool) {
+    let mut options = options();
+    options.target.thinking_field = form.is_some();
+    options.target.thinking = form.unwrap_or_default();
+    let (got, losses) = into(from, Dialect::GenerateContent, body, &options);
+    let contents = got["contents"].as_array().unwrap().iter();
+    let parts = contents.flat_map(|content| content["parts"].as_array().unwrap());
+    let calls = parts.filter(|part| part.get("functionCall").is_some());
+    let proofs = calls.map(|call| call["thoughtSignature"].clone()).collect();
+    (
+        proofs,
+        losses.iter().any(|loss| loss == "reasoning-signature"),
+    )
+}
+
+#[test]
+fn calls_of_the_current_turn_are_excused_from_proofs_that_are_not_known() {
+    let excuse = || json!("skip_thought_signature_validator");
+    let calls = |ids: &[&str]| {
+        let one = |id: &&str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        json!({"role": "assistant", "tool_calls": ids.iter().map(one).collect::<Vec<_>>()})
+    };
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "r"});
+    let user = json!({"role": "user", "content": "q"});
+    let answer = json!({"role": "assistant", "content": "a"});
+    // A turn that is over; then two steps, the first of two calls at once.
+    let talk = json!({"messages": [user, calls(&["a"]), result("a"), answer,
+        user, calls(&["b", "c"]), result("b"), result("c"), calls(&["d"]), result("d")]});
+    let want = vec![json!(null), excuse(), json!(null), excuse()];
+    for form in [None, Some(ThinkingForm::Adaptive)] {
+        assert_eq!(proofs(Chat, &talk, form), (want.clone(), true), "{form:?}");
+    }
+    let unproven = (vec![json!(null); 4], false);
+    assert_eq!(proofs(Chat, &talk, Some(ThinkingForm::Budget)), unproven);
+
+    // One that is known is not replaced, and a turn that is over needs none.
+    let proven = merged(
+        calls(&["a", "b"]),
+        &json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "s=="}]}),
+    );
+    let talk = json!({"messages": [user, proven, result("a"), result("b")]});
+    let want = (vec![json!("s=="), json!(null)], false);
+    assert_eq!(proofs(Chat, &talk, Some(ThinkingForm::Adaptive)), want);
+    let over = json!({"messages": [user, calls(&["a"]), result("a"), answer, user]});
+    let want = (vec![json!(null)], false);
+    assert_eq!(proofs(Chat, &over, Some(ThinkingForm::Adaptive)), want);
+    // What is said behind a result may not be taken for the beginning of a turn.
+    let beside = json!({"messages": [user, calls(&["a"]), result("a"), user]});
+    let want = (vec![excuse()], true);
+    assert_eq!(proofs(Chat, &beside, Some(ThinkingForm::Adaptive)), want);
+}
+
+#[test]
+fn an_excuse_for_a_proof_is_no_proof_elsewhere() {
+    for excuse in [
+        "skip_thought_signature_validator",
+        "context_engineering_is_the_way_to_go",
+    ] {
+        for written in [excuse.to_owned(), BASE64_STANDARD.encode(excuse)] {
+            let talk = json!({"contents": [{"role": "user", "parts": [{"text": "q"}]},
+                {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}, "thoughtSignature": written}]},
+                {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"output": "r"}}}]}]});
+            let (got, losses) = into(GenerateContent, Messages, &talk, &options());
+            let call = json!([{"type": "tool_use", "id": "call_1", "name": "f", "input": {}}]);
+            assert_eq!(got["messages"][1]["content"], call);
+            assert_eq!(losses, [""; 0]);
+        }
+    }
 }
 
 #[test]

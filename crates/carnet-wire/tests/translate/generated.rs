@@ -574,7 +574,10 @@ proptest! {
             let body = to_messages(&talk);
             let (there, losses) = sent(Messages, through, &body);
             let (back, more) = sent(through, Messages, &there);
-            prop_assert!(losses.is_empty() && more.is_empty(), "{losses:?} {more:?}");
+            // Its calls are of a model that has not proven them.
+            let excused = |code| through == GenerateContent && code == LossCode::ReasoningSignature;
+            prop_assert!(losses.iter().all(|loss| excused(loss.code)), "{losses:?}");
+            prop_assert!(more.is_empty(), "{more:?}");
             prop_assert_eq!(of_messages(&back), of_messages(&body), "{}: {}", through, there);
             prop_assert_eq!(&back["max_tokens"], 5);
         }

@@ -13,6 +13,7 @@ use crate::form::{
 use crate::json::{Array, Object, Text};
 
 use super::ask_read::CONFIG;
+use super::proofs::{Proofs, before_current_turn};
 
 /// Writes a request for a service.
 pub(crate) fn write_ask(
@@ -75,7 +76,13 @@ impl<'a, 'b> Writing<'a, 'b> {
 
     fn contents(&mut self, body: &mut Object<'_>) -> Read<()> {
         let mut contents = body.array("contents");
-        for (role, parts) in self.turns() {
+        let said = self.turns();
+        let proven = if self.must_prove() {
+            before_current_turn(&said)
+        } else {
+            said.len()
+        };
+        for (place, (role, parts)) in said.into_iter().enumerate() {
             let mut content = contents.object();
             content.str(
                 "role",
@@ -87,15 +94,26 @@ impl<'a, 'b> Writing<'a, 'b> {
             );
             let mut written = content.array("parts");
             let mut proofs = Proofs::of(&parts);
+            if place >= proven && proofs.lack() {
+                proofs.excuse();
+                self.losses.add(LossCode::ReasoningSignature);
+            }
             for part in parts {
                 let proof = proofs.of_part(part);
-                self.part(part, proof, &mut written)?;
+                self.part(part, proof.as_ref(), &mut written)?;
             }
-            if proofs.proofs.next().is_some() {
+            if proofs.are_left() {
                 self.losses.add(LossCode::ReasoningSignature);
             }
         }
         Ok(())
+    }
+
+    /// Whether calls of the current turn must have their proofs. Models that are told by a level how much to reason
+    /// refuse the request without, and those that are told by a budget do not; where neither is known, an excuse is what
+    /// both take.
+    fn must_prove(&self) -> bool {
+        self.target.thinking == ThinkingForm::Adaptive || !self.target.thinking_field
     }
 
     /// The conversation without what says nothing; what carries nothing but a proof becomes no turn of its own.
@@ -398,45 +416,4 @@ fn level_of(effort: &str) -> &'static str {
 /// Whether it is written as a part; reasoning that nobody can read is the proof of another part.
 fn is_part(part: &Part<'_>) -> bool {
     !matches!(&part.content, Content::Reasoning(reasoning) if reasoning.text.is_empty())
-}
-
-/// The proofs of a turn, and what they belong to: its calls in their order, and else its last text.
-///
-/// The dialect hangs them on those parts. Other dialects carry them as reasoning beside, and not all keep the order.
-struct Proofs<'p, 'b> {
-    proofs: std::vec::IntoIter<&'p Text<'b>>,
-    has_calls: bool,
-    texts_left: usize,
-}
-
-impl<'p, 'b> Proofs<'p, 'b> {
-    fn of(parts: &[&'p Part<'b>]) -> Self {
-        let proof = |part: &&'p Part<'b>| match &part.content {
-            Content::Reasoning(reasoning) => reasoning
-                .encrypted
-                .as_ref()
-                .or(reasoning.signature.as_ref()),
-            _ => None,
-        };
-        let proofs: Vec<_> = parts.iter().filter_map(proof).collect();
-        let is_call = |part: &&&Part<'_>| matches!(part.content, Content::ToolUse(_));
-        let is_text = |part: &&&Part<'_>| matches!(part.content, Content::Text { .. });
-        Self {
-            proofs: proofs.into_iter(),
-            has_calls: parts.iter().any(|part| is_call(&part)),
-            texts_left: parts.iter().filter(is_text).count(),
-        }
-    }
-
-    fn of_part(&mut self, part: &Part<'_>) -> Option<&'p Text<'b>> {
-        match &part.content {
-            Content::ToolUse(_) => self.proofs.next(),
-            Content::Text { .. } => {
-                self.texts_left = self.texts_left.saturating_sub(1);
-                let last = self.texts_left == 0 && !self.has_calls;
-                last.then(|| self.proofs.next_back()).flatten()
-            }
-            _ => None,
-        }
-    }
 }

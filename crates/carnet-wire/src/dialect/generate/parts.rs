@@ -11,6 +11,7 @@ use crate::form::{
 use crate::json::{Text, Value};
 use crate::limits::MAX_TOOL_CALLS;
 
+use super::proofs::is_excuse;
 use super::spelling::{get, get_object, get_text, is, list};
 
 /// A reader of parts, which knows the calls so far: the dialect's ids may be missing, and results are known by the
@@ -46,7 +47,7 @@ impl<'b> Parts<'b> {
     fn part(&mut self, value: Value<'b>, parts: &mut Vec<Part<'b>>) -> Read<()> {
         let said = get_text(value, "text")?;
         let signature = get_text(value, "thoughtSignature")?
-            .filter(|signature| !signature.is_empty())
+            .filter(|signature| !signature.is_empty() && !is_excuse(signature))
             .map(proof::unwrap);
         if get(value, "thought")?.and_then(Value::bool) == Some(true) {
             let said = said.unwrap_or_default();
