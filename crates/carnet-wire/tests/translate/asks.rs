@@ -174,8 +174,8 @@ fn members_of_messages_become_those_of_chat_completions() {
         (json!({"thinking": {"type": "adaptive"}}), json!({}), &[]),
         (
             json!({"thinking": {"type": "disabled"}}),
-            json!({"reasoning_effort": "none"}),
-            &[],
+            json!({}),
+            &["reasoning-effort:none"],
         ),
         (
             json!({"context_management": {}}),
@@ -514,7 +514,7 @@ fn the_wish_to_reason_is_worded_as_the_service_takes_it() {
         (
             ThinkingForm::Budget,
             json!({"reasoning_effort": "none"}),
-            json!({"type": "disabled"}),
+            json!(null),
             json!(null),
             &[],
         ),
@@ -583,6 +583,81 @@ fn the_wish_to_reason_is_worded_as_the_service_takes_it() {
         (&got["thinking"], losses),
         (&json!(null), vec!["reasoning-effort".to_owned()])
     );
+}
+
+#[test]
+fn that_a_model_is_not_to_reason_is_said_in_no_words_that_it_may_refuse() {
+    let question = || json!([{"role": "user", "content": "q"}]);
+    let said = json!({"type": "disabled"});
+    let asked = |from| match from {
+        Chat => json!({"messages": question(), "reasoning_effort": "none"}),
+        Responses => json!({"input": question(), "reasoning": {"effort": "none"}}),
+        Messages => json!({"messages": question(), "thinking": said}),
+        GenerateContent => json!({"contents": [{"parts": [{"text": "q"}]}],
+            "generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}),
+        _ => json!({"messages": [{"role": "user", "content": [{"text": "q"}]}],
+            "additionalModelRequestFields": {"thinking": said}}),
+    };
+    let level = json!({"thinkingLevel": "low"});
+    let absent = json!(null);
+    let none = json!("none");
+    for (to, place, own, budget, adaptive, silent) in [
+        (Chat, "/reasoning_effort", &none, &absent, &absent, false),
+        (
+            Responses,
+            "/reasoning/effort",
+            &none,
+            &absent,
+            &absent,
+            false,
+        ),
+        (Messages, "/thinking", &said, &absent, &absent, true),
+        (
+            GenerateContent,
+            "/generationConfig/thinkingConfig",
+            &json!({"thinkingBudget": 0}),
+            &absent,
+            &level,
+            false,
+        ),
+        (
+            Converse,
+            "/additionalModelRequestFields/thinking",
+            &said,
+            &absent,
+            &absent,
+            true,
+        ),
+        (
+            Dialect::Cohere,
+            "/thinking",
+            &absent,
+            &absent,
+            &absent,
+            false,
+        ),
+    ] {
+        for from in [Chat, Converse, GenerateContent, Messages, Responses] {
+            for form in [ThinkingForm::Adaptive, ThinkingForm::Budget] {
+                let mut options = options();
+                options.target.thinking = form;
+                options.target.thinking_field = true;
+                let (got, losses) = into(from, to, &asked(from), &options);
+                let (want, lost) = match form {
+                    _ if from == to => (own, false),
+                    ThinkingForm::Adaptive => (adaptive, true),
+                    ThinkingForm::Budget => (budget, !silent),
+                };
+                let case = format!("{from} to {to}, {form:?}: {got}");
+                assert_eq!(got.pointer(place).unwrap_or(&absent), want, "{case}");
+                assert_eq!(
+                    losses,
+                    ["reasoning-effort:none"][..usize::from(lost)],
+                    "{case}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -1000,7 +1075,7 @@ fn generate_content_is_asked_in_its_own_way() {
     let (got, _) = into(Chat, Dialect::GenerateContent, &shaped, &options);
     assert_eq!(
         got["generationConfig"],
-        json!({"responseMimeType": "application/json", "thinkingConfig": {"thinkingBudget": 0}})
+        json!({"responseMimeType": "application/json", "thinkingConfig": {"thinkingLevel": "low"}})
     );
 }
 

@@ -381,10 +381,19 @@ impl Writing<'_, '_> {
         }
     }
 
+    /// Says how much to reason. That it is not to be done is left out: models that do not reason refuse any effort, and
+    /// most of those that do refuse `none`. Who asked in this dialect knows the model.
+    ///
+    /// Sources: platform.openai.com/docs/api-reference/chat/create (`reasoning_effort`: "Not all reasoning models support
+    /// every value"), github.com/openai/openai-agents-python/issues/2089 (`none` where others take `minimal`).
     fn thinking(&mut self, body: &mut Object<'_>) {
         let thinking = &self.ask.thinking;
         if thinking.on == Some(false) {
-            body.str("reasoning_effort", "none");
+            if self.ask.origin == Dialect::Chat {
+                body.str("reasoning_effort", "none");
+            } else {
+                self.losses.add_at(LossCode::ReasoningEffort, "none");
+            }
             return;
         }
         if let Some(effort) = &thinking.effort {

@@ -351,7 +351,12 @@ impl<'b> Writing<'_, 'b> {
     fn thinking(&mut self, body: &mut Object<'_>) {
         let wish = &self.ask.thinking;
         if wish.on == Some(false) {
-            body.object("thinking").str("type", "disabled");
+            // Of a model that is not known to reason it is not known either whether it takes that word.
+            if self.target.unsigned_reasoning {
+                body.object("thinking").str("type", "disabled");
+            } else {
+                self.losses.add_at(LossCode::ReasoningEffort, "none");
+            }
             return;
         }
         if !wish.wanted() {

@@ -7,7 +7,7 @@ use crate::dialect::settings::{
 };
 use crate::dialect::shape::Read;
 use crate::dialect::turns::{alternating, instructions, is_block};
-use crate::dialect::{Dialect, Target};
+use crate::dialect::{Dialect, Target, ThinkingForm};
 use crate::form::{
     Ask, Content, Format, LossCode, Losses, Media, MediaKind, MediaSource, Part, Reasoning, Role,
     ToolChoice, ToolKind, ToolResult,
@@ -85,24 +85,29 @@ impl<'a, 'b> Writing<'a, 'b> {
     }
 
     /// Says how much to reason. The dialect leaves that to the fields of each model; those of the same dialect go back as
-    /// they came, and those of messages to models of which it is known that they are told in these.
+    /// they came, and those of messages to models of which it is known that they are told in these. Which of them are told
+    /// by a budget do not reason without; that another one is not to cannot be said to all.
     fn thinking(&mut self, body: &mut Object<'_>) {
         let wish = &self.ask.thinking;
-        let told = match self.ask.origin {
-            Dialect::Converse => return,
-            Dialect::Messages => wish.on.filter(|_| self.target.thinking_field),
-            _ => None,
-        };
-        let Some(on) = told else {
-            if wish.on != Some(false) && wish.wanted() {
+        if self.ask.origin == Dialect::Converse {
+            return;
+        }
+        let known = self.target.thinking_field;
+        if wish.on == Some(false) {
+            if !known || self.target.thinking == ThinkingForm::Adaptive {
+                self.losses.add_at(LossCode::ReasoningEffort, "none");
+            }
+            return;
+        }
+        if !known || self.ask.origin != Dialect::Messages || wish.on.is_none() {
+            if wish.wanted() {
                 self.losses.add(LossCode::ReasoningEffort);
             }
             return;
-        };
+        }
         let mut fields = body.object("additionalModelRequestFields");
         let mut thinking = fields.object("thinking");
         match wish.budget {
-            _ if !on => thinking.str("type", "disabled"),
             Some(budget) => {
                 thinking.str("type", "enabled");
                 thinking.count("budget_tokens", budget);

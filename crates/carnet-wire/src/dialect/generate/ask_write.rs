@@ -358,10 +358,23 @@ impl<'a, 'b> Writing<'a, 'b> {
         }
     }
 
+    /// Says how much to reason. Of models that are told so by a level none can do without; the lowest that all of them
+    /// take is the nearest. Of the others some refuse a budget of 0 and some any word of it, so that nothing is said.
+    ///
+    /// Sources: ai.google.dev/gemini-api/docs/thinking ("You cannot disable thinking"),
+    /// docs.cloud.google.com/vertex-ai/generative-ai/docs/thinking (which model takes which level),
+    /// github.com/immersive-translate/immersive-translate/issues/2976 ("thinking_config is not supported").
     fn thinking(&mut self, config: &mut Object<'_>) {
         let wish = &self.ask.thinking;
-        if wish.on == Some(false) {
+        if wish.on == Some(false) && self.own() {
             config.object("thinkingConfig").count("thinkingBudget", 0);
+            return;
+        }
+        if wish.on == Some(false) {
+            self.losses.add_at(LossCode::ReasoningEffort, "none");
+            if self.target.thinking == ThinkingForm::Adaptive {
+                config.object("thinkingConfig").str("thinkingLevel", "low");
+            }
             return;
         }
         if !wish.wanted() {

@@ -169,12 +169,20 @@ impl Writing<'_, '_> {
         Ok(())
     }
 
-    /// Says how much to reason, and whether the model will.
+    /// Says how much to reason, and whether the model will. That it is not to is the default where a budget says how much;
+    /// newer models may reason all the same, and some of them refuse to be told not to.
+    ///
+    /// Source: docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-adaptive-thinking.html (`disabled` is refused),
+    /// platform.claude.com/docs/en/build-with-claude/thinking-troubleshooting (which models reason by default).
     fn thinking(&mut self, said: &[Said<'_, '_>], max_tokens: u64, body: &mut Object<'_>) -> bool {
         let wish = &self.ask.thinking;
         let own = self.ask.origin == Dialect::Messages;
         if wish.on == Some(false) {
-            body.object("thinking").str("type", "disabled");
+            if own {
+                body.object("thinking").str("type", "disabled");
+            } else if self.target.thinking == ThinkingForm::Adaptive {
+                self.blocks.losses.add_at(LossCode::ReasoningEffort, "none");
+            }
             return false;
         }
         // In this dialect an effort alone does not ask for reasoning.

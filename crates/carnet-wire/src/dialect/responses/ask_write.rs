@@ -325,7 +325,12 @@ impl Writing<'_, '_> {
     fn thinking(&mut self, body: &mut Object<'_>) {
         let wish = &self.ask.thinking;
         if wish.on == Some(false) {
-            body.object("reasoning").str("effort", "none");
+            // Models that do not reason refuse any effort, and most of those that do refuse this one.
+            if self.own() {
+                body.object("reasoning").str("effort", "none");
+            } else {
+                self.losses.add_at(LossCode::ReasoningEffort, "none");
+            }
             return;
         }
         if !self.own() && (wish.wanted() || self.has_reasoned) {
