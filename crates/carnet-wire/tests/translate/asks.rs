@@ -661,6 +661,37 @@ fn that_a_model_is_not_to_reason_is_said_in_no_words_that_it_may_refuse() {
 }
 
 #[test]
+fn a_limit_of_tokens_is_no_lower_than_what_is_taken() {
+    let question = json!([{"role": "user", "content": "q"}]);
+    let chat = |max: u64| json!({"messages": question, "max_tokens": max});
+    for (from, body, to, place, want, lost) in [
+        (Chat, chat(5), Responses, "max_output_tokens", 16, true),
+        (Chat, chat(16), Responses, "max_output_tokens", 16, false),
+        (Chat, chat(5), Messages, "max_tokens", 5, false),
+        (
+            Responses,
+            json!({"input": "q", "max_output_tokens": 5}),
+            Responses,
+            "max_output_tokens",
+            5,
+            false,
+        ),
+        (
+            Responses,
+            json!({"input": "q", "max_output_tokens": 16}),
+            Chat,
+            "max_tokens",
+            16,
+            false,
+        ),
+    ] {
+        let (got, losses) = into(from, to, &body, &options());
+        assert_eq!(got[place], want, "{from} to {to}");
+        assert_eq!(losses, ["token-limit"][..usize::from(lost)]);
+    }
+}
+
+#[test]
 fn services_differ_in_names_ids_and_marks() {
     let mut options = options();
     options.target.model = Some("deployed".to_owned());

@@ -12,6 +12,10 @@ use crate::json::{Array, Object, Text};
 
 use super::resource::write_reasoning;
 
+/// The fewest tokens to answer with that the dialect can be told: `max_output_tokens` has this minimum in
+/// github.com/openai/openai-openapi (`openapi.json`, `CreateResponse`) and in openresponses.org's.
+const MIN_OUTPUT_TOKENS: u64 = 16;
+
 /// Writes a request for a service.
 pub(crate) fn write_ask(
     ask: &Ask<'_>,
@@ -30,9 +34,7 @@ pub(crate) fn write_ask(
     writing.input(&mut body.array("input"))?;
     writing.tools(&mut body)?;
     writing.format(&mut body);
-    if let Some(max) = ask.max_tokens {
-        body.count("max_output_tokens", max);
-    }
+    writing.max_tokens(&mut body);
     writing.thinking(&mut body);
     writing.sampling(&mut body);
     body.text_if("user", user(ask, writing.losses));
@@ -319,6 +321,19 @@ impl Writing<'_, '_> {
                 format.raw("schema", schema);
                 format.bool_if("strict", *strict);
             }
+        }
+    }
+
+    /// Fewer tokens than the dialect takes become as many as it takes. Who asks in the same one is told so by the service.
+    fn max_tokens(&mut self, body: &mut Object<'_>) {
+        let Some(max) = self.ask.max_tokens else {
+            return;
+        };
+        if max < MIN_OUTPUT_TOKENS && !self.own() {
+            self.losses.add(LossCode::TokenLimit);
+            body.count("max_output_tokens", MIN_OUTPUT_TOKENS);
+        } else {
+            body.count("max_output_tokens", max);
         }
     }
 
