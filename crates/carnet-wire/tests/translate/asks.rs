@@ -171,7 +171,16 @@ fn members_of_messages_become_those_of_chat_completions() {
             json!({"reasoning_effort": "low"}),
             &["reasoning-effort:budget"],
         ),
-        (json!({"thinking": {"type": "adaptive"}}), json!({}), &[]),
+        (
+            json!({"thinking": {"type": "adaptive"}}),
+            json!({}),
+            &["reasoning-effort:adaptive"],
+        ),
+        (
+            json!({"thinking": {"type": "enabled", "budget_tokens": 2000}, "output_config": {"effort": "high"}}),
+            json!({"reasoning_effort": "high"}),
+            &["reasoning-effort:budget"],
+        ),
         (
             json!({"thinking": {"type": "disabled"}}),
             json!({}),
@@ -657,6 +666,36 @@ fn that_a_model_is_not_to_reason_is_said_in_no_words_that_it_may_refuse() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn reasoning_as_the_model_sees_fit_is_said_or_named() {
+    let question = json!([{"role": "user", "content": "q"}]);
+    let asked = json!({"messages": question, "max_tokens": 99, "thinking": {"type": "adaptive"}});
+    let told = json!({"messages": question, "max_tokens": 99, "thinking": {"type": "adaptive"},
+        "output_config": {"effort": "low"}});
+    let shown = json!({"includeThoughts": true});
+    for (to, place, want, lost) in [
+        (Chat, "/reasoning_effort", None, true),
+        (Responses, "/reasoning/effort", None, true),
+        (
+            GenerateContent,
+            "/generationConfig/thinkingConfig",
+            Some(&shown),
+            false,
+        ),
+        (Messages, "/thinking", asked.get("thinking"), false),
+    ] {
+        let (got, losses) = into(Messages, to, &asked, &options());
+        assert_eq!(got.pointer(place), want, "{to}");
+        assert_eq!(
+            losses,
+            ["reasoning-effort:adaptive"][..usize::from(lost)],
+            "{to}"
+        );
+        let (_, losses) = into(Messages, to, &told, &options());
+        assert_eq!(losses, [""; 0], "{to}");
     }
 }
 

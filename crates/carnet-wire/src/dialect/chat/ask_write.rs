@@ -396,16 +396,21 @@ impl Writing<'_, '_> {
             }
             return;
         }
+        if thinking.budget.is_some() {
+            self.losses.add_at(LossCode::ReasoningEffort, "budget");
+        }
         if let Some(effort) = &thinking.effort {
             body.text("reasoning_effort", effort);
         } else if let Some(budget) = thinking.budget {
-            self.losses.add_at(LossCode::ReasoningEffort, "budget");
             let effort = match budget {
                 0..=LOW_EFFORT_MAX => "low",
                 _ if budget <= MEDIUM_EFFORT_MAX => "medium",
                 _ => "high",
             };
             body.str("reasoning_effort", effort);
+        } else if thinking.on == Some(true) {
+            // As much as the model sees fit, for which there is no word.
+            self.losses.add_at(LossCode::ReasoningEffort, "adaptive");
         }
         if thinking.display.is_some() {
             self.losses

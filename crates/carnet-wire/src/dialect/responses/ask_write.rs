@@ -355,6 +355,9 @@ impl Writing<'_, '_> {
         }
         if wish.budget.is_some() {
             self.losses.add_at(LossCode::ReasoningEffort, "budget");
+        } else if wish.on == Some(true) && wish.effort.is_none() {
+            // As much as the model sees fit, for which there is no word.
+            self.losses.add_at(LossCode::ReasoningEffort, "adaptive");
         }
         if !wish.wanted() && wish.display.is_none() {
             return;
