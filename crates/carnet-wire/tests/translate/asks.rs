@@ -1286,6 +1286,55 @@ fn marks_of_what_to_cache_are_blocks_in_converse() {
 }
 
 #[test]
+fn a_mark_of_what_to_cache_keeps_its_time_or_names_it() {
+    let marked = |mark: &Value| {
+        json!({"max_tokens": 9, "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "q", "cache_control": mark}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": [
+                {"type": "text", "text": "r", "cache_control": mark}, {"type": "text", "text": "s"}]}]},
+        ]})
+    };
+    let mut options = options();
+    options.target.cache_control = true;
+    let plain = json!({"type": "default"});
+    for (ttl, point, lost) in [
+        (json!(null), &plain, false),
+        (json!("5m"), &plain, false),
+        (json!("1h"), &json!({"type": "default", "ttl": "1h"}), false),
+        (json!("9d"), &plain, true),
+    ] {
+        let body = marked(&json!({"type": "ephemeral", "ttl": ttl}));
+        let (got, losses) = into(Messages, Converse, &body, &options);
+        let point = json!({"cachePoint": point});
+        assert_eq!(got["messages"][0]["content"], json!([{"text": "q"}, point]));
+        // It has no place within a result.
+        let result = json!({"toolUseId": "c", "content": [{"text": "r"}, {"text": "s"}]});
+        assert_eq!(
+            got["messages"][2]["content"],
+            json!([{"toolResult": result}, point])
+        );
+        assert_eq!(losses, ["cache-control:ttl"][..usize::from(lost)], "{ttl}");
+    }
+    let mut within = marked(&json!({"type": "ephemeral"}));
+    let text = within.pointer_mut("/messages/0/content/0").unwrap();
+    text.as_object_mut().unwrap().remove("cache_control");
+    let (_, losses) = into(Messages, GenerateContent, &within, &options);
+    assert!(losses.contains(&"cache-control".to_owned()), "{losses:?}");
+}
+
+#[test]
+fn no_mark_of_what_to_cache_is_none() {
+    let body = json!({"messages": [{"role": "user", "content": "q"}],
+        "tools": [{"type": "function", "function": {"name": "f"}, "cache_control": null}]});
+    let mut options = options();
+    options.target.cache_control = true;
+    let (got, losses) = into(Chat, Converse, &body, &options);
+    assert_eq!(got["toolConfig"]["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(losses, [""; 0]);
+}
+
+#[test]
 fn members_below_the_top_are_lost_by_name_too() {
     let chat = json!({"messages": [{"role": "assistant", "content": [{"type": "text", "text": "a", "odd_part": 1}], "prefix": true}],
         "tools": [{"type": "function", "odd_tool": 1, "function": {"name": "f", "odd_function": {}}}]});

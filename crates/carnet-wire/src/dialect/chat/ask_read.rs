@@ -181,7 +181,8 @@ fn read_tools<'b>(ask: &mut Ask<'b>, tools: Value<'b>) -> Read<()> {
                 json: tool.raw(),
             },
         };
-        let cache = tool.get("cache_control").map(Value::raw);
+        let cache = tool.get("cache_control").filter(|mark| !mark.is_null());
+        let cache = cache.map(Value::raw);
         ask.tools.push(Tool { kind, cache });
         at_most(ask.tools.len(), MAX_TOOL_CALLS, "tools")?;
     }

@@ -1,5 +1,6 @@
 //! Writing a request.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::dialect::settings::{
@@ -12,7 +13,8 @@ use crate::form::{
     Ask, Content, Format, LossCode, Losses, Media, MediaKind, MediaSource, Part, Reasoning, Role,
     ToolChoice, ToolKind, ToolResult,
 };
-use crate::json::{Array, Object, Text};
+use crate::json::{Array, Document, Object, Text};
+use crate::limits::MAX_DEPTH;
 
 /// Writes a request for a service.
 pub(crate) fn write_ask(
@@ -163,19 +165,30 @@ impl<'a, 'b> Writing<'a, 'b> {
             }
         }
         drop(block);
-        self.cache_point(part.cache, blocks);
+        let mark = match &part.content {
+            Content::ToolResult(result) => part.cache.or_else(|| last_mark(&result.parts)),
+            _ => part.cache,
+        };
+        self.cache_point(mark, blocks);
         Ok(())
     }
 
-    /// A mark stands behind what it marks, as a block of its own.
+    /// A mark stands behind what it marks, as a block of its own. Five minutes are the default.
+    ///
+    /// Source: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CachePointBlock.html
     fn cache_point(&mut self, mark: Option<&str>, blocks: &mut Array<'_>) {
-        if mark.is_none() {
+        let Some(mark) = mark else { return };
+        if !self.target.cache_control {
+            self.losses.add(LossCode::CacheControl);
             return;
         }
-        if self.target.cache_control {
-            blocks.object().object("cachePoint").str("type", "default");
-        } else {
-            self.losses.add(LossCode::CacheControl);
+        let mut block = blocks.object();
+        let mut point = block.object("cachePoint");
+        point.str("type", "default");
+        match time_to_live(mark).as_deref() {
+            None | Some("5m") => {}
+            Some("1h") => point.str("ttl", "1h"),
+            Some(_) => self.losses.add_at(LossCode::CacheControl, "ttl"),
         }
     }
 
@@ -242,7 +255,14 @@ impl<'a, 'b> Writing<'a, 'b> {
                 Content::Text { .. }
                 | Content::Refusal(_)
                 | Content::Media(_)
-                | Content::Unknown { .. } => self.block(part, &mut content)?,
+                | Content::Unknown { .. } => {
+                    // A mark has no place in here, and stands behind the whole.
+                    let unmarked = Part {
+                        cache: None,
+                        ..part.clone()
+                    };
+                    self.block(&unmarked, &mut content)?;
+                }
                 _ => {
                     return unsupported(
                         "a part of this kind in the result of a tool",
@@ -371,6 +391,18 @@ impl<'a, 'b> Writing<'a, 'b> {
         let lacking = ["top_k", "seed", "frequency_penalty", "presence_penalty"];
         lose_sampling(self.ask, &lacking, self.losses);
     }
+}
+
+/// The last mark among parts of a result.
+fn last_mark<'b>(parts: &[Part<'b>]) -> Option<&'b str> {
+    parts.iter().rev().find_map(|part| part.cache)
+}
+
+/// How long a mark wants what it marks to be kept, where it says so.
+fn time_to_live(mark: &str) -> Option<String> {
+    let document = Document::read(mark.as_bytes(), MAX_DEPTH).ok()?;
+    let told = document.root().get("ttl")?;
+    told.string().map(Cow::into_owned)
 }
 
 fn write_tool(

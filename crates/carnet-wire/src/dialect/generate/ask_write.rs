@@ -243,6 +243,9 @@ impl<'a, 'b> Writing<'a, 'b> {
         let out = inside.key(key);
         out.push(b'"');
         for part in &result.parts {
+            if part.cache.is_some() {
+                self.losses.add(LossCode::CacheControl);
+            }
             match &part.content {
                 Content::Text { text, .. } | Content::Refusal(text) => {
                     out.extend_from_slice(text.token().as_bytes())
