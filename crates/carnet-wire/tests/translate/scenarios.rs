@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::cohere;
 use super::reading::{
-    Said, client, options, push, read_stream, read_whole, streamed, translated, whole,
+    Said, client, data, options, push, read_stream, read_whole, streamed, translated, whole,
 };
 
 use Dialect::{Chat, Cohere, Converse, GenerateContent, Messages, Responses};
@@ -904,6 +904,73 @@ fn addresses_that_a_text_rests_on_come_over() {
     let want = json!([{"type": "url_citation", "url_citation": {"start_index": 4, "end_index": 11, "title": "t", "url": "u"}}]);
     assert_eq!(message["choices"][0]["message"]["annotations"], want);
     assert_eq!(names(&answered.losses), ["citations"]);
+}
+
+/// What a client of chat completions gets of a stream, and what it does not.
+fn told(from: Dialect, events: &[Value]) -> (Vec<Value>, Vec<String>) {
+    let mut stream = Stream::new(from, client(Chat), &options());
+    let mut out = Vec::new();
+    for event in events {
+        push(&mut stream, &event.to_string(), &mut out);
+    }
+    stream.finish(&mut out);
+    let chunks = data(std::str::from_utf8(&out).unwrap()).into_iter();
+    let chunks = chunks.filter_map(|chunk| serde_json::from_str(&chunk).ok());
+    (chunks.collect(), names(stream.losses()))
+}
+
+#[test]
+fn annotations_of_a_stream_come_over_or_are_named_whenever_they_come() {
+    let note =
+        json!({"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1});
+    let item = |index, annotations: Value| {
+        let content = json!([{"type": "output_text", "text": "a", "annotations": annotations}]);
+        json!({"type": "response.output_item.done", "output_index": index,
+            "item": {"type": "message", "role": "assistant", "content": content}})
+    };
+    let text =
+        |index| json!({"type": "response.output_text.delta", "output_index": index, "delta": "a"});
+    let added = |index| json!({"type": "response.output_text.annotation.added", "output_index": index, "annotation": note});
+    let end = json!({"type": "response.completed", "response": {"status": "completed"}});
+    for (name, events, cited, lost) in [
+        (
+            "in time",
+            vec![text(0), added(0), item(0, json!([note]))],
+            1,
+            false,
+        ),
+        (
+            "with the end of the item",
+            vec![text(0), item(0, json!([note]))],
+            1,
+            false,
+        ),
+        (
+            "with an item that comes whole",
+            vec![item(0, json!([note]))],
+            1,
+            false,
+        ),
+        (
+            "behind the item",
+            vec![text(0), item(0, json!([])), added(0)],
+            0,
+            true,
+        ),
+        (
+            "in another item",
+            vec![text(0), item(0, json!([])), text(1), added(0)],
+            0,
+            true,
+        ),
+    ] {
+        let (chunks, losses) = told(Responses, &[events, vec![end.clone()]].concat());
+        let notes = chunks
+            .iter()
+            .filter_map(|chunk| chunk["choices"][0]["delta"].get("annotations"));
+        assert_eq!(notes.count(), cited, "{name}");
+        assert_eq!(losses, ["citations"][..usize::from(lost)], "{name}");
+    }
 }
 
 #[test]
