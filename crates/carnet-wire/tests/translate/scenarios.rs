@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::cohere;
 use super::reading::{
-    Said, client, data, options, push, read_stream, read_whole, streamed, translated, whole,
+    Said, client, data, options, push, read_stream, read_whole, streamed, text, translated, whole,
 };
 
 use Dialect::{Chat, Cohere, Converse, GenerateContent, Messages, Responses};
@@ -970,6 +970,74 @@ fn annotations_of_a_stream_come_over_or_are_named_whenever_they_come() {
             .filter_map(|chunk| chunk["choices"][0]["delta"].get("annotations"));
         assert_eq!(notes.count(), cited, "{name}");
         assert_eq!(losses, ["citations"][..usize::from(lost)], "{name}");
+    }
+}
+
+#[test]
+fn what_a_service_does_with_remote_tools_is_named_or_refused() {
+    let listed = json!({"type": "mcp_list_tools", "id": "a", "server_label": "s", "tools": []});
+    let called = json!({"type": "mcp_call", "id": "b", "server_label": "s", "name": "f", "arguments": "{}", "output": "r"});
+    let asked = json!({"type": "mcp_approval_request", "id": "c", "server_label": "s", "name": "f", "arguments": "{}"});
+    let gave = json!({"type": "tool_search_output", "call_id": "d", "tools": []});
+    let said = json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]});
+    let all = [&listed, &called, &asked, &gave]
+        .map(|item| format!("unknown-part:{}", text(&item["type"])));
+
+    // Of an answer, whole or streamed.
+    let body = json!({"id": "r", "model": "m", "status": "completed", "output": [listed, called, asked, gave, said]});
+    let item = |kind: &str, (index, item): (usize, &Value)| json!({"type": kind, "output_index": index, "item": item});
+    let items = body["output"].as_array().unwrap().iter().enumerate();
+    let mut events: Vec<_> = items
+        .flat_map(|one| {
+            ["response.output_item.added", "response.output_item.done"].map(|kind| item(kind, one))
+        })
+        .collect();
+    events.push(json!({"type": "response.completed", "response": body}));
+    for to in [Chat, Converse, GenerateContent, Messages] {
+        let answered = answer(
+            Responses,
+            client(to),
+            body.to_string().as_bytes(),
+            &options(),
+        )
+        .unwrap();
+        assert_eq!(read_whole(to, &answered.body).text, "a", "{to}");
+        let unknown = names(&answered.losses);
+        let unknown = unknown
+            .iter()
+            .filter(|name| name.starts_with("unknown-part"));
+        assert!(unknown.eq(&all), "{to}: {:?}", answered.losses);
+    }
+    assert_eq!(told(Responses, &events).1, all);
+
+    // Of a conversation: what the service did stays out of it, and what answers that cannot.
+    let talk = |item: &Value| json!({"model": "m", "input": [{"role": "user", "content": "q"}, listed, called, item, said]});
+    for to in [Chat, Cohere, Converse, GenerateContent, Messages] {
+        let asked = ask(
+            client(Responses),
+            to,
+            talk(&asked).to_string().as_bytes(),
+            &options(),
+        )
+        .unwrap();
+        let losses = names(&asked.losses);
+        assert!(
+            all[..3].iter().all(|name| losses.contains(name)),
+            "{to}: {losses:?}"
+        );
+        let approved =
+            json!({"type": "mcp_approval_response", "approval_request_id": "c", "approve": true});
+        let refused = ask(
+            client(Responses),
+            to,
+            talk(&approved).to_string().as_bytes(),
+            &options(),
+        )
+        .unwrap_err();
+        assert!(
+            refused.to_string().starts_with("a part of this kind"),
+            "{to}: {refused}"
+        );
     }
 }
 
