@@ -1,7 +1,7 @@
 //! Writing a request.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::dialect::settings::{
     NO_ARGUMENTS, lose_sampling, unsupported, write_stop, write_unknown,
@@ -346,14 +346,13 @@ impl<'a, 'b> Writing<'a, 'b> {
 
     /// The names of tools that the conversation has called, each once.
     fn called(&self) -> Vec<&'a Text<'b>> {
-        let mut names: Vec<&Text<'_>> = Vec::new();
-        for part in self.ask.turns.iter().flat_map(|turn| &turn.parts) {
-            match &part.content {
-                Content::ToolUse(call) if !names.contains(&&call.name) => names.push(&call.name),
-                _ => {}
-            }
-        }
-        names
+        let parts = self.ask.turns.iter().flat_map(|turn| &turn.parts);
+        let mut seen = HashSet::new();
+        let names = parts.filter_map(|part| match &part.content {
+            Content::ToolUse(call) => Some(&call.name),
+            _ => None,
+        });
+        names.filter(|name| seen.insert(*name)).collect()
     }
 
     fn format(&mut self, body: &mut Object<'_>) {
