@@ -700,6 +700,21 @@ fn reasoning_as_the_model_sees_fit_is_said_or_named() {
 }
 
 #[test]
+fn a_wish_beside_one_that_is_not_known_is_read() {
+    for wish in [
+        r#"{"exclude":true,"effort":"low"}"#,
+        r#"{"effort":"low","exclude":true}"#,
+    ] {
+        let body = format!(r#"{{"messages":[],"max_tokens":9000,"reasoning":{wish}}}"#);
+        let asked = ask(client(Chat), Messages, body.as_bytes(), &options()).unwrap();
+        let got: Value = serde_json::from_slice(&asked.body).unwrap();
+        assert_eq!(got["thinking"]["budget_tokens"], 1_024, "{wish}");
+        let losses: Vec<_> = asked.losses.iter().map(ToString::to_string).collect();
+        assert_eq!(losses, ["unknown-member:reasoning"]);
+    }
+}
+
+#[test]
 fn a_limit_of_tokens_is_no_lower_than_what_is_taken() {
     let question = json!([{"role": "user", "content": "q"}]);
     let chat = |max: u64| json!({"messages": question, "max_tokens": max});

@@ -1042,6 +1042,45 @@ fn what_a_service_does_with_remote_tools_is_named_or_refused() {
 }
 
 #[test]
+fn pieces_of_a_stream_are_read_as_the_whole_is() {
+    let chunk =
+        |delta: Value| json!({"id": "i", "model": "m", "choices": [{"index": 0, "delta": delta}]});
+    let end = json!({"id": "i", "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let thought = json!({"content": [{"type": "thinking", "thinking": "hm"}]});
+    let call = json!({"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let mut proven = call.clone();
+    proven["extra_content"] = json!({"google": {"thought_signature": "s"}});
+    let custom =
+        json!({"index": 1, "id": "d", "type": "custom", "custom": {"name": "g", "input": "x"}});
+    for (delta, reasoning, calls, lost) in [
+        (thought, "hm", 0, &[][..]),
+        (json!({"tool_calls": [call]}), "", 1, &[]),
+        (
+            json!({"tool_calls": [proven]}),
+            "",
+            1,
+            &["unknown-member:extra_content"],
+        ),
+        (
+            json!({"tool_calls": [call, custom]}),
+            "",
+            1,
+            &["unknown-part:custom"],
+        ),
+    ] {
+        let events = [chunk(delta.clone()), end.clone()];
+        assert_eq!(told(Chat, &events).1, lost, "{delta}");
+        let events = events.map(|event| event.to_string());
+        let said = streamed(Chat, Messages, &events, true);
+        assert_eq!(
+            (&*said.reasoning, said.calls.len()),
+            (reasoning, calls),
+            "{delta}"
+        );
+    }
+}
+
+#[test]
 fn what_only_the_service_knows_is_named() {
     let body = json!({"id": "i", "model": "m", "system_fingerprint": "x", "choices": [
         {"index": 0, "message": {"content": "a", "audio": {"id": "x"}}, "logprobs": {"content": []}, "finish_reason": "odd"},
