@@ -1081,6 +1081,67 @@ fn pieces_of_a_stream_are_read_as_the_whole_is() {
 }
 
 #[test]
+fn every_refusal_of_an_answer_comes_over() {
+    let content =
+        json!([{"type": "refusal", "refusal": "No"}, {"type": "refusal", "refusal": ", never."}]);
+    let body = json!({"id": "r", "model": "m", "status": "completed", "output": [
+        {"type": "message", "role": "assistant", "content": content}]});
+    let answered = answer(
+        Responses,
+        client(Chat),
+        body.to_string().as_bytes(),
+        &options(),
+    )
+    .unwrap();
+    let got: Value = serde_json::from_slice(&answered.body).unwrap();
+    assert_eq!(got["choices"][0]["message"]["refusal"], "No, never.");
+    assert!(answered.losses.is_empty(), "{:?}", answered.losses);
+}
+
+#[test]
+fn an_item_that_only_ends_has_begun() {
+    let call =
+        json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{\"a\":1}"});
+    let events = [
+        json!({"type": "response.created", "response": {"id": "r", "model": "m"}}),
+        json!({"type": "response.output_item.done", "output_index": 0, "item": call}),
+        json!({"type": "response.output_item.done", "output_index": 1, "item": {"type": "web_search_call"}}),
+        json!({"type": "response.completed", "response": {"status": "completed"}}),
+    ];
+    assert_eq!(told(Responses, &events).1, ["unknown-part:web_search_call"]);
+    let events = events.map(|event| event.to_string());
+    for to in DIALECTS {
+        let said = streamed(Responses, to, &events, true);
+        assert_eq!((said.calls.len(), &*said.calls[0].name), (1, "f"), "{to}");
+        assert_eq!(said.calls[0].arguments, r#"{"a":1}"#, "{to}");
+    }
+}
+
+#[test]
+fn probabilities_are_named_where_there_are_any() {
+    for (logprobs, lost) in [(json!([]), false), (json!([{"token": "a"}]), true)] {
+        let content =
+            json!([{"type": "output_text", "text": "a", "annotations": [], "logprobs": logprobs}]);
+        let item = json!({"type": "message", "role": "assistant", "content": content});
+        let body = json!({"id": "r", "model": "m", "status": "completed", "output": [item]});
+        let answered = answer(
+            Responses,
+            client(Chat),
+            body.to_string().as_bytes(),
+            &options(),
+        )
+        .unwrap();
+        let events = [
+            json!({"type": "response.output_text.delta", "output_index": 0, "delta": "a", "logprobs": logprobs}),
+            json!({"type": "response.completed", "response": body}),
+        ];
+        for losses in [names(&answered.losses), told(Responses, &events).1] {
+            assert_eq!(losses, ["logprobs"][..usize::from(lost)], "{logprobs}");
+        }
+    }
+}
+
+#[test]
 fn what_only_the_service_knows_is_named() {
     let body = json!({"id": "i", "model": "m", "system_fingerprint": "x", "choices": [
         {"index": 0, "message": {"content": "a", "audio": {"id": "x"}}, "logprobs": {"content": []}, "finish_reason": "odd"},

@@ -20,6 +20,8 @@ pub(crate) struct Reader {
     started: bool,
     ended: bool,
     items: usize,
+    /// The items that have begun.
+    added: HashSet<u64>,
     calls: bool,
     ids: TakenIds,
     order: Order,
@@ -65,7 +67,16 @@ impl Reader {
             }
             "response.output_item.added" => self.item_added(root, index, emit)?,
             "response.output_item.done" => self.item_done(root, index, emit)?,
-            "response.output_text.delta" => self.grow(index, &Slot::Text, delta(), emit),
+            "response.output_text.delta" => {
+                self.grow(index, &Slot::Text, delta(), emit);
+                let probable = root.get("logprobs").into_iter().flat_map(Value::elements);
+                if probable.count() > 0 {
+                    emit(Event::Lost {
+                        code: LossCode::Logprobs,
+                        place: "",
+                    });
+                }
+            }
             "response.refusal.delta" => self.grow(index, &Slot::Refusal, delta(), emit),
             "response.function_call_arguments.delta" => {
                 self.grow(index, &Slot::Call(index), delta(), emit)
@@ -167,6 +178,7 @@ impl Reader {
         self.start(root, emit);
         self.items += 1;
         at_most(self.items, MAX_TOOL_CALLS, "items")?;
+        self.added.insert(index);
         let Some(item) = root.get("item") else {
             return Ok(());
         };
@@ -193,6 +205,9 @@ impl Reader {
         let Some(item) = root.get("item") else {
             return Ok(());
         };
+        if !self.added.contains(&index) {
+            self.item_added(root, index, emit)?;
+        }
         let grown = self.grown.contains(&index);
         match optional(item, "type").unwrap_or_default().token() {
             "function_call" => {
