@@ -1142,6 +1142,35 @@ fn probabilities_are_named_where_there_are_any() {
 }
 
 #[test]
+fn what_stands_beside_a_message_is_named_streamed_or_not() {
+    let beside = json!({"applied_edits": []});
+    let body = json!({"type": "message", "id": "i", "model": "m", "content": [{"type": "text", "text": "a"}],
+        "stop_reason": "end_turn", "container": {"id": "c"}, "context_management": beside});
+    let answered = answer(
+        Messages,
+        client(Chat),
+        body.to_string().as_bytes(),
+        &options(),
+    )
+    .unwrap();
+    let events = [
+        json!({"type": "message_start", "message": {"id": "i", "type": "message", "role": "assistant", "model": "m",
+            "content": [], "stop_reason": null, "stop_sequence": null, "container": null, "usage": {"input_tokens": 1}}}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "container": {"id": "c"}},
+            "context_management": beside, "usage": {"output_tokens": 1}}),
+        json!({"type": "message_stop"}),
+    ];
+    for losses in [names(&answered.losses), told(Messages, &events).1] {
+        let losses: HashSet<_> = losses.iter().map(String::as_str).collect();
+        let want = [
+            "unknown-member:container",
+            "unknown-member:context_management",
+        ];
+        assert_eq!(losses, HashSet::from(want));
+    }
+}
+
+#[test]
 fn what_only_the_service_knows_is_named() {
     let body = json!({"id": "i", "model": "m", "system_fingerprint": "x", "choices": [
         {"index": 0, "message": {"content": "a", "audio": {"id": "x"}}, "logprobs": {"content": []}, "finish_reason": "odd"},
