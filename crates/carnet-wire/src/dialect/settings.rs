@@ -62,6 +62,13 @@ pub(crate) fn lose_sampling(ask: &Ask<'_>, lacking: &[&str], losses: &mut Losses
     }
 }
 
+/// Names the loss of what a shape of the answer is said to be for. Nothing depends on its name.
+pub(crate) fn lose_description(description: Option<&Text<'_>>, losses: &mut Losses) {
+    if description.is_some_and(|description| !description.is_empty()) {
+        losses.add_at(LossCode::UnknownMember, "format.description");
+    }
+}
+
 /// The error that a dialect has no words for something that the answer depends on.
 pub(crate) fn unsupported<T>(what: &'static str, target: Dialect) -> Read<T> {
     Err(TranslateError::Unsupported { what, target })

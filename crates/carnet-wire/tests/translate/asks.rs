@@ -416,6 +416,59 @@ fn documents_have_names_of_their_own_and_files_have_one_where_they_must() {
 }
 
 #[test]
+fn what_stands_beside_bytes_is_written_or_named() {
+    let data = "data:application/pdf;base64,aGk=";
+    let file =
+        json!({"type": "input_file", "file_data": data, "filename": "a.pdf", "detail": "low"});
+    let file = json!({"input": [{"role": "user", "content": [file]}], "max_output_tokens": 20});
+    let detail = "image-detail";
+    let name = "unknown-member:filename";
+    for (to, lost) in [
+        (Chat, &[detail][..]),
+        (Converse, &[detail]),
+        (GenerateContent, &[detail, name]),
+        (Messages, &[detail]),
+        (Responses, &[]),
+    ] {
+        assert_eq!(translated((Responses, to), &file).1, lost, "{to}");
+    }
+    let image =
+        json!({"inlineData": {"mimeType": "image/png", "data": "aGk=", "displayName": "a.png"}});
+    let image = json!({"contents": [{"role": "user", "parts": [image]}]});
+    for to in [Chat, Dialect::Cohere, Converse, Messages, Responses] {
+        let (got, losses) = translated((GenerateContent, to), &image);
+        assert_eq!(losses, [name], "{to}");
+        assert!(!got.to_string().contains("a.png"), "{to}: {got}");
+    }
+}
+
+#[test]
+fn what_a_shape_is_for_is_written_or_named() {
+    let schema = json!({"name": "n", "description": "d", "schema": {"type": "object"}});
+    let body = json!({"messages": [{"role": "user", "content": "q"}], "max_tokens": 20,
+        "response_format": {"type": "json_schema", "json_schema": schema}});
+    for (to, lost) in [
+        (Dialect::Cohere, true),
+        (Converse, false),
+        (GenerateContent, true),
+        (Messages, true),
+        (Responses, false),
+    ] {
+        let (got, losses) = translated((Chat, to), &body);
+        let want = ["unknown-member:format.description"];
+        assert_eq!(losses, want[..usize::from(lost)], "{to}: {got}");
+    }
+}
+
+#[test]
+fn who_instructs_is_named_where_that_is_lost() {
+    let body = json!({"messages": [{"role": "system", "name": "n", "content": "s"}, {"role": "user", "content": "q"}]});
+    for to in [Converse, GenerateContent, Messages] {
+        assert_eq!(translated((Chat, to), &body).1, ["message-name"], "{to}");
+    }
+}
+
+#[test]
 fn a_turn_of_which_nothing_comes_over_is_left_out() {
     let body = json!({"messages": [
         {"role": "user", "content": "a"},
@@ -1150,6 +1203,7 @@ fn generate_content_is_asked_in_its_own_way() {
     assert_eq!(
         losses,
         [
+            "unknown-member:filename",
             "reasoning-signature",
             "schema-strictness",
             "parallel-tools",

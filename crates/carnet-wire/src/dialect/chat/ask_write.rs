@@ -1,12 +1,13 @@
 //! Writing a request.
 
+use crate::dialect::media::{lose_detail, lose_name};
 use crate::dialect::settings::{unsupported, user, write_model, write_stop, write_unknown};
 use crate::dialect::shape::Read;
 use crate::dialect::turns::taking_turns;
 use crate::dialect::{Dialect, ReasoningName, Target, TokenLimitName};
 use crate::form::{
-    Ask, Content, Format, LossCode, Losses, MediaSource, Part, Role, Tool, ToolChoice, ToolKind,
-    ToolResult, Turn,
+    Ask, Content, Format, LossCode, Losses, MediaKind, MediaSource, Part, Role, Tool, ToolChoice,
+    ToolKind, ToolResult, Turn,
 };
 use crate::json::{Array, Object, Text};
 
@@ -169,7 +170,15 @@ impl Writing<'_, '_> {
                     written.str("type", "text");
                     written.text("text", text);
                 }
-                _ => write_media(media, self.ask.origin, &mut written)?,
+                _ => {
+                    if media.kind != MediaKind::File {
+                        lose_name(media, self.losses);
+                    }
+                    if media.kind != MediaKind::Image {
+                        lose_detail(media, self.losses);
+                    }
+                    write_media(media, self.ask.origin, &mut written)?;
+                }
             },
             _ => {}
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use crate::dialect::media::{lose_detail, lose_name};
 use crate::dialect::settings::{
     NO_ARGUMENTS, lose_sampling, unsupported, write_stop, write_unknown,
 };
@@ -193,13 +194,7 @@ impl<'a, 'b> Writing<'a, 'b> {
     }
 
     fn media(&mut self, media: &Media<'_>, block: &mut Object<'_>) -> Read<()> {
-        if media
-            .detail
-            .as_ref()
-            .is_some_and(|detail| detail.token() != "auto")
-        {
-            self.losses.add(LossCode::ImageDetail);
-        }
+        lose_detail(media, self.losses);
         let format = match &media.source {
             MediaSource::Base64 { media_type, .. } => format_of(media.kind, &media_type.plain()),
             MediaSource::Plain(_) => Some("txt"),
@@ -214,7 +209,9 @@ impl<'a, 'b> Writing<'a, 'b> {
         let image = media.kind == MediaKind::Image;
         let mut inside = block.object(if image { "image" } else { "document" });
         inside.str("format", format);
-        if !image {
+        if image {
+            lose_name(media, self.losses);
+        } else {
             let name = media.name.as_ref().map(Text::plain).unwrap_or_default();
             let name = self.named_apart(document_name(&name));
             inside.str("name", &name);

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::dialect::settings::{unsupported, write_stop};
+use crate::dialect::media::{lose_detail, lose_name};
+use crate::dialect::settings::{lose_description, unsupported, write_stop};
 use crate::dialect::shape::Read;
 use crate::dialect::turns::{Said, alternating, instructions};
 use crate::dialect::{Dialect, Target, ThinkingForm, lose_unknown};
@@ -191,13 +192,7 @@ impl<'a, 'b> Writing<'a, 'b> {
     }
 
     fn media(&mut self, media: &Media<'_>, part: &mut Object<'_>) -> Read<()> {
-        if media
-            .detail
-            .as_ref()
-            .is_some_and(|detail| detail.token() != "auto")
-        {
-            self.losses.add(LossCode::ImageDetail);
-        }
+        lose_detail(media, self.losses);
         match &media.source {
             MediaSource::Plain(text) => {
                 self.losses.add(LossCode::DocumentMark);
@@ -211,6 +206,11 @@ impl<'a, 'b> Writing<'a, 'b> {
                     inline.text("mimeType", media_type);
                 }
                 inline.text("data", data);
+                if self.own() {
+                    inline.text_if("displayName", media.name.as_ref());
+                } else {
+                    lose_name(media, self.losses);
+                }
             }
             MediaSource::Url(_) => {
                 return unsupported("an image or file by its address", Dialect::GenerateContent);
@@ -346,7 +346,13 @@ impl<'a, 'b> Writing<'a, 'b> {
         write_stop(self.ask, "stopSequences", config);
         if let Some(format) = &self.ask.format {
             config.str("responseMimeType", "application/json");
-            if let Format::Schema { schema, .. } = format {
+            if let Format::Schema {
+                schema,
+                description,
+                ..
+            } = format
+            {
+                lose_description(description.as_ref(), self.losses);
                 config.raw("responseJsonSchema", schema);
             }
         }

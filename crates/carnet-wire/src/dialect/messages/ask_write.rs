@@ -1,7 +1,8 @@
 //! Writing a request.
 
 use crate::dialect::settings::{
-    NO_ARGUMENTS, lose_sampling, unsupported, write_model, write_stop, write_unknown,
+    NO_ARGUMENTS, lose_description, lose_sampling, unsupported, write_model, write_stop,
+    write_unknown,
 };
 use crate::dialect::shape::Read;
 use crate::dialect::turns::{Said, alternating, instructions, is_block};
@@ -234,7 +235,14 @@ impl Writing<'_, '_> {
         let adaptive = self.target.thinking == ThinkingForm::Adaptive && thinks;
         let effort = effort.filter(|_| own || adaptive);
         let schema = match &self.ask.format {
-            Some(Format::Schema { schema, .. }) => Some(&**schema),
+            Some(Format::Schema {
+                schema,
+                description,
+                ..
+            }) => {
+                lose_description(description.as_ref(), self.blocks.losses);
+                Some(&**schema)
+            }
             Some(Format::Json) => {
                 self.blocks.losses.add(LossCode::JsonMode);
                 None

@@ -1,6 +1,6 @@
 //! Writing a request.
 
-use crate::dialect::media::{name_of_unnamed, write_data_url};
+use crate::dialect::media::{lose_name, name_of_unnamed, write_data_url};
 use crate::dialect::settings::{NO_ARGUMENTS, lose_sampling, unsupported, user, write_model};
 use crate::dialect::shape::Read;
 use crate::dialect::{Dialect, Target, lose_unknown};
@@ -170,8 +170,9 @@ impl Writing<'_, '_> {
             }
         }
         match (&media.name, &media.source) {
+            _ if media.kind == MediaKind::Image => lose_name(media, self.losses),
             (Some(name), _) => part.text("filename", name),
-            (None, MediaSource::Base64 { media_type, .. }) if media.kind == MediaKind::File => {
+            (None, MediaSource::Base64 { media_type, .. }) => {
                 part.str("filename", &name_of_unnamed(media_type));
             }
             (None, _) => {}

@@ -111,7 +111,7 @@ fn file(value: Value<'_>) -> Read<Media<'_>> {
         kind: MediaKind::File,
         source,
         name: optional(value, "filename"),
-        detail: None,
+        detail: optional(value, "detail"),
     })
 }
 
