@@ -1272,6 +1272,31 @@ fn calls_of_the_current_turn_are_excused_from_proofs_that_are_not_known() {
 }
 
 #[test]
+fn what_proves_another_models_thoughts_proves_no_call() {
+    let user = json!({"role": "user", "content": "q"});
+    let thought = json!({"type": "thinking", "thinking": "hm", "signature": "s=="});
+    let call = json!({"type": "tool_use", "id": "c", "name": "f", "input": {}});
+    let result = json!({"type": "tool_result", "tool_use_id": "c", "content": "r"});
+    let talk = |proof: &Value| {
+        json!({"max_tokens": 9, "messages": [user, {"role": "assistant", "content": [thought, proof, call]},
+            {"role": "user", "content": [result]}]})
+    };
+    let excused = vec![json!("skip_thought_signature_validator")];
+    let text = json!({"type": "text", "text": "t"});
+    let got = proofs(Messages, &talk(&text), Some(ThinkingForm::Adaptive));
+    assert_eq!(got, (excused, true));
+    let (got, _) = into(Messages, GenerateContent, &talk(&text), &options());
+    assert_eq!(
+        got["contents"][1]["parts"][0],
+        json!({"text": "hm", "thought": true})
+    );
+    // Its own comes back as what nobody can read.
+    let own = json!({"type": "redacted_thinking", "data": "own="});
+    let got = proofs(Messages, &talk(&own), Some(ThinkingForm::Adaptive));
+    assert_eq!(got, (vec![json!("own=")], true));
+}
+
+#[test]
 fn an_excuse_for_a_proof_is_no_proof_elsewhere() {
     for excuse in [
         "skip_thought_signature_validator",

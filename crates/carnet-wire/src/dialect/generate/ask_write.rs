@@ -94,7 +94,10 @@ impl<'a, 'b> Writing<'a, 'b> {
                 },
             );
             let mut written = content.array("parts");
-            let mut proofs = Proofs::of(&parts);
+            let mut proofs = Proofs::of(&parts, self.own());
+            if !self.own() && parts.iter().any(|part| is_signed(part)) {
+                self.losses.add(LossCode::ReasoningSignature);
+            }
             if place >= proven && proofs.lack() {
                 proofs.excuse();
                 self.losses.add(LossCode::ReasoningSignature);
@@ -433,6 +436,10 @@ fn level_of(effort: &str) -> &'static str {
         "medium" => "medium",
         _ => "high",
     }
+}
+
+fn is_signed(part: &Part<'_>) -> bool {
+    matches!(&part.content, Content::Reasoning(reasoning) if reasoning.signature.is_some())
 }
 
 /// Whether it is written as a part; reasoning that nobody can read is the proof of another part.

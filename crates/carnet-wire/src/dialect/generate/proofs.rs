@@ -47,12 +47,14 @@ pub(super) struct Proofs<'p, 'b> {
 }
 
 impl<'p, 'b> Proofs<'p, 'b> {
-    pub(super) fn of(parts: &[&'p Part<'b>]) -> Self {
+    /// A proof of readable reasoning is another service's, whose models prove it so, unless the turn was read from this
+    /// dialect; here it would have the request refused.
+    pub(super) fn of(parts: &[&'p Part<'b>], own: bool) -> Self {
         let proof = |part: &&'p Part<'b>| match &part.content {
-            Content::Reasoning(reasoning) => reasoning
-                .encrypted
-                .as_ref()
-                .or(reasoning.signature.as_ref()),
+            Content::Reasoning(reasoning) => {
+                let signature = reasoning.signature.as_ref().filter(|_| own);
+                reasoning.encrypted.as_ref().or(signature)
+            }
             _ => None,
         };
         let proofs: Vec<_> = parts.iter().filter_map(proof).collect();
