@@ -1081,6 +1081,22 @@ fn pieces_of_a_stream_are_read_as_the_whole_is() {
 }
 
 #[test]
+fn what_a_filter_cuts_off_is_no_ordinary_end() {
+    for reason in [
+        "SAFETY",
+        "MODEL_ARMOR",
+        "IMAGE_PROHIBITED_CONTENT",
+        "IMAGE_RECITATION",
+    ] {
+        let body = json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": reason}]});
+        let said = whole(GenerateContent, Chat, body.to_string().as_bytes());
+        assert_eq!(said.finish, ["content_filter"], "{reason}");
+        let said = streamed(GenerateContent, Messages, &[body.to_string()], true);
+        assert_eq!(said.finish, ["refusal"], "{reason}");
+    }
+}
+
+#[test]
 fn every_refusal_of_an_answer_comes_over() {
     let content =
         json!([{"type": "refusal", "refusal": "No"}, {"type": "refusal", "refusal": ", never."}]);
