@@ -52,6 +52,25 @@ pub(crate) fn user<'a, 'b>(ask: &'a Ask<'b>, losses: &mut Losses) -> Option<&'a 
     Some(user)
 }
 
+/// The effort by a name that OpenAI's reasoning models take, all of which know these three. Who asks in one of its dialects
+/// knows which others the model takes.
+///
+/// Sources: platform.openai.com/docs/guides/reasoning, github.com/openai/openai-agents-python/issues/2089 ("'minimal' is
+/// not supported with the 'gpt-5.1' model").
+pub(crate) fn effort<'e>(ask: &'e Ask<'_>, losses: &mut Losses) -> Option<Text<'e>> {
+    let effort = ask.thinking.effort.as_ref()?.token();
+    let nearest = match effort {
+        _ if matches!(ask.origin, Dialect::Chat | Dialect::Responses) => effort,
+        "minimal" => "low",
+        "max" | "xhigh" => "high",
+        _ => effort,
+    };
+    if nearest != effort {
+        losses.add_at(LossCode::ReasoningEffort, effort);
+    }
+    Some(Text::from_token(nearest))
+}
+
 /// Names the settings of sampling that a dialect lacks, unless they change nothing.
 pub(crate) fn lose_sampling(ask: &Ask<'_>, lacking: &[&str], losses: &mut Losses) {
     for (name, value) in ask.sampling.set() {

@@ -753,6 +753,52 @@ fn reasoning_as_the_model_sees_fit_is_said_or_named() {
 }
 
 #[test]
+fn an_effort_is_one_that_every_model_takes_unless_its_caller_knows() {
+    let question = json!([{"role": "user", "content": "q"}]);
+    let asked = |from, effort: &str| match from {
+        Chat => json!({"messages": question, "reasoning_effort": effort}),
+        Responses => json!({"input": question, "reasoning": {"effort": effort}}),
+        Messages => json!({"messages": question, "output_config": {"effort": effort}}),
+        _ => {
+            json!({"contents": [{"parts": [{"text": "q"}]}], "generationConfig": {"thinkingConfig": {"thinkingLevel": effort}}})
+        }
+    };
+    let mut options = options();
+    options.target.thinking = ThinkingForm::Adaptive;
+    let level = "/generationConfig/thinkingConfig/thinkingLevel";
+    for (from, effort, to, place, want) in [
+        (Messages, "high", Chat, "/reasoning_effort", "high"),
+        (Messages, "xhigh", Chat, "/reasoning_effort", "high"),
+        (Messages, "max", Responses, "/reasoning/effort", "high"),
+        (GenerateContent, "minimal", Chat, "/reasoning_effort", "low"),
+        (
+            GenerateContent,
+            "medium",
+            Responses,
+            "/reasoning/effort",
+            "medium",
+        ),
+        (Chat, "minimal", Responses, "/reasoning/effort", "minimal"),
+        (Responses, "xhigh", Chat, "/reasoning_effort", "xhigh"),
+        (Chat, "minimal", GenerateContent, level, "low"),
+        (Messages, "low", GenerateContent, level, "low"),
+    ] {
+        let (got, losses) = into(from, to, &asked(from, effort), &options);
+        assert_eq!(
+            got.pointer(place),
+            Some(&json!(want)),
+            "{from} to {to}: {got}"
+        );
+        let lost = format!("reasoning-effort:{effort}");
+        assert_eq!(
+            losses.contains(&lost),
+            effort != want,
+            "{from} to {to}: {losses:?}"
+        );
+    }
+}
+
+#[test]
 fn a_wish_beside_one_that_is_not_known_is_read() {
     for wish in [
         r#"{"exclude":true,"effort":"low"}"#,

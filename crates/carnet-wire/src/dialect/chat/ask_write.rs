@@ -1,7 +1,7 @@
 //! Writing a request.
 
 use crate::dialect::media::{lose_detail, lose_name};
-use crate::dialect::settings::{unsupported, user, write_model, write_stop, write_unknown};
+use crate::dialect::settings::{effort, unsupported, user, write_model, write_stop, write_unknown};
 use crate::dialect::shape::Read;
 use crate::dialect::turns::taking_turns;
 use crate::dialect::{Dialect, ReasoningName, Target, TokenLimitName};
@@ -408,8 +408,8 @@ impl Writing<'_, '_> {
         if thinking.budget.is_some() {
             self.losses.add_at(LossCode::ReasoningEffort, "budget");
         }
-        if let Some(effort) = &thinking.effort {
-            body.text("reasoning_effort", effort);
+        if let Some(effort) = effort(self.ask, self.losses) {
+            body.text("reasoning_effort", &effort);
         } else if let Some(budget) = thinking.budget {
             let effort = match budget {
                 0..=LOW_EFFORT_MAX => "low",

@@ -412,7 +412,11 @@ impl<'a, 'b> Writing<'a, 'b> {
                     self.losses.add_at(LossCode::ReasoningEffort, "budget");
                 }
                 if let Some(effort) = effort {
-                    thinking.str("thinkingLevel", level_of(effort));
+                    let level = level_of(effort, self.own());
+                    if level == "low" && effort == "minimal" {
+                        self.losses.add_at(LossCode::ReasoningEffort, effort);
+                    }
+                    thinking.str("thinkingLevel", level);
                 }
             }
         }
@@ -428,11 +432,13 @@ fn budget_of(effort: &str) -> u64 {
     }
 }
 
-/// The dialect has no level above `high`.
-fn level_of(effort: &str) -> &'static str {
+/// The dialect has no level above `high`. Only who asks in it knows whether the model takes its lowest.
+///
+/// Source: docs.cloud.google.com/vertex-ai/generative-ai/docs/thinking (which model takes which level).
+fn level_of(effort: &str, own: bool) -> &'static str {
     match effort {
-        "minimal" => "minimal",
-        "low" => "low",
+        "minimal" if own => "minimal",
+        "minimal" | "low" => "low",
         "medium" => "medium",
         _ => "high",
     }

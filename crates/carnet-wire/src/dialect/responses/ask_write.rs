@@ -1,7 +1,9 @@
 //! Writing a request.
 
 use crate::dialect::media::{lose_name, name_of_unnamed, write_data_url};
-use crate::dialect::settings::{NO_ARGUMENTS, lose_sampling, unsupported, user, write_model};
+use crate::dialect::settings::{
+    NO_ARGUMENTS, effort, lose_sampling, unsupported, user, write_model,
+};
 use crate::dialect::shape::Read;
 use crate::dialect::{Dialect, Target, lose_unknown};
 use crate::form::{
@@ -364,7 +366,7 @@ impl Writing<'_, '_> {
             return;
         }
         let mut reasoning = body.object("reasoning");
-        reasoning.text_if("effort", wish.effort.as_ref());
+        reasoning.text_if("effort", effort(self.ask, self.losses).as_ref());
         let hidden = wish
             .display
             .as_ref()
