@@ -176,7 +176,8 @@ impl<'a, 'b> Writing<'a, 'b> {
 
     /// A mark stands behind what it marks, as a block of its own. Five minutes are the default.
     ///
-    /// Source: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CachePointBlock.html
+    /// Sources: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CachePointBlock.html, and
+    /// API_runtime_ToolResultContentBlock.html there, which has none.
     fn cache_point(&mut self, mark: Option<&str>, blocks: &mut Array<'_>) {
         let Some(mark) = mark else { return };
         if !self.target.cache_control {
