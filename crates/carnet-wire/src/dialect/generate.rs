@@ -8,6 +8,7 @@ mod ask_read;
 mod ask_write;
 mod failure;
 mod parts;
+mod proofs;
 mod schema;
 mod spelling;
 mod stream_read;

@@ -24,7 +24,14 @@ fn visit(value: Value<'_>, path: &[&str], members: &[&str], losses: &mut Losses)
     match path.split_first() {
         None => {
             for (key, value) in value.members() {
-                if !value.is_null() && !members.contains(&&*key) {
+                // An empty list says as little as none.
+                let empty = value.kind() == Kind::Array && value.elements().next().is_none();
+                if empty || value.is_null() || members.contains(&&*key) {
+                    continue;
+                }
+                if key == "logprobs" {
+                    losses.add(LossCode::Logprobs);
+                } else {
                     losses.add_at(LossCode::UnknownMember, &key);
                 }
             }

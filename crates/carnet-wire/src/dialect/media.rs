@@ -1,6 +1,6 @@
 //! Addresses that hold the bytes themselves.
 
-use crate::form::MediaSource;
+use crate::form::{LossCode, Losses, Media, MediaSource};
 use crate::json::{Object, Text};
 
 /// What an address says: the bytes themselves, or where they are.
@@ -21,6 +21,21 @@ pub(crate) fn name_of_unnamed(media_type: &Text<'_>) -> String {
         "markdown" => "document.md".to_owned(),
         _ if plain && !kind.is_empty() => format!("document.{kind}"),
         _ => "document".to_owned(),
+    }
+}
+
+/// Names the loss of a medium's name, where there is no place for one.
+pub(crate) fn lose_name(media: &Media<'_>, losses: &mut Losses) {
+    if media.name.is_some() {
+        losses.add_at(LossCode::UnknownMember, "filename");
+    }
+}
+
+/// Names the loss of how closely it is to be looked at, unless that is left to the service.
+pub(crate) fn lose_detail(media: &Media<'_>, losses: &mut Losses) {
+    let detail = media.detail.as_ref();
+    if detail.is_some_and(|detail| detail.token() != "auto") {
+        losses.add(LossCode::ImageDetail);
     }
 }
 

@@ -52,6 +52,25 @@ pub(crate) fn user<'a, 'b>(ask: &'a Ask<'b>, losses: &mut Losses) -> Option<&'a 
     Some(user)
 }
 
+/// The effort by a name that OpenAI's reasoning models take, all of which know these three. Who asks in one of its dialects
+/// knows which others the model takes.
+///
+/// Sources: platform.openai.com/docs/guides/reasoning, github.com/openai/openai-agents-python/issues/2089 ("'minimal' is
+/// not supported with the 'gpt-5.1' model").
+pub(crate) fn effort<'e>(ask: &'e Ask<'_>, losses: &mut Losses) -> Option<Text<'e>> {
+    let effort = ask.thinking.effort.as_ref()?.token();
+    let nearest = match effort {
+        _ if matches!(ask.origin, Dialect::Chat | Dialect::Responses) => effort,
+        "minimal" => "low",
+        "max" | "xhigh" => "high",
+        _ => effort,
+    };
+    if nearest != effort {
+        losses.add_at(LossCode::ReasoningEffort, effort);
+    }
+    Some(Text::from_token(nearest))
+}
+
 /// Names the settings of sampling that a dialect lacks, unless they change nothing.
 pub(crate) fn lose_sampling(ask: &Ask<'_>, lacking: &[&str], losses: &mut Losses) {
     for (name, value) in ask.sampling.set() {
@@ -59,6 +78,13 @@ pub(crate) fn lose_sampling(ask: &Ask<'_>, lacking: &[&str], losses: &mut Losses
         if changes && lacking.contains(&name) {
             losses.add_at(LossCode::Sampling, name);
         }
+    }
+}
+
+/// Names the loss of what a shape of the answer is said to be for. Nothing depends on its name.
+pub(crate) fn lose_description(description: Option<&Text<'_>>, losses: &mut Losses) {
+    if description.is_some_and(|description| !description.is_empty()) {
+        losses.add_at(LossCode::UnknownMember, "format.description");
     }
 }
 

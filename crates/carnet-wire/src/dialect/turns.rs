@@ -47,6 +47,9 @@ pub(crate) fn instructions<'p, 'b>(ask: &'p Ask<'b>, losses: &mut Losses) -> Vec
         losses.add(LossCode::SystemPosition);
     }
     let system = ask.turns.iter().filter(|turn| is_system(turn.role));
+    if system.clone().any(|turn| turn.name.is_some()) {
+        losses.add(LossCode::MessageName);
+    }
     system.flat_map(|turn| &turn.parts).collect()
 }
 

@@ -52,6 +52,7 @@ loss_codes! {
     Sampling "sampling" "A setting of how tokens are drawn."
     SchemaStrictness "schema-strictness" "Whether the target must keep to a schema exactly."
     SystemPosition "system-position" "Where in the conversation an instruction stood; it moves to the front."
+    TokenLimit "token-limit" "A limit of tokens below the lowest that the target takes, which it gets instead."
     ToolChoice "tool-choice" "The wish that no tool is called."
     ToolError "tool-error" "That the result of a tool is an error; the text stays."
     ToolResultMedia "tool-result-media" "That an image or file is the result of a tool; it follows as the user's."

@@ -1,5 +1,7 @@
 //! Requests: what each member becomes in the other dialect, and what is lost or refused on the way.
 
+use base64::prelude::{BASE64_STANDARD, Engine};
+
 use super::reading::client;
 use carnet_wire::dialect::{
     Dialect, Options, ReasoningName, ThinkingForm, TokenLimitName, TranslateError,
@@ -169,11 +171,20 @@ fn members_of_messages_become_those_of_chat_completions() {
             json!({"reasoning_effort": "low"}),
             &["reasoning-effort:budget"],
         ),
-        (json!({"thinking": {"type": "adaptive"}}), json!({}), &[]),
+        (
+            json!({"thinking": {"type": "adaptive"}}),
+            json!({}),
+            &["reasoning-effort:adaptive"],
+        ),
+        (
+            json!({"thinking": {"type": "enabled", "budget_tokens": 2000}, "output_config": {"effort": "high"}}),
+            json!({"reasoning_effort": "high"}),
+            &["reasoning-effort:budget"],
+        ),
         (
             json!({"thinking": {"type": "disabled"}}),
-            json!({"reasoning_effort": "none"}),
-            &[],
+            json!({}),
+            &["reasoning-effort:none"],
         ),
         (
             json!({"context_management": {}}),
@@ -405,6 +416,59 @@ fn documents_have_names_of_their_own_and_files_have_one_where_they_must() {
 }
 
 #[test]
+fn what_stands_beside_bytes_is_written_or_named() {
+    let data = "data:application/pdf;base64,aGk=";
+    let file =
+        json!({"type": "input_file", "file_data": data, "filename": "a.pdf", "detail": "low"});
+    let file = json!({"input": [{"role": "user", "content": [file]}], "max_output_tokens": 20});
+    let detail = "image-detail";
+    let name = "unknown-member:filename";
+    for (to, lost) in [
+        (Chat, &[detail][..]),
+        (Converse, &[detail]),
+        (GenerateContent, &[detail, name]),
+        (Messages, &[detail]),
+        (Responses, &[]),
+    ] {
+        assert_eq!(translated((Responses, to), &file).1, lost, "{to}");
+    }
+    let image =
+        json!({"inlineData": {"mimeType": "image/png", "data": "aGk=", "displayName": "a.png"}});
+    let image = json!({"contents": [{"role": "user", "parts": [image]}]});
+    for to in [Chat, Dialect::Cohere, Converse, Messages, Responses] {
+        let (got, losses) = translated((GenerateContent, to), &image);
+        assert_eq!(losses, [name], "{to}");
+        assert!(!got.to_string().contains("a.png"), "{to}: {got}");
+    }
+}
+
+#[test]
+fn what_a_shape_is_for_is_written_or_named() {
+    let schema = json!({"name": "n", "description": "d", "schema": {"type": "object"}});
+    let body = json!({"messages": [{"role": "user", "content": "q"}], "max_tokens": 20,
+        "response_format": {"type": "json_schema", "json_schema": schema}});
+    for (to, lost) in [
+        (Dialect::Cohere, true),
+        (Converse, false),
+        (GenerateContent, true),
+        (Messages, true),
+        (Responses, false),
+    ] {
+        let (got, losses) = translated((Chat, to), &body);
+        let want = ["unknown-member:format.description"];
+        assert_eq!(losses, want[..usize::from(lost)], "{to}: {got}");
+    }
+}
+
+#[test]
+fn who_instructs_is_named_where_that_is_lost() {
+    let body = json!({"messages": [{"role": "system", "name": "n", "content": "s"}, {"role": "user", "content": "q"}]});
+    for to in [Converse, GenerateContent, Messages] {
+        assert_eq!(translated((Chat, to), &body).1, ["message-name"], "{to}");
+    }
+}
+
+#[test]
 fn a_turn_of_which_nothing_comes_over_is_left_out() {
     let body = json!({"messages": [
         {"role": "user", "content": "a"},
@@ -512,7 +576,7 @@ fn the_wish_to_reason_is_worded_as_the_service_takes_it() {
         (
             ThinkingForm::Budget,
             json!({"reasoning_effort": "none"}),
-            json!({"type": "disabled"}),
+            json!(null),
             json!(null),
             &[],
         ),
@@ -581,6 +645,203 @@ fn the_wish_to_reason_is_worded_as_the_service_takes_it() {
         (&got["thinking"], losses),
         (&json!(null), vec!["reasoning-effort".to_owned()])
     );
+}
+
+#[test]
+fn that_a_model_is_not_to_reason_is_said_in_no_words_that_it_may_refuse() {
+    let question = || json!([{"role": "user", "content": "q"}]);
+    let said = json!({"type": "disabled"});
+    let asked = |from| match from {
+        Chat => json!({"messages": question(), "reasoning_effort": "none"}),
+        Responses => json!({"input": question(), "reasoning": {"effort": "none"}}),
+        Messages => json!({"messages": question(), "thinking": said}),
+        GenerateContent => json!({"contents": [{"parts": [{"text": "q"}]}],
+            "generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}),
+        _ => json!({"messages": [{"role": "user", "content": [{"text": "q"}]}],
+            "additionalModelRequestFields": {"thinking": said}}),
+    };
+    let level = json!({"thinkingLevel": "low"});
+    let absent = json!(null);
+    let none = json!("none");
+    for (to, place, own, budget, adaptive, silent) in [
+        (Chat, "/reasoning_effort", &none, &absent, &absent, false),
+        (
+            Responses,
+            "/reasoning/effort",
+            &none,
+            &absent,
+            &absent,
+            false,
+        ),
+        (Messages, "/thinking", &said, &absent, &absent, true),
+        (
+            GenerateContent,
+            "/generationConfig/thinkingConfig",
+            &json!({"thinkingBudget": 0}),
+            &absent,
+            &level,
+            false,
+        ),
+        (
+            Converse,
+            "/additionalModelRequestFields/thinking",
+            &said,
+            &absent,
+            &absent,
+            true,
+        ),
+        (
+            Dialect::Cohere,
+            "/thinking",
+            &absent,
+            &absent,
+            &absent,
+            false,
+        ),
+    ] {
+        for from in [Chat, Converse, GenerateContent, Messages, Responses] {
+            for form in [ThinkingForm::Adaptive, ThinkingForm::Budget] {
+                let mut options = options();
+                options.target.thinking = form;
+                options.target.thinking_field = true;
+                let (got, losses) = into(from, to, &asked(from), &options);
+                let (want, lost) = match form {
+                    _ if from == to => (own, false),
+                    ThinkingForm::Adaptive => (adaptive, true),
+                    ThinkingForm::Budget => (budget, !silent),
+                };
+                let case = format!("{from} to {to}, {form:?}: {got}");
+                assert_eq!(got.pointer(place).unwrap_or(&absent), want, "{case}");
+                assert_eq!(
+                    losses,
+                    ["reasoning-effort:none"][..usize::from(lost)],
+                    "{case}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn reasoning_as_the_model_sees_fit_is_said_or_named() {
+    let question = json!([{"role": "user", "content": "q"}]);
+    let asked = json!({"messages": question, "max_tokens": 99, "thinking": {"type": "adaptive"}});
+    let told = json!({"messages": question, "max_tokens": 99, "thinking": {"type": "adaptive"},
+        "output_config": {"effort": "low"}});
+    let shown = json!({"includeThoughts": true});
+    for (to, place, want, lost) in [
+        (Chat, "/reasoning_effort", None, true),
+        (Responses, "/reasoning/effort", None, true),
+        (
+            GenerateContent,
+            "/generationConfig/thinkingConfig",
+            Some(&shown),
+            false,
+        ),
+        (Messages, "/thinking", asked.get("thinking"), false),
+    ] {
+        let (got, losses) = into(Messages, to, &asked, &options());
+        assert_eq!(got.pointer(place), want, "{to}");
+        assert_eq!(
+            losses,
+            ["reasoning-effort:adaptive"][..usize::from(lost)],
+            "{to}"
+        );
+        let (_, losses) = into(Messages, to, &told, &options());
+        assert_eq!(losses, [""; 0], "{to}");
+    }
+}
+
+#[test]
+fn an_effort_is_one_that_every_model_takes_unless_its_caller_knows() {
+    let question = json!([{"role": "user", "content": "q"}]);
+    let asked = |from, effort: &str| match from {
+        Chat => json!({"messages": question, "reasoning_effort": effort}),
+        Responses => json!({"input": question, "reasoning": {"effort": effort}}),
+        Messages => json!({"messages": question, "output_config": {"effort": effort}}),
+        _ => {
+            json!({"contents": [{"parts": [{"text": "q"}]}], "generationConfig": {"thinkingConfig": {"thinkingLevel": effort}}})
+        }
+    };
+    let mut options = options();
+    options.target.thinking = ThinkingForm::Adaptive;
+    let level = "/generationConfig/thinkingConfig/thinkingLevel";
+    for (from, effort, to, place, want) in [
+        (Messages, "high", Chat, "/reasoning_effort", "high"),
+        (Messages, "xhigh", Chat, "/reasoning_effort", "high"),
+        (Messages, "max", Responses, "/reasoning/effort", "high"),
+        (GenerateContent, "minimal", Chat, "/reasoning_effort", "low"),
+        (
+            GenerateContent,
+            "medium",
+            Responses,
+            "/reasoning/effort",
+            "medium",
+        ),
+        (Chat, "minimal", Responses, "/reasoning/effort", "minimal"),
+        (Responses, "xhigh", Chat, "/reasoning_effort", "xhigh"),
+        (Chat, "minimal", GenerateContent, level, "low"),
+        (Messages, "low", GenerateContent, level, "low"),
+    ] {
+        let (got, losses) = into(from, to, &asked(from, effort), &options);
+        assert_eq!(
+            got.pointer(place),
+            Some(&json!(want)),
+            "{from} to {to}: {got}"
+        );
+        let lost = format!("reasoning-effort:{effort}");
+        assert_eq!(
+            losses.contains(&lost),
+            effort != want,
+            "{from} to {to}: {losses:?}"
+        );
+    }
+}
+
+#[test]
+fn a_wish_beside_one_that_is_not_known_is_read() {
+    for wish in [
+        r#"{"exclude":true,"effort":"low"}"#,
+        r#"{"effort":"low","exclude":true}"#,
+    ] {
+        let body = format!(r#"{{"messages":[],"max_tokens":9000,"reasoning":{wish}}}"#);
+        let asked = ask(client(Chat), Messages, body.as_bytes(), &options()).unwrap();
+        let got: Value = serde_json::from_slice(&asked.body).unwrap();
+        assert_eq!(got["thinking"]["budget_tokens"], 1_024, "{wish}");
+        let losses: Vec<_> = asked.losses.iter().map(ToString::to_string).collect();
+        assert_eq!(losses, ["unknown-member:reasoning"]);
+    }
+}
+
+#[test]
+fn a_limit_of_tokens_is_no_lower_than_what_is_taken() {
+    let question = json!([{"role": "user", "content": "q"}]);
+    let chat = |max: u64| json!({"messages": question, "max_tokens": max});
+    for (from, body, to, place, want, lost) in [
+        (Chat, chat(5), Responses, "max_output_tokens", 16, true),
+        (Chat, chat(16), Responses, "max_output_tokens", 16, false),
+        (Chat, chat(5), Messages, "max_tokens", 5, false),
+        (
+            Responses,
+            json!({"input": "q", "max_output_tokens": 5}),
+            Responses,
+            "max_output_tokens",
+            5,
+            false,
+        ),
+        (
+            Responses,
+            json!({"input": "q", "max_output_tokens": 16}),
+            Chat,
+            "max_tokens",
+            16,
+            false,
+        ),
+    ] {
+        let (got, losses) = into(from, to, &body, &options());
+        assert_eq!(got[place], want, "{from} to {to}");
+        assert_eq!(losses, ["token-limit"][..usize::from(lost)]);
+    }
 }
 
 #[test]
@@ -963,6 +1224,10 @@ fn generate_content_is_asked_in_its_own_way() {
     options.target.thinking = ThinkingForm::Adaptive;
     let (got, losses) = into(Chat, Dialect::GenerateContent, &conversation(), &options);
     let call = |id, args: Value| json!({"functionCall": {"id": id, "name": "f", "args": args}});
+    let excused = merged(
+        call("c1", json!({})),
+        &json!({"thoughtSignature": "skip_thought_signature_validator"}),
+    );
     let result = |id, text| json!({"functionResponse": {"id": id, "name": "f", "response": {"output": text}}});
     let want = json!({
         "systemInstruction": {"parts": [{"text": "s"}]},
@@ -972,7 +1237,7 @@ fn generate_content_is_asked_in_its_own_way() {
                 {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
                 {"inlineData": {"mimeType": "application/pdf", "data": "aGk="}},
             ]},
-            {"role": "model", "parts": [{"text": "t"}, call("c1", json!({})), call("c2", json!({"a": 1}))]},
+            {"role": "model", "parts": [{"text": "t"}, excused, call("c2", json!({"a": 1}))]},
             {"role": "user", "parts": [result("c1", r#"{"$ref":"x"}"#), result("c2", ""), {"text": " \n"}, {"text": "next"}]},
         ],
         "tools": [{"functionDeclarations": [{"name": "f", "description": "", "parametersJsonSchema": {"$ref": "#/$defs/a"}}]}],
@@ -983,14 +1248,116 @@ fn generate_content_is_asked_in_its_own_way() {
     assert_eq!(got, want);
     assert_eq!(
         losses,
-        ["schema-strictness", "parallel-tools", "metadata:user"]
+        [
+            "unknown-member:filename",
+            "reasoning-signature",
+            "schema-strictness",
+            "parallel-tools",
+            "metadata:user"
+        ]
     );
     let shaped = json!({"messages": [], "response_format": {"type": "json_object"}, "reasoning_effort": "none"});
     let (got, _) = into(Chat, Dialect::GenerateContent, &shaped, &options);
     assert_eq!(
         got["generationConfig"],
-        json!({"responseMimeType": "application/json", "thinkingConfig": {"thinkingBudget": 0}})
+        json!({"responseMimeType": "application/json", "thinkingConfig": {"thinkingLevel": "low"}})
     );
+}
+
+/// The proofs of the calls that a service of `generateContent` is told of, and whether one was lost.
+fn proofs(from: Dialect, body: &Value, form: Option<ThinkingForm>) -> (Vec<Value>, bool) {
+    let mut options = options();
+    options.target.thinking_field = form.is_some();
+    options.target.thinking = form.unwrap_or_default();
+    let (got, losses) = into(from, Dialect::GenerateContent, body, &options);
+    let contents = got["contents"].as_array().unwrap().iter();
+    let parts = contents.flat_map(|content| content["parts"].as_array().unwrap());
+    let calls = parts.filter(|part| part.get("functionCall").is_some());
+    let proofs = calls.map(|call| call["thoughtSignature"].clone()).collect();
+    (
+        proofs,
+        losses.iter().any(|loss| loss == "reasoning-signature"),
+    )
+}
+
+#[test]
+fn calls_of_the_current_turn_are_excused_from_proofs_that_are_not_known() {
+    let excuse = || json!("skip_thought_signature_validator");
+    let calls = |ids: &[&str]| {
+        let one = |id: &&str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        json!({"role": "assistant", "tool_calls": ids.iter().map(one).collect::<Vec<_>>()})
+    };
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "r"});
+    let user = json!({"role": "user", "content": "q"});
+    let answer = json!({"role": "assistant", "content": "a"});
+    // A turn that is over; then two steps, the first of two calls at once.
+    let talk = json!({"messages": [user, calls(&["a"]), result("a"), answer,
+        user, calls(&["b", "c"]), result("b"), result("c"), calls(&["d"]), result("d")]});
+    let want = vec![json!(null), excuse(), json!(null), excuse()];
+    for form in [None, Some(ThinkingForm::Adaptive)] {
+        assert_eq!(proofs(Chat, &talk, form), (want.clone(), true), "{form:?}");
+    }
+    let unproven = (vec![json!(null); 4], false);
+    assert_eq!(proofs(Chat, &talk, Some(ThinkingForm::Budget)), unproven);
+
+    // One that is known is not replaced, and a turn that is over needs none.
+    let proven = merged(
+        calls(&["a", "b"]),
+        &json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "s=="}]}),
+    );
+    let talk = json!({"messages": [user, proven, result("a"), result("b")]});
+    let want = (vec![json!("s=="), json!(null)], false);
+    assert_eq!(proofs(Chat, &talk, Some(ThinkingForm::Adaptive)), want);
+    let over = json!({"messages": [user, calls(&["a"]), result("a"), answer, user]});
+    let want = (vec![json!(null)], false);
+    assert_eq!(proofs(Chat, &over, Some(ThinkingForm::Adaptive)), want);
+    // What is said behind a result may not be taken for the beginning of a turn.
+    let beside = json!({"messages": [user, calls(&["a"]), result("a"), user]});
+    let want = (vec![excuse()], true);
+    assert_eq!(proofs(Chat, &beside, Some(ThinkingForm::Adaptive)), want);
+}
+
+#[test]
+fn what_proves_another_models_thoughts_proves_no_call() {
+    let user = json!({"role": "user", "content": "q"});
+    let thought = json!({"type": "thinking", "thinking": "hm", "signature": "s=="});
+    let call = json!({"type": "tool_use", "id": "c", "name": "f", "input": {}});
+    let result = json!({"type": "tool_result", "tool_use_id": "c", "content": "r"});
+    let talk = |proof: &Value| {
+        json!({"max_tokens": 9, "messages": [user, {"role": "assistant", "content": [thought, proof, call]},
+            {"role": "user", "content": [result]}]})
+    };
+    let excused = vec![json!("skip_thought_signature_validator")];
+    let text = json!({"type": "text", "text": "t"});
+    let got = proofs(Messages, &talk(&text), Some(ThinkingForm::Adaptive));
+    assert_eq!(got, (excused, true));
+    let (got, _) = into(Messages, GenerateContent, &talk(&text), &options());
+    assert_eq!(
+        got["contents"][1]["parts"][0],
+        json!({"text": "hm", "thought": true})
+    );
+    // Its own comes back as what nobody can read.
+    let own = json!({"type": "redacted_thinking", "data": "own="});
+    let got = proofs(Messages, &talk(&own), Some(ThinkingForm::Adaptive));
+    assert_eq!(got, (vec![json!("own=")], true));
+}
+
+#[test]
+fn an_excuse_for_a_proof_is_no_proof_elsewhere() {
+    for excuse in [
+        "skip_thought_signature_validator",
+        "context_engineering_is_the_way_to_go",
+    ] {
+        for written in [excuse.to_owned(), BASE64_STANDARD.encode(excuse)] {
+            let talk = json!({"contents": [{"role": "user", "parts": [{"text": "q"}]},
+                {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}, "thoughtSignature": written}]},
+                {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"output": "r"}}}]}]});
+            let (got, losses) = into(GenerateContent, Messages, &talk, &options());
+            let call = json!([{"type": "tool_use", "id": "call_1", "name": "f", "input": {}}]);
+            assert_eq!(got["messages"][1]["content"], call);
+            assert_eq!(losses, [""; 0]);
+        }
+    }
 }
 
 #[test]
@@ -1056,6 +1423,55 @@ fn marks_of_what_to_cache_are_blocks_in_converse() {
     assert_eq!(got["system"], json!([{"text": "s"}, point]));
     assert_eq!(got["messages"][0]["content"], json!([{"text": "q"}, point]));
     assert_eq!((&got["toolConfig"]["tools"][1], losses), (&point, vec![]));
+}
+
+#[test]
+fn a_mark_of_what_to_cache_keeps_its_time_or_names_it() {
+    let marked = |mark: &Value| {
+        json!({"max_tokens": 9, "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "q", "cache_control": mark}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": [
+                {"type": "text", "text": "r", "cache_control": mark}, {"type": "text", "text": "s"}]}]},
+        ]})
+    };
+    let mut options = options();
+    options.target.cache_control = true;
+    let plain = json!({"type": "default"});
+    for (ttl, point, lost) in [
+        (json!(null), &plain, false),
+        (json!("5m"), &plain, false),
+        (json!("1h"), &json!({"type": "default", "ttl": "1h"}), false),
+        (json!("9d"), &plain, true),
+    ] {
+        let body = marked(&json!({"type": "ephemeral", "ttl": ttl}));
+        let (got, losses) = into(Messages, Converse, &body, &options);
+        let point = json!({"cachePoint": point});
+        assert_eq!(got["messages"][0]["content"], json!([{"text": "q"}, point]));
+        // It has no place within a result.
+        let result = json!({"toolUseId": "c", "content": [{"text": "r"}, {"text": "s"}]});
+        assert_eq!(
+            got["messages"][2]["content"],
+            json!([{"toolResult": result}, point])
+        );
+        assert_eq!(losses, ["cache-control:ttl"][..usize::from(lost)], "{ttl}");
+    }
+    let mut within = marked(&json!({"type": "ephemeral"}));
+    let text = within.pointer_mut("/messages/0/content/0").unwrap();
+    text.as_object_mut().unwrap().remove("cache_control");
+    let (_, losses) = into(Messages, GenerateContent, &within, &options);
+    assert!(losses.contains(&"cache-control".to_owned()), "{losses:?}");
+}
+
+#[test]
+fn no_mark_of_what_to_cache_is_none() {
+    let body = json!({"messages": [{"role": "user", "content": "q"}],
+        "tools": [{"type": "function", "function": {"name": "f"}, "cache_control": null}]});
+    let mut options = options();
+    options.target.cache_control = true;
+    let (got, losses) = into(Chat, Converse, &body, &options);
+    assert_eq!(got["toolConfig"]["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(losses, [""; 0]);
 }
 
 #[test]

@@ -205,6 +205,25 @@ fn one_tool_is_the_only_one() {
 }
 
 #[test]
+fn more_cached_tokens_than_tokens_are_no_more_than_all_of_them() {
+    let body = json!({"id": "i", "finish_reason": "COMPLETE", "message": {"role": "assistant", "content": [{"type": "text", "text": "a"}]},
+        "usage": {"tokens": {"input_tokens": 5, "output_tokens": 1}, "cached_tokens": 9}});
+    let answered = answer(
+        Cohere,
+        ClientDialect::Chat,
+        body.to_string().as_bytes(),
+        &options(),
+    )
+    .unwrap();
+    let got: Value = serde_json::from_slice(&answered.body).unwrap();
+    assert_eq!(got["usage"]["prompt_tokens"], 5, "{got}");
+    assert_eq!(
+        got["usage"]["prompt_tokens_details"]["cached_tokens"], 5,
+        "{got}"
+    );
+}
+
+#[test]
 fn reasoning_is_a_part_where_the_service_takes_it_back() {
     let question = json!({"reasoning_effort": "none", "response_format": {"type": "json_object"}, "messages": [
         {"role": "user", "content": "q"},

@@ -549,14 +549,15 @@ proptest! {
 
     #[test]
     fn responses_carry_the_others_there_and_back(talk in talk()) {
-        let body = json!({"messages": to_chat(&talk), "temperature": 0.5, "max_tokens": 9});
+        let body = json!({"messages": to_chat(&talk), "temperature": 0.5, "max_tokens": 90});
         let (there, losses) = sent(Chat, Responses, &body);
         let (back, more) = sent(Responses, Chat, &there);
         prop_assert!(losses.is_empty() && more.is_empty(), "{losses:?} {more:?}");
         prop_assert_eq!(of_chat(&back["messages"]), of_chat(&body["messages"]));
-        prop_assert_eq!((&back["temperature"], &back["max_tokens"]), (&json!(0.5), &json!(9)));
+        prop_assert_eq!((&back["temperature"], &back["max_tokens"]), (&json!(0.5), &json!(90)));
 
-        let body = to_messages(&talk);
+        let mut body = to_messages(&talk);
+        body["max_tokens"] = json!(16);
         let (there, losses) = sent(Messages, Responses, &body);
         let (back, more) = sent(Responses, Messages, &there);
         prop_assert!(losses.is_empty() && more.is_empty(), "{losses:?} {more:?}");
@@ -574,7 +575,10 @@ proptest! {
             let body = to_messages(&talk);
             let (there, losses) = sent(Messages, through, &body);
             let (back, more) = sent(through, Messages, &there);
-            prop_assert!(losses.is_empty() && more.is_empty(), "{losses:?} {more:?}");
+            // Its calls are of a model that has not proven them.
+            let excused = |code| through == GenerateContent && code == LossCode::ReasoningSignature;
+            prop_assert!(losses.iter().all(|loss| excused(loss.code)), "{losses:?}");
+            prop_assert!(more.is_empty(), "{more:?}");
             prop_assert_eq!(of_messages(&back), of_messages(&body), "{}: {}", through, there);
             prop_assert_eq!(&back["max_tokens"], 5);
         }

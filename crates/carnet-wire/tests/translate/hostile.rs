@@ -1,13 +1,13 @@
 //! Answers of upstreams that mean ill or say nothing: what they cost, and that nothing is made of it.
 
-use super::reading::{client, options};
+use super::reading::{client, options, text};
 use carnet_wire::dialect::Dialect;
 use carnet_wire::form::FailureKind;
-use carnet_wire::limits::MAX_ID;
-use carnet_wire::translate::{State, Stream, answer};
+use carnet_wire::limits::{MAX_ID, MAX_TOOL_CALLS};
+use carnet_wire::translate::{State, Stream, answer, ask};
 use serde_json::{Value, json};
 
-use Dialect::{Chat, Messages, Responses};
+use Dialect::{Chat, Converse, GenerateContent, Messages, Responses};
 
 /// What comes of these events, and how far the stream is then.
 fn streamed((from, to): (Dialect, Dialect), events: &[Value]) -> (String, State) {
@@ -81,4 +81,57 @@ fn usage_that_nobody_told_is_not_made_up() {
     let told = chunk(json!({"input_tokens": 7, "output_tokens": 1}));
     let (out, _) = streamed((Messages, Chat), &[told, end]);
     assert!(out.contains("\"prompt_tokens\":7"), "{out}");
+}
+
+/// Each of them is looked up once, not in a list of all.
+#[test]
+fn as_many_calls_as_there_may_be_find_their_results_and_tools() {
+    let name = |index: usize| format!("f{index}");
+    let all = || 0..MAX_TOOL_CALLS;
+    let calls = all().map(|index| json!({"functionCall": {"name": name(index)}}));
+    let results = all().rev().map(|index| json!({"functionResponse": {"name": name(index), "response": {"output": name(index)}}}));
+    let tools = all().map(|index| json!({"name": name(index)}));
+    let allowed: Vec<_> = all().skip(1).map(name).collect();
+    let body = json!({
+        "contents": [{"role": "user", "parts": [{"text": "q"}]},
+            {"role": "model", "parts": calls.collect::<Vec<_>>()},
+            {"role": "user", "parts": results.collect::<Vec<_>>()}],
+        "tools": [{"functionDeclarations": tools.collect::<Vec<_>>()}],
+        "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": allowed}},
+    });
+    let asked = |body: &Value| {
+        let body = body.to_string();
+        let asked = ask(
+            client(GenerateContent),
+            Converse,
+            body.as_bytes(),
+            &options(),
+        )
+        .unwrap();
+        serde_json::from_slice::<Value>(&asked.body).unwrap()
+    };
+    let names = |got: &Value| -> Vec<String> {
+        let tools = got["toolConfig"]["tools"].as_array().unwrap().iter();
+        tools.map(|tool| text(&tool["toolSpec"]["name"])).collect()
+    };
+    let got = asked(&body);
+    assert_eq!(names(&got), allowed);
+    let results = got["messages"][2]["content"].as_array().unwrap();
+    for (result, index) in results.iter().zip(all().rev()) {
+        let result = &result["toolResult"];
+        assert_eq!(result["toolUseId"], format!("call_{}", index + 1));
+        assert_eq!(result["content"][0]["text"], name(index));
+    }
+    // Without tools those that were called stand for them, each once.
+    let mut bare = body;
+    bare["tools"] = json!([]);
+    bare["toolConfig"] = json!({});
+    let twice = bare["contents"][1].clone();
+    bare["contents"][1]["parts"] = json!(twice["parts"].as_array().unwrap()[..MAX_TOOL_CALLS - 1]);
+    let contents = bare["contents"].as_array_mut().unwrap();
+    contents.truncate(2);
+    contents.push(json!({"role": "user", "parts": [{"text": "q"}]}));
+    contents.push(json!({"role": "model", "parts": [twice["parts"][0]]}));
+    let want: Vec<_> = all().take(MAX_TOOL_CALLS - 1).map(name).collect();
+    assert_eq!(names(&asked(&bare)), want);
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::cohere;
 use super::reading::{
-    Said, client, options, push, read_stream, read_whole, streamed, translated, whole,
+    Said, client, data, options, push, read_stream, read_whole, streamed, text, translated, whole,
 };
 
 use Dialect::{Chat, Cohere, Converse, GenerateContent, Messages, Responses};
@@ -904,6 +904,286 @@ fn addresses_that_a_text_rests_on_come_over() {
     let want = json!([{"type": "url_citation", "url_citation": {"start_index": 4, "end_index": 11, "title": "t", "url": "u"}}]);
     assert_eq!(message["choices"][0]["message"]["annotations"], want);
     assert_eq!(names(&answered.losses), ["citations"]);
+}
+
+/// What a client of chat completions gets of a stream, and what it does not.
+fn told(from: Dialect, events: &[Value]) -> (Vec<Value>, Vec<String>) {
+    let mut stream = Stream::new(from, client(Chat), &options());
+    let mut out = Vec::new();
+    for event in events {
+        push(&mut stream, &event.to_string(), &mut out);
+    }
+    stream.finish(&mut out);
+    let chunks = data(std::str::from_utf8(&out).unwrap()).into_iter();
+    let chunks = chunks.filter_map(|chunk| serde_json::from_str(&chunk).ok());
+    (chunks.collect(), names(stream.losses()))
+}
+
+#[test]
+fn annotations_of_a_stream_come_over_or_are_named_whenever_they_come() {
+    let note =
+        json!({"type": "url_citation", "url": "u", "title": "t", "start_index": 0, "end_index": 1});
+    let item = |index, annotations: Value| {
+        let content = json!([{"type": "output_text", "text": "a", "annotations": annotations}]);
+        json!({"type": "response.output_item.done", "output_index": index,
+            "item": {"type": "message", "role": "assistant", "content": content}})
+    };
+    let text =
+        |index| json!({"type": "response.output_text.delta", "output_index": index, "delta": "a"});
+    let added = |index| json!({"type": "response.output_text.annotation.added", "output_index": index, "annotation": note});
+    let end = json!({"type": "response.completed", "response": {"status": "completed"}});
+    for (name, events, cited, lost) in [
+        (
+            "in time",
+            vec![text(0), added(0), item(0, json!([note]))],
+            1,
+            false,
+        ),
+        (
+            "with the end of the item",
+            vec![text(0), item(0, json!([note]))],
+            1,
+            false,
+        ),
+        (
+            "with an item that comes whole",
+            vec![item(0, json!([note]))],
+            1,
+            false,
+        ),
+        (
+            "behind the item",
+            vec![text(0), item(0, json!([])), added(0)],
+            0,
+            true,
+        ),
+        (
+            "in another item",
+            vec![text(0), item(0, json!([])), text(1), added(0)],
+            0,
+            true,
+        ),
+    ] {
+        let (chunks, losses) = told(Responses, &[events, vec![end.clone()]].concat());
+        let notes = chunks
+            .iter()
+            .filter_map(|chunk| chunk["choices"][0]["delta"].get("annotations"));
+        assert_eq!(notes.count(), cited, "{name}");
+        assert_eq!(losses, ["citations"][..usize::from(lost)], "{name}");
+    }
+}
+
+#[test]
+fn what_a_service_does_with_remote_tools_is_named_or_refused() {
+    let listed = json!({"type": "mcp_list_tools", "id": "a", "server_label": "s", "tools": []});
+    let called = json!({"type": "mcp_call", "id": "b", "server_label": "s", "name": "f", "arguments": "{}", "output": "r"});
+    let asked = json!({"type": "mcp_approval_request", "id": "c", "server_label": "s", "name": "f", "arguments": "{}"});
+    let gave = json!({"type": "tool_search_output", "call_id": "d", "tools": []});
+    let said = json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]});
+    let all = [&listed, &called, &asked, &gave]
+        .map(|item| format!("unknown-part:{}", text(&item["type"])));
+
+    // Of an answer, whole or streamed.
+    let body = json!({"id": "r", "model": "m", "status": "completed", "output": [listed, called, asked, gave, said]});
+    let item = |kind: &str, (index, item): (usize, &Value)| json!({"type": kind, "output_index": index, "item": item});
+    let items = body["output"].as_array().unwrap().iter().enumerate();
+    let mut events: Vec<_> = items
+        .flat_map(|one| {
+            ["response.output_item.added", "response.output_item.done"].map(|kind| item(kind, one))
+        })
+        .collect();
+    events.push(json!({"type": "response.completed", "response": body}));
+    for to in [Chat, Converse, GenerateContent, Messages] {
+        let answered = answer(
+            Responses,
+            client(to),
+            body.to_string().as_bytes(),
+            &options(),
+        )
+        .unwrap();
+        assert_eq!(read_whole(to, &answered.body).text, "a", "{to}");
+        let unknown = names(&answered.losses);
+        let unknown = unknown
+            .iter()
+            .filter(|name| name.starts_with("unknown-part"));
+        assert!(unknown.eq(&all), "{to}: {:?}", answered.losses);
+    }
+    assert_eq!(told(Responses, &events).1, all);
+
+    // Of a conversation: what the service did stays out of it, and what answers that cannot.
+    let talk = |item: &Value| json!({"model": "m", "input": [{"role": "user", "content": "q"}, listed, called, item, said]});
+    for to in [Chat, Cohere, Converse, GenerateContent, Messages] {
+        let asked = ask(
+            client(Responses),
+            to,
+            talk(&asked).to_string().as_bytes(),
+            &options(),
+        )
+        .unwrap();
+        let losses = names(&asked.losses);
+        assert!(
+            all[..3].iter().all(|name| losses.contains(name)),
+            "{to}: {losses:?}"
+        );
+        let approved =
+            json!({"type": "mcp_approval_response", "approval_request_id": "c", "approve": true});
+        let refused = ask(
+            client(Responses),
+            to,
+            talk(&approved).to_string().as_bytes(),
+            &options(),
+        )
+        .unwrap_err();
+        assert!(
+            refused.to_string().starts_with("a part of this kind"),
+            "{to}: {refused}"
+        );
+    }
+}
+
+#[test]
+fn pieces_of_a_stream_are_read_as_the_whole_is() {
+    let chunk =
+        |delta: Value| json!({"id": "i", "model": "m", "choices": [{"index": 0, "delta": delta}]});
+    let end = json!({"id": "i", "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let thought = json!({"content": [{"type": "thinking", "thinking": "hm"}]});
+    let call = json!({"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let mut proven = call.clone();
+    proven["extra_content"] = json!({"google": {"thought_signature": "s"}});
+    let custom =
+        json!({"index": 1, "id": "d", "type": "custom", "custom": {"name": "g", "input": "x"}});
+    for (delta, reasoning, calls, lost) in [
+        (thought, "hm", 0, &[][..]),
+        (json!({"tool_calls": [call]}), "", 1, &[]),
+        (
+            json!({"tool_calls": [proven]}),
+            "",
+            1,
+            &["unknown-member:extra_content"],
+        ),
+        (
+            json!({"tool_calls": [call, custom]}),
+            "",
+            1,
+            &["unknown-part:custom"],
+        ),
+    ] {
+        let events = [chunk(delta.clone()), end.clone()];
+        assert_eq!(told(Chat, &events).1, lost, "{delta}");
+        let events = events.map(|event| event.to_string());
+        let said = streamed(Chat, Messages, &events, true);
+        assert_eq!(
+            (&*said.reasoning, said.calls.len()),
+            (reasoning, calls),
+            "{delta}"
+        );
+    }
+}
+
+#[test]
+fn what_a_filter_cuts_off_is_no_ordinary_end() {
+    for reason in [
+        "SAFETY",
+        "MODEL_ARMOR",
+        "IMAGE_PROHIBITED_CONTENT",
+        "IMAGE_RECITATION",
+    ] {
+        let body = json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": reason}]});
+        let said = whole(GenerateContent, Chat, body.to_string().as_bytes());
+        assert_eq!(said.finish, ["content_filter"], "{reason}");
+        let said = streamed(GenerateContent, Messages, &[body.to_string()], true);
+        assert_eq!(said.finish, ["refusal"], "{reason}");
+    }
+}
+
+#[test]
+fn every_refusal_of_an_answer_comes_over() {
+    let content =
+        json!([{"type": "refusal", "refusal": "No"}, {"type": "refusal", "refusal": ", never."}]);
+    let body = json!({"id": "r", "model": "m", "status": "completed", "output": [
+        {"type": "message", "role": "assistant", "content": content}]});
+    let answered = answer(
+        Responses,
+        client(Chat),
+        body.to_string().as_bytes(),
+        &options(),
+    )
+    .unwrap();
+    let got: Value = serde_json::from_slice(&answered.body).unwrap();
+    assert_eq!(got["choices"][0]["message"]["refusal"], "No, never.");
+    assert!(answered.losses.is_empty(), "{:?}", answered.losses);
+}
+
+#[test]
+fn an_item_that_only_ends_has_begun() {
+    let call =
+        json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{\"a\":1}"});
+    let events = [
+        json!({"type": "response.created", "response": {"id": "r", "model": "m"}}),
+        json!({"type": "response.output_item.done", "output_index": 0, "item": call}),
+        json!({"type": "response.output_item.done", "output_index": 1, "item": {"type": "web_search_call"}}),
+        json!({"type": "response.completed", "response": {"status": "completed"}}),
+    ];
+    assert_eq!(told(Responses, &events).1, ["unknown-part:web_search_call"]);
+    let events = events.map(|event| event.to_string());
+    for to in DIALECTS {
+        let said = streamed(Responses, to, &events, true);
+        assert_eq!((said.calls.len(), &*said.calls[0].name), (1, "f"), "{to}");
+        assert_eq!(said.calls[0].arguments, r#"{"a":1}"#, "{to}");
+    }
+}
+
+#[test]
+fn probabilities_are_named_where_there_are_any() {
+    for (logprobs, lost) in [(json!([]), false), (json!([{"token": "a"}]), true)] {
+        let content =
+            json!([{"type": "output_text", "text": "a", "annotations": [], "logprobs": logprobs}]);
+        let item = json!({"type": "message", "role": "assistant", "content": content});
+        let body = json!({"id": "r", "model": "m", "status": "completed", "output": [item]});
+        let answered = answer(
+            Responses,
+            client(Chat),
+            body.to_string().as_bytes(),
+            &options(),
+        )
+        .unwrap();
+        let events = [
+            json!({"type": "response.output_text.delta", "output_index": 0, "delta": "a", "logprobs": logprobs}),
+            json!({"type": "response.completed", "response": body}),
+        ];
+        for losses in [names(&answered.losses), told(Responses, &events).1] {
+            assert_eq!(losses, ["logprobs"][..usize::from(lost)], "{logprobs}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_beside_a_message_is_named_streamed_or_not() {
+    let beside = json!({"applied_edits": []});
+    let body = json!({"type": "message", "id": "i", "model": "m", "content": [{"type": "text", "text": "a"}],
+        "stop_reason": "end_turn", "container": {"id": "c"}, "context_management": beside});
+    let answered = answer(
+        Messages,
+        client(Chat),
+        body.to_string().as_bytes(),
+        &options(),
+    )
+    .unwrap();
+    let events = [
+        json!({"type": "message_start", "message": {"id": "i", "type": "message", "role": "assistant", "model": "m",
+            "content": [], "stop_reason": null, "stop_sequence": null, "container": null, "usage": {"input_tokens": 1}}}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "container": {"id": "c"}},
+            "context_management": beside, "usage": {"output_tokens": 1}}),
+        json!({"type": "message_stop"}),
+    ];
+    for losses in [names(&answered.losses), told(Messages, &events).1] {
+        let losses: HashSet<_> = losses.iter().map(String::as_str).collect();
+        let want = [
+            "unknown-member:container",
+            "unknown-member:context_management",
+        ];
+        assert_eq!(losses, HashSet::from(want));
+    }
 }
 
 #[test]

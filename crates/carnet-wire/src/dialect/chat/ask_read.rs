@@ -98,16 +98,17 @@ fn read_effort<'b>(ask: &mut Ask<'b>, value: Value<'b>) -> Read<()> {
 
 /// Reads `reasoning: {"effort", "max_tokens", "enabled"}`; false if there is more in it.
 fn read_reasoning_wish<'b>(ask: &mut Ask<'b>, value: Value<'b>) -> Read<bool> {
+    let mut known = true;
     for (key, value) in object(value, "reasoning")?.members() {
         match &*key {
             _ if value.is_null() => {}
             "effort" => read_effort(ask, value)?,
             "max_tokens" => ask.thinking.budget = Some(count(value, "reasoning.max_tokens")?),
             "enabled" => ask.thinking.on = Some(boolean(value, "reasoning.enabled")?),
-            _ => return Ok(false),
+            _ => known = false,
         }
     }
-    Ok(true)
+    Ok(known)
 }
 
 fn read_format<'b>(ask: &mut Ask<'b>, value: Value<'b>) -> Read<bool> {
@@ -181,7 +182,8 @@ fn read_tools<'b>(ask: &mut Ask<'b>, tools: Value<'b>) -> Read<()> {
                 json: tool.raw(),
             },
         };
-        let cache = tool.get("cache_control").map(Value::raw);
+        let cache = tool.get("cache_control").filter(|mark| !mark.is_null());
+        let cache = cache.map(Value::raw);
         ask.tools.push(Tool { kind, cache });
         at_most(ask.tools.len(), MAX_TOOL_CALLS, "tools")?;
     }

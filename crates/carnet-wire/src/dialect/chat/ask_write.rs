@@ -1,12 +1,13 @@
 //! Writing a request.
 
-use crate::dialect::settings::{unsupported, user, write_model, write_stop, write_unknown};
+use crate::dialect::media::{lose_detail, lose_name};
+use crate::dialect::settings::{effort, unsupported, user, write_model, write_stop, write_unknown};
 use crate::dialect::shape::Read;
 use crate::dialect::turns::taking_turns;
 use crate::dialect::{Dialect, ReasoningName, Target, TokenLimitName};
 use crate::form::{
-    Ask, Content, Format, LossCode, Losses, MediaSource, Part, Role, Tool, ToolChoice, ToolKind,
-    ToolResult, Turn,
+    Ask, Content, Format, LossCode, Losses, MediaKind, MediaSource, Part, Role, Tool, ToolChoice,
+    ToolKind, ToolResult, Turn,
 };
 use crate::json::{Array, Object, Text};
 
@@ -169,7 +170,15 @@ impl Writing<'_, '_> {
                     written.str("type", "text");
                     written.text("text", text);
                 }
-                _ => write_media(media, self.ask.origin, &mut written)?,
+                _ => {
+                    if media.kind != MediaKind::File {
+                        lose_name(media, self.losses);
+                    }
+                    if media.kind != MediaKind::Image {
+                        lose_detail(media, self.losses);
+                    }
+                    write_media(media, self.ask.origin, &mut written)?;
+                }
             },
             _ => {}
         }
@@ -381,22 +390,36 @@ impl Writing<'_, '_> {
         }
     }
 
+    /// Says how much to reason. That it is not to be done is left out: models that do not reason refuse any effort, and
+    /// most of those that do refuse `none`. Who asked in this dialect knows the model.
+    ///
+    /// Sources: platform.openai.com/docs/api-reference/chat/create (`reasoning_effort`: "Not all reasoning models support
+    /// every value"), github.com/openai/openai-agents-python/issues/2089 (`none` where others take `minimal`).
     fn thinking(&mut self, body: &mut Object<'_>) {
         let thinking = &self.ask.thinking;
         if thinking.on == Some(false) {
-            body.str("reasoning_effort", "none");
+            if self.ask.origin == Dialect::Chat {
+                body.str("reasoning_effort", "none");
+            } else {
+                self.losses.add_at(LossCode::ReasoningEffort, "none");
+            }
             return;
         }
-        if let Some(effort) = &thinking.effort {
-            body.text("reasoning_effort", effort);
-        } else if let Some(budget) = thinking.budget {
+        if thinking.budget.is_some() {
             self.losses.add_at(LossCode::ReasoningEffort, "budget");
+        }
+        if let Some(effort) = effort(self.ask, self.losses) {
+            body.text("reasoning_effort", &effort);
+        } else if let Some(budget) = thinking.budget {
             let effort = match budget {
                 0..=LOW_EFFORT_MAX => "low",
                 _ if budget <= MEDIUM_EFFORT_MAX => "medium",
                 _ => "high",
             };
             body.str("reasoning_effort", effort);
+        } else if thinking.on == Some(true) {
+            // As much as the model sees fit, for which there is no word.
+            self.losses.add_at(LossCode::ReasoningEffort, "adaptive");
         }
         if thinking.display.is_some() {
             self.losses

@@ -143,7 +143,8 @@ pub(super) fn read_tool_calls<'b>(value: Value<'b>, parts: &mut Vec<Part<'b>>) -
                 json: call.raw(),
             },
         };
-        let cache = call.get("cache_control").map(Value::raw);
+        let cache = call.get("cache_control").filter(|mark| !mark.is_null());
+        let cache = cache.map(Value::raw);
         parts.push(Part { content, cache });
     }
     Ok(())

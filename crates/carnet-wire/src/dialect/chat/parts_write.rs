@@ -19,13 +19,20 @@ pub(super) fn write_texts(parts: &[Part<'_>], message: &mut Object<'_>) {
         Content::Text { text, .. } => Some(text),
         _ => None,
     });
-    let Some(first) = texts.next() else {
-        message.null("content");
-        return;
-    };
-    let out = message.key("content");
+    match texts.next() {
+        Some(first) => write_joined("content", std::iter::once(first).chain(texts), message),
+        None => message.null("content"),
+    }
+}
+
+fn write_joined<'t>(
+    key: &str,
+    texts: impl Iterator<Item = &'t Text<'t>>,
+    message: &mut Object<'_>,
+) {
+    let out = message.key(key);
     out.push(b'"');
-    for text in std::iter::once(first).chain(texts) {
+    for text in texts {
         out.extend_from_slice(text.token().as_bytes());
     }
     out.push(b'"');
@@ -44,12 +51,15 @@ pub(crate) fn lose_order(parts: &[Part<'_>], losses: &mut Losses) {
     }
 }
 
+/// The refusals as one string, if there are any.
 pub(super) fn write_refusal(parts: &[Part<'_>], message: &mut Object<'_>) {
-    let refusal = parts.iter().find_map(|part| match &part.content {
+    let mut refusals = parts.iter().filter_map(|part| match &part.content {
         Content::Refusal(text) => Some(text),
         _ => None,
     });
-    message.text_if("refusal", refusal);
+    if let Some(first) = refusals.next() {
+        write_joined("refusal", std::iter::once(first).chain(refusals), message);
+    }
 }
 
 /// Writes reasoning under the name that the reader knows, and its proofs where it knows them.

@@ -28,6 +28,9 @@ const CHUNK: &[&str] = &[
 /// The same of a choice; what it grows by has the members of a message.
 const CHOICE: &[&str] = &["delta", "finish_reason", "index", "logprobs", "message"];
 
+/// The same of a call.
+const CALL: &[&str] = &["custom", "function", "id", "index", "type"];
+
 /// A reader of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
@@ -200,7 +203,11 @@ impl Reader {
                     emit,
                 ),
                 "thinking" => {
-                    for piece in part.get("thinking").into_iter().flat_map(Value::elements) {
+                    let inside = part.get("thinking");
+                    if let Some(text) = inside.and_then(Value::text) {
+                        self.order.grow(&Slot::Reasoning, text, emit);
+                    }
+                    for piece in inside.into_iter().flat_map(Value::elements) {
                         let text = optional(piece, "text").unwrap_or_default();
                         self.order.grow(&Slot::Reasoning, text, emit);
                     }
@@ -221,6 +228,13 @@ impl Reader {
             let function = value.get("function");
             if let Some(function) = function.filter(|function| function.kind() == Kind::Object) {
                 self.call(index, id, function, emit)?;
+            } else if value.get("custom").is_some_and(|custom| !custom.is_null()) {
+                emit(lost(LossCode::UnknownPart, "custom"));
+            }
+            for (key, value) in value.members() {
+                if !value.is_null() && !CALL.contains(&&*key) {
+                    emit(lost(LossCode::UnknownMember, &key));
+                }
             }
         }
         match delta

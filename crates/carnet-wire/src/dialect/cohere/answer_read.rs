@@ -3,9 +3,7 @@
 use crate::dialect::Dialect;
 use crate::dialect::chat::tool_use;
 use crate::dialect::shape::{Read, array, object, optional, shape};
-use crate::form::{
-    Answer, Content, Finish, LossCode, Losses, Part, PromptIncludingCached, Reasoning, Reply, Usage,
-};
+use crate::form::{Answer, Content, Finish, LossCode, Losses, Part, Reasoning, Reply, Usage};
 use crate::json::{Document, Kind, Text, Value};
 
 use super::failure::read_failed;
@@ -129,12 +127,8 @@ pub(super) fn read_usage(value: Value<'_>) -> Option<Usage> {
         .and_then(|_| value.get("cached_tokens"))
         .and_then(Value::count);
     let usage = Usage {
-        prompt: count("input_tokens")
-            .map(|all| PromptIncludingCached(all).excluding(cached.unwrap_or_default(), 0)),
-        cache_read: cached,
-        cache_write: None,
         output: count("output_tokens"),
-        reasoning: None,
+        ..Usage::of_including(count("input_tokens"), cached, None)
     };
     Some(usage).filter(|usage| !usage.is_empty())
 }

@@ -1,8 +1,10 @@
 //! Writing a request.
 
 use crate::dialect::chat::{lose_order, write_tool_call};
-use crate::dialect::media::write_data_url;
-use crate::dialect::settings::{NO_ARGUMENTS, unsupported, write_model, write_stop};
+use crate::dialect::media::{lose_name, write_data_url};
+use crate::dialect::settings::{
+    NO_ARGUMENTS, lose_description, unsupported, write_model, write_stop,
+};
 use crate::dialect::shape::Read;
 use crate::dialect::{Dialect, Target, lose_unknown};
 use crate::form::{
@@ -140,6 +142,7 @@ impl<'b> Writing<'_, 'b> {
         if media.kind != MediaKind::Image {
             return unsupported("a file or sound", Dialect::Cohere);
         }
+        lose_name(media, self.losses);
         let mut part = content.object();
         part.str("type", "image_url");
         let mut image = part.object("image_url");
@@ -328,7 +331,13 @@ impl<'b> Writing<'_, 'b> {
         }
         let mut written = body.object("response_format");
         written.str("type", "json_object");
-        if let Format::Schema { schema, .. } = format {
+        if let Format::Schema {
+            schema,
+            description,
+            ..
+        } = format
+        {
+            lose_description(description.as_ref(), self.losses);
             written.raw("json_schema", schema);
         }
         Ok(())
@@ -351,7 +360,12 @@ impl<'b> Writing<'_, 'b> {
     fn thinking(&mut self, body: &mut Object<'_>) {
         let wish = &self.ask.thinking;
         if wish.on == Some(false) {
-            body.object("thinking").str("type", "disabled");
+            // Of a model that is not known to reason it is not known either whether it takes that word.
+            if self.target.unsigned_reasoning {
+                body.object("thinking").str("type", "disabled");
+            } else {
+                self.losses.add_at(LossCode::ReasoningEffort, "none");
+            }
             return;
         }
         if !wish.wanted() {

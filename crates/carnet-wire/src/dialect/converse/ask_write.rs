@@ -1,18 +1,21 @@
 //! Writing a request.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
+use crate::dialect::media::{lose_detail, lose_name};
 use crate::dialect::settings::{
     NO_ARGUMENTS, lose_sampling, unsupported, write_stop, write_unknown,
 };
 use crate::dialect::shape::Read;
 use crate::dialect::turns::{alternating, instructions, is_block};
-use crate::dialect::{Dialect, Target};
+use crate::dialect::{Dialect, Target, ThinkingForm};
 use crate::form::{
     Ask, Content, Format, LossCode, Losses, Media, MediaKind, MediaSource, Part, Reasoning, Role,
     ToolChoice, ToolKind, ToolResult,
 };
-use crate::json::{Array, Object, Text};
+use crate::json::{Array, Document, Object, Text};
+use crate::limits::MAX_DEPTH;
 
 /// Writes a request for a service.
 pub(crate) fn write_ask(
@@ -85,24 +88,29 @@ impl<'a, 'b> Writing<'a, 'b> {
     }
 
     /// Says how much to reason. The dialect leaves that to the fields of each model; those of the same dialect go back as
-    /// they came, and those of messages to models of which it is known that they are told in these.
+    /// they came, and those of messages to models of which it is known that they are told in these. Which of them are told
+    /// by a budget do not reason without; that another one is not to cannot be said to all.
     fn thinking(&mut self, body: &mut Object<'_>) {
         let wish = &self.ask.thinking;
-        let told = match self.ask.origin {
-            Dialect::Converse => return,
-            Dialect::Messages => wish.on.filter(|_| self.target.thinking_field),
-            _ => None,
-        };
-        let Some(on) = told else {
-            if wish.on != Some(false) && wish.wanted() {
+        if self.ask.origin == Dialect::Converse {
+            return;
+        }
+        let known = self.target.thinking_field;
+        if wish.on == Some(false) {
+            if !known || self.target.thinking == ThinkingForm::Adaptive {
+                self.losses.add_at(LossCode::ReasoningEffort, "none");
+            }
+            return;
+        }
+        if !known || self.ask.origin != Dialect::Messages || wish.on.is_none() {
+            if wish.wanted() {
                 self.losses.add(LossCode::ReasoningEffort);
             }
             return;
-        };
+        }
         let mut fields = body.object("additionalModelRequestFields");
         let mut thinking = fields.object("thinking");
         match wish.budget {
-            _ if !on => thinking.str("type", "disabled"),
             Some(budget) => {
                 thinking.str("type", "enabled");
                 thinking.count("budget_tokens", budget);
@@ -158,30 +166,36 @@ impl<'a, 'b> Writing<'a, 'b> {
             }
         }
         drop(block);
-        self.cache_point(part.cache, blocks);
+        let mark = match &part.content {
+            Content::ToolResult(result) => part.cache.or_else(|| last_mark(&result.parts)),
+            _ => part.cache,
+        };
+        self.cache_point(mark, blocks);
         Ok(())
     }
 
-    /// A mark stands behind what it marks, as a block of its own.
+    /// A mark stands behind what it marks, as a block of its own. Five minutes are the default.
+    ///
+    /// Sources: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CachePointBlock.html, and
+    /// API_runtime_ToolResultContentBlock.html there, which has none.
     fn cache_point(&mut self, mark: Option<&str>, blocks: &mut Array<'_>) {
-        if mark.is_none() {
+        let Some(mark) = mark else { return };
+        if !self.target.cache_control {
+            self.losses.add(LossCode::CacheControl);
             return;
         }
-        if self.target.cache_control {
-            blocks.object().object("cachePoint").str("type", "default");
-        } else {
-            self.losses.add(LossCode::CacheControl);
+        let mut block = blocks.object();
+        let mut point = block.object("cachePoint");
+        point.str("type", "default");
+        match time_to_live(mark).as_deref() {
+            None | Some("5m") => {}
+            Some("1h") => point.str("ttl", "1h"),
+            Some(_) => self.losses.add_at(LossCode::CacheControl, "ttl"),
         }
     }
 
     fn media(&mut self, media: &Media<'_>, block: &mut Object<'_>) -> Read<()> {
-        if media
-            .detail
-            .as_ref()
-            .is_some_and(|detail| detail.token() != "auto")
-        {
-            self.losses.add(LossCode::ImageDetail);
-        }
+        lose_detail(media, self.losses);
         let format = match &media.source {
             MediaSource::Base64 { media_type, .. } => format_of(media.kind, &media_type.plain()),
             MediaSource::Plain(_) => Some("txt"),
@@ -196,7 +210,9 @@ impl<'a, 'b> Writing<'a, 'b> {
         let image = media.kind == MediaKind::Image;
         let mut inside = block.object(if image { "image" } else { "document" });
         inside.str("format", format);
-        if !image {
+        if image {
+            lose_name(media, self.losses);
+        } else {
             let name = media.name.as_ref().map(Text::plain).unwrap_or_default();
             let name = self.named_apart(document_name(&name));
             inside.str("name", &name);
@@ -237,7 +253,14 @@ impl<'a, 'b> Writing<'a, 'b> {
                 Content::Text { .. }
                 | Content::Refusal(_)
                 | Content::Media(_)
-                | Content::Unknown { .. } => self.block(part, &mut content)?,
+                | Content::Unknown { .. } => {
+                    // A mark has no place in here, and stands behind the whole.
+                    let unmarked = Part {
+                        cache: None,
+                        ..part.clone()
+                    };
+                    self.block(&unmarked, &mut content)?;
+                }
                 _ => {
                     return unsupported(
                         "a part of this kind in the result of a tool",
@@ -321,14 +344,13 @@ impl<'a, 'b> Writing<'a, 'b> {
 
     /// The names of tools that the conversation has called, each once.
     fn called(&self) -> Vec<&'a Text<'b>> {
-        let mut names: Vec<&Text<'_>> = Vec::new();
-        for part in self.ask.turns.iter().flat_map(|turn| &turn.parts) {
-            match &part.content {
-                Content::ToolUse(call) if !names.contains(&&call.name) => names.push(&call.name),
-                _ => {}
-            }
-        }
-        names
+        let parts = self.ask.turns.iter().flat_map(|turn| &turn.parts);
+        let mut seen = HashSet::new();
+        let names = parts.filter_map(|part| match &part.content {
+            Content::ToolUse(call) => Some(&call.name),
+            _ => None,
+        });
+        names.filter(|name| seen.insert(*name)).collect()
     }
 
     fn format(&mut self, body: &mut Object<'_>) {
@@ -366,6 +388,18 @@ impl<'a, 'b> Writing<'a, 'b> {
         let lacking = ["top_k", "seed", "frequency_penalty", "presence_penalty"];
         lose_sampling(self.ask, &lacking, self.losses);
     }
+}
+
+/// The last mark among parts of a result.
+fn last_mark<'b>(parts: &[Part<'b>]) -> Option<&'b str> {
+    parts.iter().rev().find_map(|part| part.cache)
+}
+
+/// How long a mark wants what it marks to be kept, where it says so.
+fn time_to_live(mark: &str) -> Option<String> {
+    let document = Document::read(mark.as_bytes(), MAX_DEPTH).ok()?;
+    let told = document.root().get("ttl")?;
+    told.string().map(Cow::into_owned)
 }
 
 fn write_tool(

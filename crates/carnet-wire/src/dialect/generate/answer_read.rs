@@ -117,13 +117,23 @@ pub(super) fn arguments(call: Value<'_>) -> &str {
     arguments.map_or("{}", Value::raw)
 }
 
+/// Reads why an answer ends.
+///
+/// Sources: googleapis.github.io/js-genai/release_docs/enums/types.FinishReason.html; `MODEL_ARMOR` in
+/// pub.dev/documentation/google_cloud_aiplatform_v1beta1/latest/aiplatform/Candidate_FinishReason/modelArmor-constant.html
 pub(super) fn read_finish(reason: Text<'_>) -> Finish<'_> {
     match reason.token() {
         "STOP" => Finish::Stop,
         "MAX_TOKENS" => Finish::Length,
-        "BLOCKLIST" | "IMAGE_SAFETY" | "PROHIBITED_CONTENT" | "RECITATION" | "SAFETY" | "SPII" => {
-            Finish::Filter
-        }
+        "BLOCKLIST"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION"
+        | "IMAGE_SAFETY"
+        | "MODEL_ARMOR"
+        | "PROHIBITED_CONTENT"
+        | "RECITATION"
+        | "SAFETY"
+        | "SPII" => Finish::Filter,
         _ => Finish::Other(reason),
     }
 }

@@ -1,6 +1,7 @@
 //! Reading a request. The model's name and whether to stream stand in the address.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::dialect::Dialect;
 use crate::dialect::shape::{Read, array, at_most, count, number, object, shape, text};
@@ -207,6 +208,7 @@ fn read_tool_config<'b>(ask: &mut Ask<'b>, config: Value<'b>) -> Read<()> {
 
 /// Leaves only the tools that may be called, where some are named.
 fn keep_tools(ask: &mut Ask<'_>, allowed: &[Text<'_>]) {
+    let allowed: HashSet<_> = allowed.iter().collect();
     if !allowed.is_empty() {
         ask.tools.retain(|tool| match &tool.kind {
             ToolKind::Function { name, .. } => allowed.contains(name),

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::dialect::settings::{unsupported, write_stop};
+use crate::dialect::media::{lose_detail, lose_name};
+use crate::dialect::settings::{lose_description, unsupported, write_stop};
 use crate::dialect::shape::Read;
 use crate::dialect::turns::{Said, alternating, instructions};
 use crate::dialect::{Dialect, Target, ThinkingForm, lose_unknown};
@@ -13,6 +14,7 @@ use crate::form::{
 use crate::json::{Array, Object, Text};
 
 use super::ask_read::CONFIG;
+use super::proofs::{Proofs, before_current_turn};
 
 /// Writes a request for a service.
 pub(crate) fn write_ask(
@@ -75,7 +77,13 @@ impl<'a, 'b> Writing<'a, 'b> {
 
     fn contents(&mut self, body: &mut Object<'_>) -> Read<()> {
         let mut contents = body.array("contents");
-        for (role, parts) in self.turns() {
+        let said = self.turns();
+        let proven = if self.must_prove() {
+            before_current_turn(&said)
+        } else {
+            said.len()
+        };
+        for (place, (role, parts)) in said.into_iter().enumerate() {
             let mut content = contents.object();
             content.str(
                 "role",
@@ -86,16 +94,30 @@ impl<'a, 'b> Writing<'a, 'b> {
                 },
             );
             let mut written = content.array("parts");
-            let mut proofs = Proofs::of(&parts);
+            let mut proofs = Proofs::of(&parts, self.own());
+            if !self.own() && parts.iter().any(|part| is_signed(part)) {
+                self.losses.add(LossCode::ReasoningSignature);
+            }
+            if place >= proven && proofs.lack() {
+                proofs.excuse();
+                self.losses.add(LossCode::ReasoningSignature);
+            }
             for part in parts {
                 let proof = proofs.of_part(part);
-                self.part(part, proof, &mut written)?;
+                self.part(part, proof.as_ref(), &mut written)?;
             }
-            if proofs.proofs.next().is_some() {
+            if proofs.are_left() {
                 self.losses.add(LossCode::ReasoningSignature);
             }
         }
         Ok(())
+    }
+
+    /// Whether calls of the current turn must have their proofs. Models that are told by a level how much to reason
+    /// refuse the request without, and those that are told by a budget do not; where neither is known, an excuse is what
+    /// both take.
+    fn must_prove(&self) -> bool {
+        self.target.thinking == ThinkingForm::Adaptive || !self.target.thinking_field
     }
 
     /// The conversation without what says nothing; what carries nothing but a proof becomes no turn of its own.
@@ -173,13 +195,7 @@ impl<'a, 'b> Writing<'a, 'b> {
     }
 
     fn media(&mut self, media: &Media<'_>, part: &mut Object<'_>) -> Read<()> {
-        if media
-            .detail
-            .as_ref()
-            .is_some_and(|detail| detail.token() != "auto")
-        {
-            self.losses.add(LossCode::ImageDetail);
-        }
+        lose_detail(media, self.losses);
         match &media.source {
             MediaSource::Plain(text) => {
                 self.losses.add(LossCode::DocumentMark);
@@ -193,6 +209,11 @@ impl<'a, 'b> Writing<'a, 'b> {
                     inline.text("mimeType", media_type);
                 }
                 inline.text("data", data);
+                if self.own() {
+                    inline.text_if("displayName", media.name.as_ref());
+                } else {
+                    lose_name(media, self.losses);
+                }
             }
             MediaSource::Url(_) => {
                 return unsupported("an image or file by its address", Dialect::GenerateContent);
@@ -225,6 +246,9 @@ impl<'a, 'b> Writing<'a, 'b> {
         let out = inside.key(key);
         out.push(b'"');
         for part in &result.parts {
+            if part.cache.is_some() {
+                self.losses.add(LossCode::CacheControl);
+            }
             match &part.content {
                 Content::Text { text, .. } | Content::Refusal(text) => {
                     out.extend_from_slice(text.token().as_bytes())
@@ -325,7 +349,13 @@ impl<'a, 'b> Writing<'a, 'b> {
         write_stop(self.ask, "stopSequences", config);
         if let Some(format) = &self.ask.format {
             config.str("responseMimeType", "application/json");
-            if let Format::Schema { schema, .. } = format {
+            if let Format::Schema {
+                schema,
+                description,
+                ..
+            } = format
+            {
+                lose_description(description.as_ref(), self.losses);
                 config.raw("responseJsonSchema", schema);
             }
         }
@@ -340,10 +370,23 @@ impl<'a, 'b> Writing<'a, 'b> {
         }
     }
 
+    /// Says how much to reason. Of models that are told so by a level none can do without; the lowest that all of them
+    /// take is the nearest. Of the others some refuse a budget of 0 and some any word of it, so that nothing is said.
+    ///
+    /// Sources: ai.google.dev/gemini-api/docs/thinking ("You cannot disable thinking"),
+    /// docs.cloud.google.com/vertex-ai/generative-ai/docs/thinking (which model takes which level),
+    /// github.com/immersive-translate/immersive-translate/issues/2976 ("thinking_config is not supported").
     fn thinking(&mut self, config: &mut Object<'_>) {
         let wish = &self.ask.thinking;
-        if wish.on == Some(false) {
+        if wish.on == Some(false) && self.own() {
             config.object("thinkingConfig").count("thinkingBudget", 0);
+            return;
+        }
+        if wish.on == Some(false) {
+            self.losses.add_at(LossCode::ReasoningEffort, "none");
+            if self.target.thinking == ThinkingForm::Adaptive {
+                config.object("thinkingConfig").str("thinkingLevel", "low");
+            }
             return;
         }
         if !wish.wanted() {
@@ -369,7 +412,11 @@ impl<'a, 'b> Writing<'a, 'b> {
                     self.losses.add_at(LossCode::ReasoningEffort, "budget");
                 }
                 if let Some(effort) = effort {
-                    thinking.str("thinkingLevel", level_of(effort));
+                    let level = level_of(effort, self.own());
+                    if level == "low" && effort == "minimal" {
+                        self.losses.add_at(LossCode::ReasoningEffort, effort);
+                    }
+                    thinking.str("thinkingLevel", level);
                 }
             }
         }
@@ -385,58 +432,23 @@ fn budget_of(effort: &str) -> u64 {
     }
 }
 
-/// The dialect has no level above `high`.
-fn level_of(effort: &str) -> &'static str {
+/// The dialect has no level above `high`. Only who asks in it knows whether the model takes its lowest.
+///
+/// Source: docs.cloud.google.com/vertex-ai/generative-ai/docs/thinking (which model takes which level).
+fn level_of(effort: &str, own: bool) -> &'static str {
     match effort {
-        "minimal" => "minimal",
-        "low" => "low",
+        "minimal" if own => "minimal",
+        "minimal" | "low" => "low",
         "medium" => "medium",
         _ => "high",
     }
 }
 
+fn is_signed(part: &Part<'_>) -> bool {
+    matches!(&part.content, Content::Reasoning(reasoning) if reasoning.signature.is_some())
+}
+
 /// Whether it is written as a part; reasoning that nobody can read is the proof of another part.
 fn is_part(part: &Part<'_>) -> bool {
     !matches!(&part.content, Content::Reasoning(reasoning) if reasoning.text.is_empty())
-}
-
-/// The proofs of a turn, and what they belong to: its calls in their order, and else its last text.
-///
-/// The dialect hangs them on those parts. Other dialects carry them as reasoning beside, and not all keep the order.
-struct Proofs<'p, 'b> {
-    proofs: std::vec::IntoIter<&'p Text<'b>>,
-    has_calls: bool,
-    texts_left: usize,
-}
-
-impl<'p, 'b> Proofs<'p, 'b> {
-    fn of(parts: &[&'p Part<'b>]) -> Self {
-        let proof = |part: &&'p Part<'b>| match &part.content {
-            Content::Reasoning(reasoning) => reasoning
-                .encrypted
-                .as_ref()
-                .or(reasoning.signature.as_ref()),
-            _ => None,
-        };
-        let proofs: Vec<_> = parts.iter().filter_map(proof).collect();
-        let is_call = |part: &&&Part<'_>| matches!(part.content, Content::ToolUse(_));
-        let is_text = |part: &&&Part<'_>| matches!(part.content, Content::Text { .. });
-        Self {
-            proofs: proofs.into_iter(),
-            has_calls: parts.iter().any(|part| is_call(&part)),
-            texts_left: parts.iter().filter(is_text).count(),
-        }
-    }
-
-    fn of_part(&mut self, part: &Part<'_>) -> Option<&'p Text<'b>> {
-        match &part.content {
-            Content::ToolUse(_) => self.proofs.next(),
-            Content::Text { .. } => {
-                self.texts_left = self.texts_left.saturating_sub(1);
-                let last = self.texts_left == 0 && !self.has_calls;
-                last.then(|| self.proofs.next_back()).flatten()
-            }
-            _ => None,
-        }
-    }
 }

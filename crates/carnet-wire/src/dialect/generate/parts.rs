@@ -1,6 +1,7 @@
 //! Reading the parts of a conversation.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 
 use crate::dialect::proof;
 use crate::dialect::shape::{Read, array, at_most, object, shape, text};
@@ -11,6 +12,7 @@ use crate::form::{
 use crate::json::{Text, Value};
 use crate::limits::MAX_TOOL_CALLS;
 
+use super::proofs::is_excuse;
 use super::spelling::{get, get_object, get_text, is, list};
 
 /// A reader of parts, which knows the calls so far: the dialect's ids may be missing, and results are known by the
@@ -20,15 +22,14 @@ pub(super) struct Parts<'b> {
     ids: TakenIds,
     calls: usize,
     results: usize,
-    /// Calls without a result yet.
-    open: Vec<Open<'b>>,
+    /// Calls by the places of their ids, until they have a result.
+    open: Vec<Option<Text<'b>>>,
+    /// Those places, by the ids that were given and by the names of tools.
+    of_id: Places<'b>,
+    of_name: Places<'b>,
 }
 
-struct Open<'b> {
-    given: Option<Text<'b>>,
-    name: Text<'b>,
-    id: Text<'b>,
-}
+type Places<'b> = HashMap<Text<'b>, VecDeque<usize>>;
 
 impl<'b> Parts<'b> {
     /// Reads the parts of one turn, or of the instructions, behind those that it has.
@@ -46,7 +47,7 @@ impl<'b> Parts<'b> {
     fn part(&mut self, value: Value<'b>, parts: &mut Vec<Part<'b>>) -> Read<()> {
         let said = get_text(value, "text")?;
         let signature = get_text(value, "thoughtSignature")?
-            .filter(|signature| !signature.is_empty())
+            .filter(|signature| !signature.is_empty() && !is_excuse(signature))
             .map(proof::unwrap);
         if get(value, "thought")?.and_then(Value::bool) == Some(true) {
             let said = said.unwrap_or_default();
@@ -96,11 +97,13 @@ impl<'b> Parts<'b> {
             return shape("functionCall.name", "a string");
         };
         let id = self.ids.unique(given.clone().unwrap_or_default());
-        self.open.push(Open {
-            given,
-            name: name.clone(),
-            id: id.clone(),
-        });
+        let place = self.open.len();
+        self.open.push(Some(id.clone()));
+        if let Some(given) = given {
+            self.of_id.entry(given).or_default().push_back(place);
+        }
+        let named = self.of_name.entry(name.clone()).or_default();
+        named.push_back(place);
         let arguments = get_object(call, "args")?;
         Ok(ToolUse {
             id,
@@ -109,17 +112,27 @@ impl<'b> Parts<'b> {
         })
     }
 
+    /// The id of the first call without a result that has this id, or else this name.
+    fn first_open(
+        &mut self,
+        given: Option<&Text<'b>>,
+        name: Option<&Text<'b>>,
+    ) -> Option<Text<'b>> {
+        let places = match given {
+            Some(given) => self.of_id.get_mut(given),
+            None => self.of_name.get_mut(name?),
+        }?;
+        let open = &mut self.open;
+        std::iter::from_fn(|| places.pop_front()).find_map(|place| open.get_mut(place)?.take())
+    }
+
     fn result(&mut self, result: Value<'b>) -> Read<ToolResult<'b>> {
         self.results += 1;
         at_most(self.results, MAX_TOOL_CALLS, "results of tools")?;
         let given = get_text(result, "id")?.filter(|id| !id.is_empty());
         let name = get_text(result, "name")?;
-        let of = self.open.iter().position(|open| match &given {
-            Some(_) => open.given == given,
-            None => Some(&open.name) == name.as_ref(),
-        });
-        let id = match (of, given) {
-            (Some(at), _) => self.open.remove(at).id,
+        let id = match (self.first_open(given.as_ref(), name.as_ref()), given) {
+            (Some(id), _) => id,
             (None, Some(id)) => id,
             (None, None) => {
                 return shape(

@@ -1,7 +1,8 @@
 //! Writing a request.
 
 use crate::dialect::settings::{
-    NO_ARGUMENTS, lose_sampling, unsupported, write_model, write_stop, write_unknown,
+    NO_ARGUMENTS, lose_description, lose_sampling, unsupported, write_model, write_stop,
+    write_unknown,
 };
 use crate::dialect::shape::Read;
 use crate::dialect::turns::{Said, alternating, instructions, is_block};
@@ -169,12 +170,20 @@ impl Writing<'_, '_> {
         Ok(())
     }
 
-    /// Says how much to reason, and whether the model will.
+    /// Says how much to reason, and whether the model will. That it is not to is the default where a budget says how much;
+    /// newer models may reason all the same, and some of them refuse to be told not to.
+    ///
+    /// Source: docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-adaptive-thinking.html (`disabled` is refused),
+    /// platform.claude.com/docs/en/build-with-claude/thinking-troubleshooting (which models reason by default).
     fn thinking(&mut self, said: &[Said<'_, '_>], max_tokens: u64, body: &mut Object<'_>) -> bool {
         let wish = &self.ask.thinking;
         let own = self.ask.origin == Dialect::Messages;
         if wish.on == Some(false) {
-            body.object("thinking").str("type", "disabled");
+            if own {
+                body.object("thinking").str("type", "disabled");
+            } else if self.target.thinking == ThinkingForm::Adaptive {
+                self.blocks.losses.add_at(LossCode::ReasoningEffort, "none");
+            }
             return false;
         }
         // In this dialect an effort alone does not ask for reasoning.
@@ -226,7 +235,14 @@ impl Writing<'_, '_> {
         let adaptive = self.target.thinking == ThinkingForm::Adaptive && thinks;
         let effort = effort.filter(|_| own || adaptive);
         let schema = match &self.ask.format {
-            Some(Format::Schema { schema, .. }) => Some(&**schema),
+            Some(Format::Schema {
+                schema,
+                description,
+                ..
+            }) => {
+                lose_description(description.as_ref(), self.blocks.losses);
+                Some(&**schema)
+            }
             Some(Format::Json) => {
                 self.blocks.losses.add(LossCode::JsonMode);
                 None

@@ -1,6 +1,7 @@
 //! Writing content blocks, which requests and answers have in common.
 
 use crate::dialect::Dialect;
+use crate::dialect::media::{lose_detail, lose_name};
 use crate::dialect::settings::unsupported;
 use crate::dialect::shape::Read;
 use crate::dialect::turns::is_block;
@@ -79,14 +80,12 @@ impl Blocks<'_> {
             MediaKind::File => false,
         };
         block.str("type", if image { "image" } else { "document" });
-        block.text_if("title", media.name.as_ref().filter(|_| !image));
-        if media
-            .detail
-            .as_ref()
-            .is_some_and(|detail| detail.token() != "auto")
-        {
-            self.losses.add(LossCode::ImageDetail);
+        if image {
+            lose_name(media, self.losses);
+        } else {
+            block.text_if("title", media.name.as_ref());
         }
+        lose_detail(media, self.losses);
         let mut source = block.object("source");
         match &media.source {
             MediaSource::Base64 { media_type, .. }

@@ -11,6 +11,18 @@ use super::blocks::citation;
 use super::failure::read_failure;
 use super::usage::read_usage;
 
+/// Members of a message that begins which are read, or say nothing yet.
+const MESSAGE: &[&str] = &[
+    "content",
+    "id",
+    "model",
+    "role",
+    "stop_reason",
+    "stop_sequence",
+    "type",
+    "usage",
+];
+
 /// A reader of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
@@ -71,6 +83,7 @@ impl Reader {
             emit,
         );
         self.usage(message, emit);
+        lose_beside(message, MESSAGE, emit);
     }
 
     fn start(&mut self, start: Start<'_>, emit: &mut Emit<'_>) {
@@ -188,9 +201,11 @@ impl Reader {
 
     fn message_delta(&mut self, root: Value<'_>, emit: &mut Emit<'_>) {
         self.usage(root, emit);
+        lose_beside(root, &["delta", "type", "usage"], emit);
         let Some(delta) = root.get("delta") else {
             return;
         };
+        lose_beside(delta, &["stop_reason", "stop_sequence"], emit);
         if let Some(reason) = optional(delta, "stop_reason") {
             self.finish = Some(read_finish(reason).into_owned());
         }
@@ -212,5 +227,17 @@ impl Reader {
             stop_sequence: self.stop_sequence.take(),
         });
         emit(Event::End);
+    }
+}
+
+/// Names what stands beside the members that are read.
+fn lose_beside(value: Value<'_>, known: &[&str], emit: &mut Emit<'_>) {
+    for (key, value) in value.members() {
+        if !value.is_null() && !known.contains(&&*key) {
+            emit(Event::Lost {
+                code: LossCode::UnknownMember,
+                place: &key,
+            });
+        }
     }
 }

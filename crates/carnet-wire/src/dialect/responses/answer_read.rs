@@ -2,7 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::shape::{Read, array, object, optional, shape};
-use crate::form::{Answer, Finish, Reply, Role, Unknown};
+use crate::form::{Answer, Content, Finish, Part, Reply, Role, Unknown};
 use crate::json::{Document, Text, Value};
 
 use super::failure::{read_failure, read_inner};
@@ -63,9 +63,13 @@ pub(crate) fn read_answer<'b>(document: &'b Document<'b>) -> Read<Reply<'b>> {
         (None, None) => return shape("output", "an array"),
         (Some(output), None) => {
             for item in output.elements() {
-                let (role, parts) = read_item(item)?;
-                if role == Role::Assistant {
-                    answer.parts.extend(parts);
+                match read_item(item)? {
+                    (Role::Assistant, parts) => answer.parts.extend(parts),
+                    // What a tool of the service has given back, or whatever else it remembers.
+                    _ => answer.parts.push(Part::new(Content::Unknown {
+                        kind: optional(item, "type").unwrap_or_default(),
+                        json: item.raw(),
+                    })),
                 }
             }
         }

@@ -1,7 +1,9 @@
 //! Writing a request.
 
-use crate::dialect::media::{name_of_unnamed, write_data_url};
-use crate::dialect::settings::{NO_ARGUMENTS, lose_sampling, unsupported, user, write_model};
+use crate::dialect::media::{lose_name, name_of_unnamed, write_data_url};
+use crate::dialect::settings::{
+    NO_ARGUMENTS, effort, lose_sampling, unsupported, user, write_model,
+};
 use crate::dialect::shape::Read;
 use crate::dialect::{Dialect, Target, lose_unknown};
 use crate::form::{
@@ -11,6 +13,10 @@ use crate::form::{
 use crate::json::{Array, Object, Text};
 
 use super::resource::write_reasoning;
+
+/// The fewest tokens to answer with that the dialect can be told: `max_output_tokens` has this minimum in
+/// github.com/openai/openai-openapi (`openapi.json`, `CreateResponse`) and in openresponses.org's.
+const MIN_OUTPUT_TOKENS: u64 = 16;
 
 /// Writes a request for a service.
 pub(crate) fn write_ask(
@@ -30,9 +36,7 @@ pub(crate) fn write_ask(
     writing.input(&mut body.array("input"))?;
     writing.tools(&mut body)?;
     writing.format(&mut body);
-    if let Some(max) = ask.max_tokens {
-        body.count("max_output_tokens", max);
-    }
+    writing.max_tokens(&mut body);
     writing.thinking(&mut body);
     writing.sampling(&mut body);
     body.text_if("user", user(ask, writing.losses));
@@ -168,8 +172,9 @@ impl Writing<'_, '_> {
             }
         }
         match (&media.name, &media.source) {
+            _ if media.kind == MediaKind::Image => lose_name(media, self.losses),
             (Some(name), _) => part.text("filename", name),
-            (None, MediaSource::Base64 { media_type, .. }) if media.kind == MediaKind::File => {
+            (None, MediaSource::Base64 { media_type, .. }) => {
                 part.str("filename", &name_of_unnamed(media_type));
             }
             (None, _) => {}
@@ -322,10 +327,28 @@ impl Writing<'_, '_> {
         }
     }
 
+    /// Fewer tokens than the dialect takes become as many as it takes. Who asks in the same one is told so by the service.
+    fn max_tokens(&mut self, body: &mut Object<'_>) {
+        let Some(max) = self.ask.max_tokens else {
+            return;
+        };
+        if max < MIN_OUTPUT_TOKENS && !self.own() {
+            self.losses.add(LossCode::TokenLimit);
+            body.count("max_output_tokens", MIN_OUTPUT_TOKENS);
+        } else {
+            body.count("max_output_tokens", max);
+        }
+    }
+
     fn thinking(&mut self, body: &mut Object<'_>) {
         let wish = &self.ask.thinking;
         if wish.on == Some(false) {
-            body.object("reasoning").str("effort", "none");
+            // Models that do not reason refuse any effort, and most of those that do refuse this one.
+            if self.own() {
+                body.object("reasoning").str("effort", "none");
+            } else {
+                self.losses.add_at(LossCode::ReasoningEffort, "none");
+            }
             return;
         }
         if !self.own() && (wish.wanted() || self.has_reasoned) {
@@ -335,12 +358,15 @@ impl Writing<'_, '_> {
         }
         if wish.budget.is_some() {
             self.losses.add_at(LossCode::ReasoningEffort, "budget");
+        } else if wish.on == Some(true) && wish.effort.is_none() {
+            // As much as the model sees fit, for which there is no word.
+            self.losses.add_at(LossCode::ReasoningEffort, "adaptive");
         }
         if !wish.wanted() && wish.display.is_none() {
             return;
         }
         let mut reasoning = body.object("reasoning");
-        reasoning.text_if("effort", wish.effort.as_ref());
+        reasoning.text_if("effort", effort(self.ask, self.losses).as_ref());
         let hidden = wish
             .display
             .as_ref()

@@ -36,7 +36,8 @@ pub(super) fn read_item(item: Value<'_>) -> Read<(Role, Vec<Part<'_>>)> {
         "reasoning" => (Role::Assistant, one(Content::Reasoning(reasoning(item)))),
         // What a service has done on its own is part of what the model says; the rest belongs to the caller.
         other => {
-            let role = if other.ends_with("_call") {
+            let own = matches!(other, "mcp_approval_request" | "mcp_list_tools");
+            let role = if own || other.ends_with("_call") {
                 Role::Assistant
             } else {
                 Role::User
@@ -110,7 +111,7 @@ fn file(value: Value<'_>) -> Read<Media<'_>> {
         kind: MediaKind::File,
         source,
         name: optional(value, "filename"),
-        detail: None,
+        detail: optional(value, "detail"),
     })
 }
 

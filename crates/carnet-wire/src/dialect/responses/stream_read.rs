@@ -20,11 +20,17 @@ pub(crate) struct Reader {
     started: bool,
     ended: bool,
     items: usize,
+    /// The items that have begun.
+    added: HashSet<u64>,
     calls: bool,
     ids: TakenIds,
     order: Order,
     /// The items that have grown before their end.
     grown: HashSet<u64>,
+    /// The items whose annotations have come before their end.
+    cited: HashSet<u64>,
+    /// The item of the last text.
+    texted: Option<u64>,
     /// The item and paragraph of the last reasoning.
     paragraph: Option<(u64, u64)>,
 }
@@ -61,7 +67,16 @@ impl Reader {
             }
             "response.output_item.added" => self.item_added(root, index, emit)?,
             "response.output_item.done" => self.item_done(root, index, emit)?,
-            "response.output_text.delta" => self.grow(index, &Slot::Text, delta(), emit),
+            "response.output_text.delta" => {
+                self.grow(index, &Slot::Text, delta(), emit);
+                let probable = root.get("logprobs").into_iter().flat_map(Value::elements);
+                if probable.count() > 0 {
+                    emit(Event::Lost {
+                        code: LossCode::Logprobs,
+                        place: "",
+                    });
+                }
+            }
             "response.refusal.delta" => self.grow(index, &Slot::Refusal, delta(), emit),
             "response.function_call_arguments.delta" => {
                 self.grow(index, &Slot::Call(index), delta(), emit)
@@ -72,11 +87,8 @@ impl Reader {
                 self.reasoning(root, index, delta(), emit);
             }
             "response.output_text.annotation.added" => {
-                if let Some(annotation) = root
-                    .get("annotation")
-                    .filter(|_| self.order.is_open(&Slot::Text))
-                {
-                    emit(Event::Citation(citation(annotation)));
+                if let Some(annotation) = root.get("annotation") {
+                    self.cite(index, annotation, emit);
                 }
             }
             "response.completed" | "response.incomplete" => self.end(root, emit),
@@ -127,7 +139,25 @@ impl Reader {
             if self.grown.len() < MAX_TOOL_CALLS {
                 self.grown.insert(index);
             }
+            if *slot == Slot::Text {
+                self.texted = Some(index);
+            }
             self.order.grow(slot, text, emit);
+        }
+    }
+
+    /// What a text rests on can be said as long as it is open.
+    fn cite(&mut self, index: u64, annotation: Value<'_>, emit: &mut Emit<'_>) {
+        if self.cited.len() < MAX_TOOL_CALLS {
+            self.cited.insert(index);
+        }
+        if self.texted == Some(index) && self.order.is_open(&Slot::Text) {
+            emit(Event::Citation(citation(annotation)));
+        } else {
+            emit(Event::Lost {
+                code: LossCode::Citations,
+                place: "",
+            });
         }
     }
 
@@ -148,6 +178,7 @@ impl Reader {
         self.start(root, emit);
         self.items += 1;
         at_most(self.items, MAX_TOOL_CALLS, "items")?;
+        self.added.insert(index);
         let Some(item) = root.get("item") else {
             return Ok(());
         };
@@ -174,6 +205,9 @@ impl Reader {
         let Some(item) = root.get("item") else {
             return Ok(());
         };
+        if !self.added.contains(&index) {
+            self.item_added(root, index, emit)?;
+        }
         let grown = self.grown.contains(&index);
         match optional(item, "type").unwrap_or_default().token() {
             "function_call" => {
@@ -184,12 +218,20 @@ impl Reader {
                 self.order.finish(&Slot::Call(index), emit);
             }
             "message" => {
-                let parts = item.get("content").filter(|_| !grown);
-                for part in parts.into_iter().flat_map(Value::elements) {
-                    let text = optional(part, "text").unwrap_or_default();
-                    self.grow(index, &Slot::Text, text, emit);
-                    let refusal = optional(part, "refusal").unwrap_or_default();
-                    self.grow(index, &Slot::Refusal, refusal, emit);
+                let cited = self.cited.contains(&index);
+                for part in item.get("content").into_iter().flat_map(Value::elements) {
+                    if !grown {
+                        let text = optional(part, "text").unwrap_or_default();
+                        self.grow(index, &Slot::Text, text, emit);
+                    }
+                    let annotations = part.get("annotations").filter(|_| !cited);
+                    for annotation in annotations.into_iter().flat_map(Value::elements) {
+                        self.cite(index, annotation, emit);
+                    }
+                    if !grown {
+                        let refusal = optional(part, "refusal").unwrap_or_default();
+                        self.grow(index, &Slot::Refusal, refusal, emit);
+                    }
                 }
                 self.order.finish(&Slot::Text, emit);
             }

@@ -189,6 +189,7 @@ impl Writer {
 
     fn citation(&mut self, citation: &Citation<'_>, out: &mut Vec<u8>, losses: &mut Losses) {
         let Some(mut open) = self.open.take() else {
+            losses.add(LossCode::Citations);
             return;
         };
         let mut list = Vec::new();
