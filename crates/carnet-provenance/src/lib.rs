@@ -45,8 +45,10 @@
 
 mod bundle;
 mod claim;
+mod code;
 mod codes;
 mod country;
+mod currency;
 mod diff;
 mod export;
 #[cfg(test)]
@@ -75,6 +77,7 @@ pub use bundle::{
 pub use claim::{Claim, Confidence, Contradiction, Dated, Evidence, Validity};
 pub use codes::Refusal;
 pub use country::{Country, CountryError};
+pub use currency::{Currency, CurrencyError};
 pub use diff::{
     Changed, Difference, Effect, HostEffect, HostOutcome, NameEffect, Outcome, Records,
 };
@@ -92,6 +95,7 @@ pub use registry::entry::{
     TaughtBy, Teacher, Weights, WordKind,
 };
 pub use registry::flat::FlatClaim;
+pub use registry::price::{Figures, LongPrompts, PerMillion, PerMillionError, Price, TokenCounts};
 pub use registry::stats::Stats;
 pub use registry::wire::{
     EditAction, ForModels, KeyStyle, ReasoningBack, Seed, Thinking, TokenLimit, ToolIds, Wire,
