@@ -1,8 +1,8 @@
 //! A country by its ISO 3166-1 alpha-2 code. Which codes exist is the registry's business.
 
-use crate::code::code;
+use crate::letters::letters;
 
-code! {
+letters! {
     /// Two upper-case letters.
     Country of 2,
     /// A text that has not the form of a country code.

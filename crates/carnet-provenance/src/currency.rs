@@ -1,8 +1,8 @@
 //! A currency by its ISO 4217 code. Amounts in different currencies are never added or compared here.
 
-use crate::code::code;
+use crate::letters::letters;
 
-code! {
+letters! {
     /// Three upper-case letters.
     Currency of 3,
     /// A text that has not the form of a currency's code.

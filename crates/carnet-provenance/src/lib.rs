@@ -45,7 +45,6 @@
 
 mod bundle;
 mod claim;
-mod code;
 mod codes;
 mod country;
 mod currency;
@@ -57,6 +56,7 @@ mod grammar;
 mod graph;
 mod ids;
 mod key;
+mod letters;
 mod limits;
 mod overlay;
 mod pool;

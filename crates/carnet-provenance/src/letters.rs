@@ -1,7 +1,7 @@
 //! Codes of a fixed number of upper-case letters. Which of them exist is not known here.
 
 /// Declares a code and the error of a text that is none.
-macro_rules! code {
+macro_rules! letters {
     ($(#[$doc:meta])* $name:ident of $letters:literal, $(#[$error_doc:meta])* $error:ident = $message:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,4 +59,4 @@ macro_rules! code {
     };
 }
 
-pub(crate) use code;
+pub(crate) use letters;
