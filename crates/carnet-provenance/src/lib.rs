@@ -3,7 +3,8 @@
 //! A [`Registry`] holds reviewed facts, read from TOML files or from one compact blob. The
 //! operator's [`Overlay`] is laid over it; both together are a [`View`], which answers a [`Query`]
 //! with a [`Resolution`]: what the id may mean, who made it, what it was made of, where the prompt
-//! goes, and how sure each of these is.
+//! goes, and how sure each of these is. [`View::price`] says what a host charges for a model, and
+//! [`Price::cost`] what a request costs by that.
 //!
 //! ```
 //! use std::sync::Arc;

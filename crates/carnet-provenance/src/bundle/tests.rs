@@ -174,7 +174,7 @@ fn facts_that_the_reader_would_refuse_are_refused_when_signed_too() {
             let price = &mut entries.prices.get_mut("cloud").unwrap()[0];
             price.figures.output = None;
         }),
-        "price of `alder.r1-v1:0`: `output` and `output_above` belong together",
+        "price of `alder.r1-v1:0`: `output` and `output_above` need each other",
     );
     said(
         broken(|entries| {

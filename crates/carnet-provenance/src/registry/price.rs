@@ -185,7 +185,7 @@ impl Price {
 /// What the figures for long prompts lack, or have too much.
 pub(crate) fn misfit(usual: &Figures, long: &Figures) -> Option<&'static str> {
     if long.output.is_some() != usual.output.is_some() {
-        return Some("`output` and `output_above` belong together");
+        return Some("`output` and `output_above` need each other");
     }
     if long.cached_input.is_some() && usual.cached_input.is_none() {
         return Some("`cached_input_above` without `cached_input`");

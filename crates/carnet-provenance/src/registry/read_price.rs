@@ -186,7 +186,7 @@ mod tests {
             ),
             (
                 entry("input = \"1\"\noutput = \"1\"\nabove = 1\ninput_above = \"2\""),
-                "prices/box.toml:1:1: `output` and `output_above` belong together",
+                "prices/box.toml:1:1: `output` and `output_above` need each other",
             ),
             (
                 entry("input = \"1\"\nabove = 1\ninput_above = \"2\"\ncached_input_above = \"1\""),
