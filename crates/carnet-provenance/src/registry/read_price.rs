@@ -89,20 +89,19 @@ fn figures(
     table: &mut Fields<'_>,
     [input, output, cached_input, cache_write]: Keys,
 ) -> Option<Figures> {
-    let needed = table.need_text_at(input);
-    let figures = [
-        needed,
-        table.text_at(output),
-        table.text_at(cached_input),
-        table.text_at(cache_write),
-    ];
-    let [input, output, cached_input, cache_write] =
-        figures.map(|text| text.and_then(|text| figure(table, &text)));
+    let input = table.need_text_at(input);
+    let input = input.and_then(|text| figure(table, &text));
+    // One that is there and no number is not the same as one that is missing.
+    let [output, cached_input, cache_write] =
+        [output, cached_input, cache_write].map(|key| match table.text_at(key) {
+            Some(text) => figure(table, &text).map(Some),
+            None => Some(None),
+        });
     Some(Figures {
         input: input?,
-        output,
-        cached_input,
-        cache_write,
+        output: output?,
+        cached_input: cached_input?,
+        cache_write: cache_write?,
     })
 }
 
@@ -231,6 +230,14 @@ mod tests {
             let line = line.unwrap_or_else(|| panic!("{expected} in {found:#?} of\n{text}"));
             assert!(!line.ends_with("| "), "no fix: {line}");
         }
+    }
+
+    #[test]
+    fn a_figure_that_is_no_number_is_one_mistake() {
+        let text =
+            "input = \"1\"\noutput = \"1e3\"\nabove = 1\ninput_above = \"2\"\noutput_above = \"3\"";
+        let found = mistakes("prices/box.toml", &entry(text));
+        assert_eq!(found.len(), 1, "{found:#?}");
     }
 
     #[test]
