@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use crate::ids::HostId;
 use crate::registry::Registry;
 use crate::registry::entry::{
     CountryName, Dialect, Group, Host, List, Model, MovingAlias, NameWords, Producer,
 };
+use crate::registry::price::Price;
 
 /// Raised when a key is taken out or changes its meaning; a new key does not raise it.
 const FORM: u32 = 1;
@@ -24,6 +26,7 @@ pub struct Export<'r> {
     models: Vec<&'r Model>,
     moving_aliases: Vec<&'r MovingAlias>,
     hosts: Vec<&'r Host>,
+    prices: &'r BTreeMap<HostId, Vec<Price>>,
     lists: Vec<&'r List>,
     countries: Vec<&'r CountryName>,
     groups: Vec<&'r Group>,
@@ -44,6 +47,7 @@ impl Registry {
             models: self.models().collect(),
             moving_aliases: self.moving_aliases().collect(),
             hosts: self.hosts().collect(),
+            prices: &self.entries().prices,
             lists: self.lists().collect(),
             countries: self.jurisdictions().collect(),
             groups: self.groups().collect(),

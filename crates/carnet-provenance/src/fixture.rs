@@ -70,6 +70,7 @@ pub(crate) fn files() -> Vec<SourceFile> {
         date = "2025-01-01"
         "#,
     ));
+    files.push(prices());
     files.push(file(
         "fields/chat.toml",
         r#"
@@ -294,6 +295,47 @@ fn hosts() -> Vec<SourceFile> {
             "name = \"Own machine\"\nkind = \"local\"\nplatform = \"ollama\"",
         ),
     ]
+}
+
+/// One model with a price for long prompts, one whose price rises, one that gives no tokens.
+fn prices() -> SourceFile {
+    let text = r#"
+        [[price]]
+        name = "alder.r1-v1:0"
+        currency = "QXA"
+        input = "2.50"
+        output = "10"
+        cached_input = "0.25"
+        above = 200000
+        input_above = "5"
+        output_above = "15"
+        note = "less at night"
+        SAID
+        [[price]]
+        name = "birch"
+        currency = "QXA"
+        input = "1"
+        output = "2"
+        valid_to = "2026-03-01"
+        SAID
+        [[price]]
+        name = "birch"
+        currency = "QXA"
+        input = "1.50"
+        output = "3"
+        cache_write = "1.875"
+        valid_from = "2026-03-01"
+        SAID
+        [[price]]
+        name = "birch-embed"
+        currency = "QXA"
+        input = "0.000000001"
+        SAID
+    "#;
+    file(
+        "prices/cloud.toml",
+        &text.replace("SAID", &SAID.replace(", ", "\n")),
+    )
 }
 
 pub(crate) fn registry() -> Arc<Registry> {

@@ -3,7 +3,8 @@
 //! A [`Registry`] holds reviewed facts, read from TOML files or from one compact blob. The
 //! operator's [`Overlay`] is laid over it; both together are a [`View`], which answers a [`Query`]
 //! with a [`Resolution`]: what the id may mean, who made it, what it was made of, where the prompt
-//! goes, and how sure each of these is.
+//! goes, and how sure each of these is. [`View::price`] says what a host charges for a model, and
+//! [`Price::cost`] what a request costs by that.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -47,6 +48,7 @@ mod bundle;
 mod claim;
 mod codes;
 mod country;
+mod currency;
 mod diff;
 mod export;
 #[cfg(test)]
@@ -55,6 +57,7 @@ mod grammar;
 mod graph;
 mod ids;
 mod key;
+mod letters;
 mod limits;
 mod overlay;
 mod pool;
@@ -75,6 +78,7 @@ pub use bundle::{
 pub use claim::{Claim, Confidence, Contradiction, Dated, Evidence, Validity};
 pub use codes::Refusal;
 pub use country::{Country, CountryError};
+pub use currency::{Currency, CurrencyError};
 pub use diff::{
     Changed, Difference, Effect, HostEffect, HostOutcome, NameEffect, Outcome, Records,
 };
@@ -92,6 +96,7 @@ pub use registry::entry::{
     TaughtBy, Teacher, Weights, WordKind,
 };
 pub use registry::flat::FlatClaim;
+pub use registry::price::{Figures, LongPrompts, PerMillion, PerMillionError, Price, TokenCounts};
 pub use registry::stats::Stats;
 pub use registry::wire::{
     EditAction, ForModels, KeyStyle, ReasoningBack, Seed, Thinking, TokenLimit, ToolIds, Wire,

@@ -2,6 +2,8 @@
 //! all mistakes of all files come out at once.
 
 use std::cell::RefCell;
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -318,6 +320,17 @@ impl<'a> Fields<'a> {
             return None;
         }
         self.date(key)
+    }
+
+    /// The value that a text stands for; a text that stands for none is a mistake.
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(&self, text: &Text, help: &str) -> Option<T> {
+        match text.value.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.note(text.place.problem(error.to_string()).help(help));
+                None
+            }
+        }
     }
 
     /// An optional country; `"unknown"` is none.

@@ -159,6 +159,39 @@ fn facts_that_the_reader_would_refuse_are_refused_when_signed_too() {
         "is also claimed by",
     );
     said(
+        broken(|entries| drop(entries.hosts.remove("cloud"))),
+        "prices/cloud.toml:1:1: there is no host `cloud`",
+    );
+    said(
+        broken(|entries| {
+            let prices = entries.prices.get_mut("cloud").unwrap();
+            prices.iter_mut().for_each(|price| price.valid.to = None);
+        }),
+        "`birch` has two prices on the same days",
+    );
+    said(
+        broken(|entries| {
+            let price = &mut entries.prices.get_mut("cloud").unwrap()[0];
+            price.figures.output = None;
+        }),
+        "price of `alder.r1-v1:0`: `output` and `output_above` need each other",
+    );
+    said(
+        broken(|entries| {
+            let price = &mut entries.prices.get_mut("cloud").unwrap()[0];
+            price.long_prompts.as_mut().unwrap().above = 0;
+        }),
+        "price of `alder.r1-v1:0`: `above` is 0",
+    );
+    said(
+        broken(|entries| {
+            let price = &mut entries.prices.get_mut("cloud").unwrap()[0];
+            price.evidence.date = None;
+            price.note = Some("\u{202e}".to_owned());
+        }),
+        "`note` has control characters",
+    );
+    said(
         broken(|entries| drop(entries.producers.remove("alder"))),
         "there is no producer `alder`",
     );

@@ -26,7 +26,7 @@ pub struct Difference {
     pub new: String,
     /// The day on which answers are compared.
     pub as_of: Option<Date>,
-    /// Records by kind: `producer`, `model`, `alias`, `host`, `list`, `group`, `words`, `fields`.
+    /// Records by kind: `producer`, `model`, `alias`, `host`, `price` (all of a host), `list`, `group`, `words`, `fields`.
     pub records: BTreeMap<&'static str, Records>,
     /// Models and moving aliases whose answer changes.
     pub effects: Vec<Effect>,

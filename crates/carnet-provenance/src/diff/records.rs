@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::diff::{Changed, Records};
 use crate::registry::Registry;
 use crate::registry::flat::{FlatClaim, field_claims};
+use crate::registry::price::Price;
 
 type Claims = BTreeMap<String, Vec<FlatClaim>>;
 
@@ -20,7 +21,7 @@ pub(super) fn records(old: &Registry, new: &Registry) -> BTreeMap<&'static str, 
     found
 }
 
-fn kinds(registry: &Registry) -> [(&'static str, Claims); 9] {
+fn kinds(registry: &Registry) -> [(&'static str, Claims); 10] {
     let words = registry.entries().words.iter();
     let countries = registry.jurisdictions();
     let dialects = registry.entries().dialects.iter();
@@ -52,6 +53,15 @@ fn kinds(registry: &Registry) -> [(&'static str, Claims); 9] {
             registry
                 .hosts()
                 .map(|one| by_id(one.id.as_str(), one.claims()))
+                .collect(),
+        ),
+        (
+            "price",
+            registry
+                .entries()
+                .prices
+                .iter()
+                .map(|(host, all)| by_id(host.as_str(), all.iter().map(Price::claim).collect()))
                 .collect(),
         ),
         (

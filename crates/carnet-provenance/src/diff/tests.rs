@@ -97,6 +97,29 @@ fn a_host_that_learns_of_its_parent_changes_its_law() {
 }
 
 #[test]
+fn a_price_that_changes_is_told_at_its_host_and_changes_no_answer() {
+    let new = changed("prices/cloud.toml", |text| {
+        text.replacen("input = \"1\"", "input = \"0.90\"", 1)
+    });
+    let difference = Difference::between(&registry(), &new, today());
+    let records = &difference.records["price"];
+    assert_eq!(difference.records.len(), 1);
+    let [cloud] = &*records.changed else {
+        panic!("{records:#?}");
+    };
+    assert_eq!(cloud.id, "cloud");
+    assert_eq!(cloud.added[0].value, "birch: QXA input 0.9, output 2");
+    assert_eq!(cloud.removed[0].value, "birch: QXA input 1, output 2");
+    assert_eq!((cloud.added.len(), cloud.removed.len()), (1, 1));
+    assert!(difference.effects.is_empty() && difference.hosts.is_empty());
+    let mut all = files();
+    all.retain(|one| one.path != "prices/cloud.toml");
+    let without = Arc::new(Registry::parse(&all).unwrap());
+    let difference = Difference::between(&registry(), &without, today());
+    assert_eq!(difference.records["price"].removed, ["cloud"]);
+}
+
+#[test]
 fn names_that_begin_to_be_read_by_their_parts_are_told() {
     let names = |old: &Arc<Registry>, new: &Arc<Registry>| -> Vec<(String, Vec<String>)> {
         let difference = Difference::between(old, new, today());

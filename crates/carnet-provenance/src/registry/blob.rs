@@ -8,7 +8,7 @@ use crate::registry::{Entries, Registry};
 
 const MARK: &[u8; 8] = b"CARNETRG";
 /// Raised with every change of the stored types.
-pub(crate) const FORM: u32 = 4;
+pub(crate) const FORM: u32 = 5;
 const DIGEST_BYTES: usize = 32;
 
 /// Why a blob cannot be used.

@@ -22,6 +22,7 @@ fn references(entries: &Entries, links: &[Link]) -> Vec<Problem> {
     let leads = |link: &&Link| match link.kind {
         // A small registry of an operator or a test need not list countries.
         Kind::Country => countries.is_empty() || countries.contains(link.id.as_str()),
+        Kind::Host => entries.hosts.contains_key(link.id.as_str()),
         Kind::List => entries.lists.contains_key(link.id.as_str()),
         Kind::Model => entries.models.contains_key(link.id.as_str()),
         Kind::Producer => entries.producers.contains_key(link.id.as_str()),

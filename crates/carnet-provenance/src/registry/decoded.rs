@@ -14,6 +14,7 @@ use crate::problem::{Place, Problem, sorted};
 use crate::reader::is_plain;
 use crate::registry::entry::{Alias, FieldRule, Host, Model, MovingAlias, Producer, TaughtBy};
 use crate::registry::links::{Edge, Kind, Links, Name};
+use crate::registry::price::{self, Price};
 use crate::registry::read_host::is_origin_pattern;
 use crate::registry::read_model::{NO_DIGEST, misfits};
 use crate::registry::wire::{Wire, misfit};
@@ -41,6 +42,11 @@ pub(crate) fn problems(entries: &Entries) -> Vec<Problem> {
     for (id, host) in &entries.hosts {
         looker.begin("hosts", id.as_str(), host.id.as_str());
         looker.host(host);
+    }
+    for (id, prices) in &entries.prices {
+        looker.begin("prices", id.as_str(), id.as_str());
+        looker.link(Kind::Host, id);
+        looker.prices(prices);
     }
     looker.rest(entries);
     let Looker {
@@ -359,6 +365,35 @@ impl Looker {
             self.texts("field", [&rule.path, &rule.why, &rule.source]);
             if rule.date.is_none() {
                 self.wrong(format_args!("field `{}` has no date", rule.path));
+            }
+        }
+    }
+
+    fn prices(&mut self, prices: &[Price]) {
+        for price in prices {
+            self.text("name", &price.name);
+            self.texts("note", &price.note);
+            self.evidence("price", &price.evidence);
+            self.valid("price", price.valid);
+            let Some(long) = &price.long_prompts else {
+                continue;
+            };
+            if let Some(wrong) = price::misfit(&price.figures, &long.figures) {
+                self.wrong(format_args!("price of `{}`: {wrong}", price.name));
+            }
+            if long.above == 0 {
+                self.wrong(format_args!("price of `{}`: `above` is 0", price.name));
+            }
+        }
+        // As with claims, only neighbours in order of time can share a day.
+        let mut ordered: Vec<&Price> = prices.iter().collect();
+        ordered.sort_by_key(|price| (&price.name, price.valid.from));
+        for (one, next) in ordered.iter().zip(ordered.iter().skip(1)) {
+            if one.name == next.name && one.valid.overlaps(&next.valid) {
+                self.wrong(format_args!(
+                    "`{}` has two prices on the same days",
+                    one.name
+                ));
             }
         }
     }

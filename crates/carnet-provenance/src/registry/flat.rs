@@ -9,6 +9,7 @@ use crate::claim::{Claim, Confidence, Contradiction, Dated, Evidence, Validity};
 use crate::registry::entry::{
     Alias, FieldRule, Group, Host, List, Model, MovingAlias, NameWords, Producer, TaughtBy,
 };
+use crate::registry::price::Price;
 use crate::registry::wire::WireEdit;
 
 /// One claim of a record with what it says as text.
@@ -363,6 +364,23 @@ impl Host {
         fields(&mut found, &self.fields);
         found.extend(self.wire.claims());
         found
+    }
+}
+
+impl Price {
+    /// It as one claim of its host; the figures are for a million tokens.
+    #[must_use]
+    pub fn claim(&self) -> FlatClaim {
+        let mut value = format!("{}: {} {}", self.name, self.currency, self.figures);
+        if let Some(long) = &self.long_prompts {
+            let _ = write!(value, "; above {} tokens {}", long.above, long.figures);
+        }
+        if let Some(note) = &self.note {
+            let _ = write!(value, "; {note}");
+        }
+        FlatClaim::new("price", value)
+            .by(&self.evidence)
+            .on(self.valid)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::problem::Place;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Country,
+    Host,
     List,
     Model,
     Producer,
@@ -67,6 +68,7 @@ impl Kind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Country => "country",
+            Self::Host => "host",
             Self::List => "list",
             Self::Model => "model",
             Self::Producer => "producer",
@@ -76,6 +78,7 @@ impl Kind {
     pub(crate) fn remedy(self, id: &str) -> String {
         match self {
             Self::Country => "add it to jurisdictions.toml, or mend the code".to_owned(),
+            Self::Host => format!("add hosts/{id}.toml, or mend the id"),
             Self::List => format!("add lists/{id}.toml, or mend the id"),
             Self::Model => format!("add models/{id}.toml, or mend the id"),
             Self::Producer => format!("add producers/{id}.toml, or mend the id"),

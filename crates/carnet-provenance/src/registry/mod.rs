@@ -8,9 +8,11 @@ mod families;
 pub(crate) mod flat;
 mod index;
 mod links;
+pub(crate) mod price;
 mod read_host;
 mod read_model;
 mod read_other;
+mod read_price;
 pub(crate) mod stats;
 pub(crate) mod wire;
 
@@ -29,6 +31,7 @@ use crate::registry::entry::{
     Producer,
 };
 use crate::registry::links::Links;
+use crate::registry::price::Price;
 
 pub(crate) use check::cycles;
 pub(crate) use index::{Hit, Index, Owner};
@@ -41,6 +44,7 @@ pub(crate) struct Entries {
     pub(crate) models: BTreeMap<ModelId, Model>,
     pub(crate) moving: BTreeMap<String, MovingAlias>,
     pub(crate) hosts: BTreeMap<HostId, Host>,
+    pub(crate) prices: BTreeMap<HostId, Vec<Price>>,
     pub(crate) lists: BTreeMap<String, List>,
     pub(crate) dialects: BTreeMap<String, Dialect>,
     pub(crate) countries: Vec<CountryName>,
@@ -195,6 +199,12 @@ impl Registry {
         self.entries.hosts.get(id)
     }
 
+    /// What a host charges for its models, on all days; nothing where nobody says so.
+    #[must_use]
+    pub fn prices(&self, host: &str) -> &[Price] {
+        self.entries.prices.get(host).map_or(&[], Vec::as_slice)
+    }
+
     /// The groups a country belongs to.
     #[must_use]
     pub fn groups_of(&self, country: Country) -> Vec<&str> {
@@ -307,6 +317,12 @@ fn read<'a>(entries: &mut Entries, doc: &'a Doc<'a>, path: &str, links: &mut Lin
             read_host::host(doc, id, links),
             doc,
         ),
+        ("prices", id) => keep(
+            &mut entries.prices,
+            id.into(),
+            read_price::prices(doc, id, links),
+            doc,
+        ),
         ("lists", id) => keep(
             &mut entries.lists,
             id.to_owned(),
@@ -324,7 +340,7 @@ fn read<'a>(entries: &mut Entries, doc: &'a Doc<'a>, path: &str, links: &mut Lin
         }
         ("", "words") => entries.words = read_other::words(doc),
         _ => {
-            let help = "files lie in producers/, models/, aliases/, hosts/, lists/ and fields/, beside jurisdictions.toml and words.toml";
+            let help = "files lie in producers/, models/, aliases/, hosts/, prices/, lists/ and fields/, beside jurisdictions.toml and words.toml";
             doc.note(
                 doc.start()
                     .problem(format!("the registry has no place for `{path}`"))

@@ -9,6 +9,7 @@ use crate::claim::Confidence;
 use crate::registry::Registry;
 use crate::registry::entry::LineageStatus;
 use crate::registry::flat::{FlatClaim, field_claims};
+use crate::registry::price::Price;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -21,6 +22,8 @@ pub struct Stats {
     pub models: usize,
     /// Hosts.
     pub hosts: usize,
+    /// Prices of models at hosts.
+    pub prices: usize,
     /// Steps of lines: one model came from another.
     pub lineage_edges: usize,
     /// Claims about teachers.
@@ -67,12 +70,14 @@ impl Registry {
         let models = self.models().flat_map(|one| one.claims());
         let moving = self.moving_aliases().flat_map(|one| one.claims());
         let hosts = self.hosts().flat_map(|one| one.claims());
+        let prices = entries.prices.values().flatten().map(Price::claim);
         let lists = self.lists().flat_map(|one| one.claims());
         let groups = self.groups().flat_map(|one| one.claims());
         let words = entries.words.iter().flat_map(|one| one.claims());
         let dialects = entries.dialects.values();
         let fields = dialects.flat_map(|dialect| field_claims(&dialect.fields));
         let parts = producers.chain(models).chain(moving).chain(hosts);
+        let parts = parts.chain(prices);
         parts.chain(lists).chain(groups).chain(words).chain(fields)
     }
 
@@ -132,6 +137,7 @@ impl Stats {
             "owner" => self.owners += 1,
             "list" => self.list_memberships += 1,
             "alias" => self.aliases += 1,
+            "price" => self.prices += 1,
             _ => {}
         }
         // A statement is itself what is disputed; anything else that somebody contradicts counts.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::fixture::{file, files, registry};
+use serde_json::json;
+
+use crate::fixture::{file, files, registry, today};
 use crate::{BlobError, Registry, SourceFile};
 
 fn mistakes(more: &[(&str, &str)]) -> Vec<String> {
@@ -234,6 +236,37 @@ fn a_blob_is_the_registry() {
         (registry.version(), registry.entries())
     );
     assert_eq!(again.to_blob(), blob);
+}
+
+#[test]
+fn prices_are_counted_and_exported_by_host() {
+    let registry = registry();
+    assert_eq!(registry.stats(today()).prices, 4);
+    let document = serde_json::to_value(registry.export()).unwrap();
+    let [price, ..] = document["prices"]["cloud"].as_array().unwrap().as_slice() else {
+        panic!("{document}");
+    };
+    assert_eq!(
+        *price,
+        json!({
+            "name": "alder.r1-v1:0",
+            "currency": "QXA",
+            "figures": {
+                "input": 2_500_000_000_u64, "output": 10_000_000_000_u64,
+                "cached_input": 250_000_000, "cache_write": null,
+            },
+            "long_prompts": {
+                "above": 200_000,
+                "figures": {
+                    "input": 5_000_000_000_u64, "output": 15_000_000_000_u64,
+                    "cached_input": null, "cache_write": null,
+                },
+            },
+            "note": "less at night",
+            "evidence": { "source": "https://x.example", "date": "2025-01-01", "confidence": "high" },
+            "valid": { "from": null, "to": null },
+        })
+    );
 }
 
 #[test]

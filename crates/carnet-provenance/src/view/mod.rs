@@ -15,6 +15,7 @@ use crate::ids::{HostId, ModelId, ProducerId};
 use crate::key::key;
 use crate::overlay::{Deployment, Overlay, Patch};
 use crate::registry::entry::{Host, HostKind};
+use crate::registry::price::Price;
 use crate::registry::wire::WireFacts;
 use crate::registry::{FieldRules, Registry};
 
@@ -174,6 +175,16 @@ impl View {
     pub fn wire(&self, host: &str, model: &str, as_of: Date) -> WireFacts {
         let host = self.inner.registry.host(host);
         host.map_or_else(WireFacts::default, |host| host.wire.of(model, as_of))
+    }
+
+    /// What a host charges for one of its models on a day, by the model's exact name in the host's API;
+    /// none where nobody says so.
+    #[must_use]
+    pub fn price(&self, host: &HostId, name: &str, as_of: Date) -> Option<&Price> {
+        let prices = self.inner.registry.prices(host.as_str());
+        prices
+            .iter()
+            .find(|price| price.name == name && price.valid.holds_on(as_of))
     }
 
     pub(crate) fn model_node(&self, id: &str, horizon: &mut Horizon) -> Option<ModelNode<'_>> {

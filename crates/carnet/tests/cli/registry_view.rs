@@ -135,6 +135,37 @@ fn statements_stay_attributed_and_a_day_has_its_own_claims() {
 }
 
 #[test]
+fn a_host_is_shown_with_the_prices_of_the_day() {
+    let sandbox = world();
+    sandbox.write(
+        "facts/hosts/cloud.toml",
+        "name = \"Cloud\"\nkind = \"inference\"\n",
+    );
+    let price = |input: &str, when: &str| {
+        format!(
+            "[[price]]\nname = \"birch-tune\"\ncurrency = \"EUR\"\ninput = \"{input}\"\noutput = \"2\"\n{when}\n{}\n",
+            SAID.replace(", ", "\n")
+        )
+    };
+    sandbox.write(
+        "facts/prices/cloud.toml",
+        price("0.50", "valid_to = \"2026-06-01\"") + &price("1", "valid_from = \"2026-06-01\""),
+    );
+    sandbox
+        .run("registry show cloud --registry facts --as-of 2026-05-31")
+        .exits(GOOD)
+        .says(&[
+            "price = birch-tune: EUR input 0.5, output 2 · high · 2025-01-01 · https://x.example",
+            "1 claim not in force on 2026-05-31",
+        ]);
+    let shown = sandbox.run("registry show cloud --registry facts --json");
+    let shown = shown.exits(GOOD).quietly().json();
+    let prices = shown["found"][0]["prices"].as_array().unwrap();
+    assert_eq!(prices.len(), 2, "{shown:#}");
+    assert_eq!(prices[0]["figures"]["input"], 500_000_000);
+}
+
+#[test]
 fn the_overlay_s_word_is_shown_as_the_operator_s() {
     let sandbox = world();
     sandbox.write(
@@ -175,6 +206,7 @@ fn the_counts_are_right() {
         ("producers_with_country", 2),
         ("models", 3),
         ("hosts", 0),
+        ("prices", 0),
         ("lineage_edges", 2),
         ("aliases", 1),
         ("teacher_claims", 0),
@@ -364,6 +396,7 @@ fn the_whole_registry_is_one_document() {
             "models",
             "moving_aliases",
             "hosts",
+            "prices",
             "lists",
             "countries",
             "groups",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use carnet_provenance::{FlatClaim, Hosting, Party, Relation, Resolution, View};
+use carnet_provenance::{FlatClaim, Hosting, Party, Price, Relation, Resolution, View};
 use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::Value;
@@ -35,6 +35,9 @@ struct Found {
     /// What rests on it: models made from a model or by a producer, producers on a list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     beneath: Vec<Beneath>,
+    /// What a host charges for its models, on all days.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prices: Vec<Price>,
     #[serde(skip)]
     claims: Vec<FlatClaim>,
 }
@@ -130,6 +133,7 @@ fn model(view: &View, id: &str, as_of: Date) -> Option<Found> {
                 relation: Some(relation),
             })
             .collect(),
+        prices: Vec::new(),
         claims: record.map(|model| model.claims()).unwrap_or_default(),
     })
 }
@@ -154,6 +158,7 @@ fn producer(view: &View, id: &str, as_of: Date) -> Option<Found> {
                 relation: None,
             })
             .collect(),
+        prices: Vec::new(),
         claims: record.map(|producer| producer.claims()).unwrap_or_default(),
     })
 }
@@ -162,6 +167,8 @@ fn host(view: &View, id: &str, as_of: Date) -> Option<Found> {
     view.host(id)?;
     let record = view.registry().host(id);
     let answer = view.host_record(id, as_of);
+    let prices = view.registry().prices(id);
+    let said = record.into_iter().flat_map(|host| host.claims());
     Some(Found {
         kind: "host",
         id: id.to_owned(),
@@ -169,7 +176,8 @@ fn host(view: &View, id: &str, as_of: Date) -> Option<Found> {
         record: value(record),
         answer: answer.map_or(Follows::Nothing, |place| Follows::Host(Box::new(place))),
         beneath: Vec::new(),
-        claims: record.map(|host| host.claims()).unwrap_or_default(),
+        prices: prices.to_vec(),
+        claims: said.chain(prices.iter().map(Price::claim)).collect(),
     })
 }
 
@@ -183,6 +191,7 @@ fn alias(view: &View, id: &str, as_of: Date) -> Option<Found> {
         record: value(Some(record)),
         answer: answer.map_or(Follows::Nothing, |answer| Follows::Model(Box::new(answer))),
         beneath: Vec::new(),
+        prices: Vec::new(),
         claims: record.claims(),
     })
 }
@@ -206,6 +215,7 @@ fn list(view: &View, id: &str, as_of: Date) -> Option<Found> {
                 relation: None,
             })
             .collect(),
+        prices: Vec::new(),
         claims: record.claims(),
     })
 }
@@ -219,6 +229,7 @@ fn group(view: &View, id: &str, _as_of: Date) -> Option<Found> {
         record: value(Some(record)),
         answer: Follows::Nothing,
         beneath: Vec::new(),
+        prices: Vec::new(),
         claims: record.claims(),
     })
 }

@@ -42,6 +42,7 @@ fn described(answer: &Answer) -> String {
         ("  with a country", stats.producers_with_country),
         ("models", stats.models),
         ("hosts", stats.hosts),
+        ("prices", stats.prices),
         ("lineage edges", stats.lineage_edges),
         ("teacher claims", stats.teacher_claims),
         ("disputes", stats.disputes),
