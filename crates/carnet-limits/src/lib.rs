@@ -1,4 +1,5 @@
-//! Keys as pure state: their form, their digests and the ring that finds a caller, with no I/O.
+//! Keys, budgets and rates as pure state, with no I/O: the form and the digests of keys, the ring that finds a caller, and
+//! the ledger of what has been used of each limit.
 //!
 //! A secret is shown once, when it is made; from then on only its SHA-256 digest exists. Random
 //! bytes and the clock come from the caller, so everything here is a function of its arguments.
@@ -20,8 +21,12 @@
 //! assert_eq!(found, Ok("payments"));
 //! ```
 
+mod ledger;
 mod ring;
 mod secret;
+mod window;
 
+pub use ledger::{Claim, Counted, Exhausted, Ledger, Limit, Measure, Reservation};
 pub use ring::{KeyEntry, KeyRefused, KeyRing};
 pub use secret::{KeyDigest, KeyId, KeyRecord, MalformedKey, PREFIX, SecretKey};
+pub use window::Window;
