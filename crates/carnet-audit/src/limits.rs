@@ -1,6 +1,12 @@
 //! Every bound of this crate, with its reason beside it.
 
+use std::time::Duration;
+
 use crate::frame::FRAME_HEADER;
+
+/// Records that nobody waits for are written after this time at the latest, together with what else has come: under load
+/// the writer is woken for what is waited for alone.
+pub(crate) const DOZE: Duration = Duration::from_micros(500);
 
 /// An intent names who asks for what, where to and by which rules; real ones take about 400 bytes.
 pub const INTENT_BYTES_MAX: usize = 2048;

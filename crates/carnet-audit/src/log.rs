@@ -131,7 +131,8 @@ impl Log {
     /// When it cannot be. It is not lost by that: it will be tried again.
     pub async fn checkpoint(&self) -> Result<(), WriteFailed> {
         let (done, told) = oneshot::channel();
-        self.handle.shared.push([Item::Flush(done)]);
+        self.handle.shared.push_waited(Item::Flush(done));
+        self.handle.shared.ring();
         let leaf = told.await.map_err(|_| WriteFailed::closed())??;
         self.handle
             .shared

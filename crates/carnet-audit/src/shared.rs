@@ -54,8 +54,9 @@ pub(crate) enum Item {
 /// The queue, and the room that it may fill.
 pub(crate) struct Queue {
     pub(crate) items: VecDeque<Item>,
-    /// The writer sleeps.
-    pub(crate) idle: bool,
+    /// Whether somebody waits for what is queued.
+    pub(crate) rung: bool,
+    pub(crate) writer: Writing,
     /// No handle is left.
     pub(crate) stop: bool,
     /// The writer is gone.
@@ -74,6 +75,17 @@ pub(crate) struct Queue {
     retry_at: Timestamp,
 }
 
+/// What the writer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writing {
+    /// It sleeps until it is woken.
+    Asleep,
+    /// It lets items gather for a moment. Who waits for one wakes it; what nobody waits for need not.
+    Dozing,
+    /// It will look at the queue again of its own.
+    Working,
+}
+
 /// How far the log has come.
 pub(crate) struct Progress {
     pub(crate) committed: Place,
@@ -90,7 +102,8 @@ impl Queue {
     pub(crate) fn new(free: u64, next_slot: u64) -> Self {
         Self {
             items: VecDeque::new(),
-            idle: false,
+            rung: false,
+            writer: Writing::Working,
             stop: false,
             dead: false,
             open: 0,
@@ -215,7 +228,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Hand items over, in this order and with none between them.
+    /// Hand items over, in this order and with none between them. Nobody waits for them: they are written soon.
     pub(crate) fn push(&self, items: impl IntoIterator<Item = Item>) {
         let mut queue = self.queue();
         if queue.dead {
@@ -223,9 +236,34 @@ impl Shared {
             return;
         }
         queue.items.extend(items);
-        if std::mem::take(&mut queue.idle) {
-            self.wake_writer.notify_one();
+        if queue.writer == Writing::Asleep {
+            self.wake(&mut queue);
         }
+    }
+
+    /// Hand an item over for which the writer is about to be [rung](Self::ring).
+    pub(crate) fn push_waited(&self, item: Item) {
+        let mut queue = self.queue();
+        if !queue.dead {
+            queue.items.push_back(item);
+        }
+    }
+
+    /// Have everything written that is queued.
+    pub(crate) fn ring(&self) {
+        let mut queue = self.queue();
+        if queue.items.is_empty() {
+            return;
+        }
+        queue.rung = true;
+        if queue.writer != Writing::Working {
+            self.wake(&mut queue);
+        }
+    }
+
+    fn wake(&self, queue: &mut Queue) {
+        queue.writer = Writing::Working;
+        self.wake_writer.notify_one();
     }
 
     /// In trouble, let the writer ask the disk again, but not all the time.
@@ -241,8 +279,8 @@ impl Shared {
         if waited {
             queue.retry_at = now.saturating_add(RETRY_EVERY).unwrap_or(now);
             queue.items.push_back(Item::Retry);
-            if std::mem::take(&mut queue.idle) {
-                self.wake_writer.notify_one();
+            if queue.writer == Writing::Asleep {
+                self.wake(queue);
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::frame::FRAME_HEADER;
 use crate::limits::{DOCUMENT_BYTES_MAX, INTENT_BYTES_MAX, SLOT_BYTES};
 use crate::log::Handle;
 use crate::record::{Intent, Record};
-use crate::shared::{Done, Item};
+use crate::shared::{Done, Item, Shared};
 
 const INTENT_ROOM: u64 = (FRAME_HEADER + INTENT_BYTES_MAX) as u64;
 
@@ -107,7 +107,8 @@ impl Slot {
             room,
             done: Some(done),
         };
-        self.handle.shared.push([item]);
+        self.handle.shared.push_waited(item);
+        ring_with_others(&self.handle.shared).await;
         told.await.unwrap_or_else(|_| Err(WriteFailed::closed()))
     }
 
@@ -124,6 +125,7 @@ impl Slot {
     pub async fn leaf_written(mut self, record: Record) -> Result<(), WriteFailed> {
         let (done, told) = oneshot::channel();
         self.hand_over(record, Some(done));
+        ring_with_others(&self.handle.shared).await;
         drop(self);
         told.await.unwrap_or_else(|_| Err(WriteFailed::closed()))
     }
@@ -138,6 +140,13 @@ impl Slot {
         };
         self.handle.shared.push([item]);
     }
+}
+
+/// Wake the writer for what is queued, behind the other tasks that are about to queue something: one that is woken for
+/// each costs more than the writing.
+async fn ring_with_others(shared: &Shared) {
+    tokio::task::yield_now().await;
+    shared.ring();
 }
 
 impl Drop for Slot {

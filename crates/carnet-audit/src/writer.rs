@@ -14,10 +14,11 @@ use crate::error::WriteFailed;
 use crate::frame::FRAME_HEADER;
 use crate::journal::Journal;
 use crate::limits::{
-    BATCH_BYTES_MAX, HEADROOM_BYTES, INTENT_BYTES_MAX, LEAF_BYTES_MAX, SEGMENTS_MAX, SLOT_BYTES,
+    BATCH_BYTES_MAX, DOZE, HEADROOM_BYTES, INTENT_BYTES_MAX, LEAF_BYTES_MAX, SEGMENTS_MAX,
+    SLOT_BYTES,
 };
 use crate::record::{Intent, Kind, Outcome, Record};
-use crate::shared::{Done, Item, Shared};
+use crate::shared::{Done, Item, Queue, Shared, Writing};
 
 /// What stands in the record of a slot that was given up.
 const ABANDONED: &str = "the request ended without telling how";
@@ -80,18 +81,23 @@ impl Writer {
     /// Wait for items; `false` at the end.
     fn fetch(&mut self) -> bool {
         let mut queue = self.shared.queue();
+        if !queue.rung && !queue.stop {
+            queue.writer = Writing::Dozing;
+            let dozing = |queue: &mut Queue| queue.writer == Writing::Dozing && !queue.stop;
+            let woken = &self.shared.wake_writer;
+            let rested = woken.wait_timeout_while(queue, DOZE, dozing);
+            (queue, _) = rested.unwrap_or_else(PoisonError::into_inner);
+        }
         while queue.items.is_empty() {
             if queue.stop {
                 return false;
             }
-            queue.idle = true;
-            queue = self
-                .shared
-                .wake_writer
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            queue.writer = Writing::Asleep;
+            let woken = self.shared.wake_writer.wait(queue);
+            queue = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        queue.idle = false;
+        queue.writer = Writing::Working;
+        queue.rung = false;
         if self.todo.is_empty() {
             mem::swap(&mut self.todo, &mut queue.items);
         } else {
