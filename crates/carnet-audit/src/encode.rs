@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use crate::limits::{INTENT_BYTES_MAX, LEAF_BYTES_MAX, PART_BYTES_MAX};
+use crate::line::Write;
 use crate::record::{Attempt, DocumentKind, DocumentPart, Intent, Record, Version};
 
 /// Bytes of a text that are kept when a record is too long.
@@ -58,10 +57,10 @@ pub(crate) fn document(id: &Arc<str>, text: &str) -> Vec<Vec<u8>> {
     leaves
 }
 
-fn fits<T: Serialize>(value: &T, into: &mut Vec<u8>, max: usize) -> bool {
+fn fits(line: &impl Write, into: &mut Vec<u8>, max: usize) -> bool {
     let start = into.len();
-    let written = serde_json::to_writer(&mut *into, value);
-    if written.is_ok() && into.len() - start <= max {
+    line.write(into);
+    if into.len() - start <= max {
         return true;
     }
     into.truncate(start);
@@ -296,13 +295,18 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_are_told_by_the_word_that_is_written() {
-        for outcome in Outcome::ALL {
-            assert_eq!(
-                serde_json::to_string(outcome).unwrap(),
-                format!("\"{}\"", outcome.as_str())
-            );
+    fn words_are_told_as_they_are_written() {
+        fn all<T: serde::Serialize>(words: &[T], told: impl Fn(&T) -> &'static str) {
+            for word in words {
+                assert_eq!(
+                    serde_json::to_string(word).unwrap(),
+                    format!("\"{}\"", told(word))
+                );
+            }
         }
+        all(Kind::ALL, |kind| kind.as_str());
+        all(Outcome::ALL, |outcome| outcome.as_str());
+        all(Ruling::ALL, |ruling| ruling.as_str());
     }
 
     #[test]

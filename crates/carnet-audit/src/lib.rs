@@ -55,6 +55,7 @@ mod frame;
 mod journal;
 mod key;
 pub mod limits;
+mod line;
 mod log;
 mod open;
 mod options;

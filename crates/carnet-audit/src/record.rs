@@ -63,6 +63,33 @@ pub enum Kind {
     Strangers,
 }
 
+impl Kind {
+    /// All kinds.
+    pub const ALL: &'static [Self] = &[
+        Self::Admin,
+        Self::Config,
+        Self::Damage,
+        Self::Request,
+        Self::Start,
+        Self::Stop,
+        Self::Strangers,
+    ];
+
+    /// The word that stands in the record.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Config => "config",
+            Self::Damage => "damage",
+            Self::Request => "request",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Strangers => "strangers",
+        }
+    }
+}
+
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -73,6 +100,21 @@ pub enum Ruling {
     Permit,
     /// Permitted, though a pack in report mode would have refused.
     ReportDeny,
+}
+
+impl Ruling {
+    /// All rulings.
+    pub const ALL: &'static [Self] = &[Self::Deny, Self::Permit, Self::ReportDeny];
+
+    /// The word that stands in the record.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Permit => "permit",
+            Self::ReportDeny => "report-deny",
+        }
+    }
 }
 
 /// How a request ended.

@@ -351,3 +351,50 @@ impl Shared {
         documents.insert(id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared() -> Shared {
+        let place = Place {
+            segment: 0,
+            offset: 0,
+            leaf: 0,
+        };
+        Shared::new(
+            Options::default(),
+            Box::new(|| Timestamp::UNIX_EPOCH),
+            Queue::new(0, 1),
+            Progress::new(place, (0, 0)),
+        )
+    }
+
+    /// What the writer does after something was handed over while it did this, and whether it is to begin at once.
+    fn after(before: Writing, hand_over: impl FnOnce(&Shared)) -> (Writing, bool) {
+        let shared = shared();
+        shared.queue().writer = before;
+        hand_over(&shared);
+        let queue = shared.queue();
+        (queue.writer, queue.rung)
+    }
+
+    #[test]
+    fn the_writer_is_woken_once_for_what_is_waited_for_and_hardly_for_the_rest() {
+        use Writing::{Asleep, Dozing, Working};
+        let nobody_waits = |shared: &Shared| shared.push([Item::Retry]);
+        assert_eq!(after(Asleep, nobody_waits), (Working, false));
+        assert_eq!(after(Dozing, nobody_waits), (Dozing, false));
+        assert_eq!(after(Working, nobody_waits), (Working, false));
+        for before in [Asleep, Dozing, Working] {
+            let others_come = |shared: &Shared| shared.push_waited(Item::Retry);
+            assert_eq!(after(before, others_come), (before, false));
+            let rung = |shared: &Shared| {
+                others_come(shared);
+                shared.ring();
+            };
+            assert_eq!(after(before, rung), (Working, true));
+            assert_eq!(after(before, Shared::ring), (before, false));
+        }
+    }
+}
