@@ -113,8 +113,8 @@ impl Slot {
     }
 
     /// Hand over the record. Never waits and never fails: its room was reserved.
-    pub fn leaf(mut self, record: Record) {
-        self.hand_over(record, None);
+    pub fn leaf(mut self, record: impl Into<Box<Record>>) {
+        self.hand_over(record.into(), None);
     }
 
     /// Hand over the record and wait until it is safe.
@@ -122,19 +122,19 @@ impl Slot {
     /// # Errors
     ///
     /// When it is not safe yet. It is not lost by that: it waits, and will be written when the disk lets it.
-    pub async fn leaf_written(mut self, record: Record) -> Result<(), WriteFailed> {
+    pub async fn leaf_written(mut self, record: impl Into<Box<Record>>) -> Result<(), WriteFailed> {
         let (done, told) = oneshot::channel();
-        self.hand_over(record, Some(done));
+        self.hand_over(record.into(), Some(done));
         ring_with_others(&self.handle.shared).await;
         drop(self);
         told.await.unwrap_or_else(|_| Err(WriteFailed::closed()))
     }
 
-    fn hand_over(&mut self, record: Record, done: Option<Done>) {
+    fn hand_over(&mut self, record: Box<Record>, done: Option<Done>) {
         self.done = true;
         let item = Item::Leaf {
             slot: self.number,
-            record: Box::new(record),
+            record,
             room: self.room,
             done,
         };

@@ -34,7 +34,8 @@ pub(crate) struct OpenRecord {
     gateway: Arc<Gateway>,
     /// Gone once the leaf is handed over.
     slot: Option<Slot>,
-    record: Record,
+    /// It goes from hand to hand, and is large.
+    record: Box<Record>,
     revoked: CancellationToken,
     intent_written: bool,
     started: Instant,
@@ -64,12 +65,12 @@ impl OpenRecord {
         gateway.metrics().open.inc();
         let now = gateway.now();
         let versions = generation.versions();
-        let mut record = Record::new(
+        let mut record = Box::new(Record::new(
             Kind::Request,
             gateway.next_id(now),
             now,
             Outcome::Interrupted,
-        );
+        ));
         record.workload = Some(caller.key.workload.clone());
         record.key_id = Some(caller.key.id.shared().clone());
         record.config_version = Some(versions.config.clone());
@@ -395,7 +396,7 @@ impl OpenRecord {
         }
     }
 
-    fn close(&mut self, outcome: Outcome) -> Option<(Slot, Record)> {
+    fn close(&mut self, outcome: Outcome) -> Option<(Slot, Box<Record>)> {
         let slot = self.slot.take()?;
         self.close_attempt(None);
         self.record.outcome = outcome;
@@ -405,13 +406,8 @@ impl OpenRecord {
         metrics.records.inc();
         metrics.ended(outcome);
         let (id, time) = (self.record.id.clone(), self.record.time);
-        Some((
-            slot,
-            std::mem::replace(
-                &mut self.record,
-                Record::new(Kind::Request, id, time, outcome),
-            ),
-        ))
+        let closed = Box::new(Record::new(Kind::Request, id, time, outcome));
+        Some((slot, std::mem::replace(&mut self.record, closed)))
     }
 }
 

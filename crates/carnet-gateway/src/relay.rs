@@ -275,8 +275,8 @@ impl ResponseBody {
         Self(Inner::Full(Some(bytes)))
     }
 
-    pub(crate) fn relay(relay: Relay) -> Self {
-        Self(Inner::Relay(Box::new(relay)))
+    pub(crate) fn relay(relay: Box<Relay>) -> Self {
+        Self(Inner::Relay(relay))
     }
 }
 
@@ -287,7 +287,7 @@ impl Relay {
         check: Check,
         idle_timeout: Duration,
         connection: CancellationToken,
-    ) -> Self {
+    ) -> Box<Self> {
         let gateway = record.gateway().clone();
         let server = check.generation.server();
         let (on_revoke, on_mismatch) = (server.on_revoke, server.on_mismatch);
@@ -315,7 +315,7 @@ impl Relay {
         let rename = rename.map(|(framing, name)| ModelRename::new(framing, name));
         let making = of_model.zip(answer.kept_at);
         let now = Instant::now();
-        let mut relay = Self {
+        let mut relay = Box::new(Self {
             upstream: answer.body,
             record: Some(record),
             sniff: named_in.map(ReportedModel::new),
@@ -348,7 +348,7 @@ impl Relay {
             last_passed: now,
             running,
             gateway,
-        };
+        });
         relay.keep_alive = keep_alive.filter(|_| relay.shape == Shape::Events && relay.has_room());
         // Nobody asks for the pieces of an answer that has none.
         if relay.upstream.is_end_stream() && !relay.translated {
@@ -359,7 +359,7 @@ impl Relay {
 
     /// Wait until it is known which model answers. Of an answer that comes as a whole the head waits
     /// too, so that a refusal can still be one; a stream's head goes out at once.
-    pub(crate) async fn opened(mut self) -> Result<Self, (Fault, OpenRecord)> {
+    pub(crate) async fn opened(mut self: Box<Self>) -> Result<Box<Self>, (Fault, OpenRecord)> {
         let waits = self.sniff.is_some() || self.translated;
         if self.shape != Shape::Whole || !waits || self.record.is_none() {
             return Ok(self);

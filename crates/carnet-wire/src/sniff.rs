@@ -12,7 +12,8 @@ mod whole;
 #[cfg(test)]
 mod tests;
 
-use finder::{Finder, Found, Search};
+use finder::{Finder, Found, Idle, Search};
+use memchr::memchr2;
 pub use rename::ModelRename;
 use sse::{Lines, Piece};
 pub use whole::JsonEnd;
@@ -122,27 +123,52 @@ impl ReportedModel {
 
     /// Looks at the next bytes. Once the result is not [`Reported::Pending`], further bytes are ignored.
     pub fn push(&mut self, chunk: &[u8]) -> &Reported {
-        for byte in chunk {
-            if self.reported != Reported::Pending {
+        let mut rest = chunk;
+        while matches!(self.reported, Reported::Pending) {
+            let idle = self.idle(rest).min(self.left);
+            self.left -= idle;
+            let Some((byte, after)) = rest.get(idle..).and_then(<[u8]>::split_first) else {
                 break;
-            }
-            if self.is_comment(*byte) {
-                self.stream_byte(*byte);
-                continue;
-            }
-            match self.left.checked_sub(1) {
-                Some(left) => self.left = left,
-                None => {
-                    self.reported = Reported::Absent(Absence::Limit);
-                    break;
-                }
-            }
-            match self.framing {
-                Framing::EventStream => self.stream_byte(*byte),
-                Framing::Json => self.json_byte(*byte),
-            }
+            };
+            rest = after;
+            self.byte(*byte);
         }
         &self.reported
+    }
+
+    fn byte(&mut self, byte: u8) {
+        if self.is_comment(byte) {
+            return self.stream_byte(byte);
+        }
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => {
+                self.reported = Reported::Absent(Absence::Limit);
+                return;
+            }
+        }
+        match self.framing {
+            Framing::EventStream => self.stream_byte(byte),
+            Framing::Json => self.json_byte(byte),
+        }
+    }
+
+    /// How many of the next bytes stand in a text that is not looked for, or behind what was looked at, and change nothing.
+    fn idle(&self, next: &[u8]) -> usize {
+        let end = |found: Option<usize>| found.unwrap_or(next.len());
+        let in_line = self.framing == Framing::Json || self.lines.in_data();
+        let until = match (in_line, self.finder.idles()) {
+            (false, _) | (_, Idle::No) => return 0,
+            (_, Idle::ToEnd) => next.len(),
+            (_, Idle::ToQuote) => end(memchr2(b'"', b'\\', next)),
+        };
+        match self.framing {
+            Framing::EventStream => {
+                let line = next.get(..until).unwrap_or(next);
+                memchr2(b'\n', b'\r', line).unwrap_or(until)
+            }
+            Framing::Json => until,
+        }
     }
 
     /// Says that the answer has ended.
@@ -171,11 +197,11 @@ impl ReportedModel {
     }
 
     fn json_byte(&mut self, byte: u8) {
-        self.reported = match self.finder.push(byte) {
-            Found::Absent(absence) => Reported::Absent(absence),
-            Found::Text(name) => Reported::Model(name),
-            Found::Nothing => Reported::Pending,
-        };
+        match self.finder.push(byte) {
+            Found::Absent(absence) => self.reported = Reported::Absent(absence),
+            Found::Text(name) => self.reported = Reported::Model(name),
+            Found::Nothing => {}
+        }
     }
 
     fn stream_byte(&mut self, byte: u8) {

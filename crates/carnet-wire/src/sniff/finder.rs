@@ -85,6 +85,16 @@ enum Text {
     Wanted,
 }
 
+/// Up to where further bytes change nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Idle {
+    No,
+    /// To the end of the document.
+    ToEnd,
+    /// To the next quote or backslash.
+    ToQuote,
+}
+
 /// What one byte led to.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Found {
@@ -123,6 +133,14 @@ impl Finder {
     /// Whether nothing more is looked at.
     pub(super) fn has_stopped(&self) -> bool {
         self.place == Place::Stopped
+    }
+
+    pub(super) fn idles(&self) -> Idle {
+        match self.string {
+            _ if self.has_stopped() => Idle::ToEnd,
+            Some(Text::Other) if !self.escape => Idle::ToQuote,
+            _ => Idle::No,
+        }
     }
 
     pub(super) fn push(&mut self, byte: u8) -> Found {

@@ -47,6 +47,11 @@ impl Default for Lines {
 }
 
 impl Lines {
+    /// Whether the next byte is one of an event's data unless it ends the line.
+    pub(super) fn in_data(&self) -> bool {
+        matches!(self.line, Line::Data)
+    }
+
     pub(super) fn push(&mut self, byte: u8) -> Piece {
         if byte == b'\n' && self.after_cr {
             self.after_cr = false;
