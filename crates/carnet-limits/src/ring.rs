@@ -6,7 +6,7 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-use crate::secret::{KeyDigest, KeyId, KeyRecord, check};
+use crate::secret::{KEY_LENGTH, KeyDigest, KeyId, KeyRecord, check};
 
 /// One key in the ring. Requests hold it for as long as they run.
 pub type KeyEntry = Arc<KeyRecord>;
@@ -56,20 +56,21 @@ impl KeyRing {
     /// # Errors
     /// [`KeyRefused`] when no valid key has this text.
     pub fn find(&self, text: &str) -> Result<&KeyEntry, KeyRefused> {
-        check(text).map_err(|_| KeyRefused::Malformed)?;
+        if text.len() != KEY_LENGTH {
+            return Err(KeyRefused::Malformed);
+        }
         let digest = KeyDigest::of(text);
-        let found = self
-            .by_digest
-            .get(&slot(&digest))
-            .and_then(|entries| {
-                entries
-                    .iter()
-                    .find(|entry| entry.digest.0.ct_eq(&digest.0).into())
-            })
-            .ok_or(KeyRefused::Unknown)?;
-        match found.revoked {
-            None => Ok(found),
-            Some(_) => Err(KeyRefused::Revoked),
+        let found = self.by_digest.get(&slot(&digest)).and_then(|entries| {
+            entries
+                .iter()
+                .find(|entry| entry.digest.0.ct_eq(&digest.0).into())
+        });
+        match found {
+            Some(found) if found.revoked.is_some() => Err(KeyRefused::Revoked),
+            Some(found) => Ok(found),
+            // What is known is well-formed; only of the rest it has to be asked.
+            None if check(text).is_err() => Err(KeyRefused::Malformed),
+            None => Err(KeyRefused::Unknown),
         }
     }
 

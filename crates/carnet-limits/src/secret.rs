@@ -19,7 +19,7 @@ const RANDOM_BYTES: usize = 20;
 const RANDOM_DIGITS: usize = RANDOM_BYTES * 2;
 /// 32 bits of checksum: a typing slip passes once in four thousand million.
 const CHECKSUM_DIGITS: usize = 8;
-const KEY_LENGTH: usize = PREFIX.len() + RANDOM_DIGITS + CHECKSUM_DIGITS;
+pub(crate) const KEY_LENGTH: usize = PREFIX.len() + RANDOM_DIGITS + CHECKSUM_DIGITS;
 
 /// A key's secret text. Cannot be printed by accident: neither `Debug` nor `Display` shows it.
 pub struct SecretKey(Zeroizing<String>);

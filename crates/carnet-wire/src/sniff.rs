@@ -127,13 +127,32 @@ impl ReportedModel {
         while matches!(self.reported, Reported::Pending) {
             let idle = self.idle(rest).min(self.left);
             self.left -= idle;
-            let Some((byte, after)) = rest.get(idle..).and_then(<[u8]>::split_first) else {
+            rest = rest.get(idle..).unwrap_or_default();
+            if let Some(text) = self.text_at_once(rest) {
+                let passed = text.len() + 1;
+                self.left -= passed;
+                rest = rest.get(passed..).unwrap_or_default();
+                let found = self.finder.text(text);
+                self.found(found);
+                continue;
+            }
+            let Some((byte, after)) = rest.split_first() else {
                 break;
             };
             rest = after;
             self.byte(*byte);
         }
         &self.reported
+    }
+
+    /// A text that begins here and ends within the next bytes, with nothing in it that has to be read byte by byte.
+    fn text_at_once<'c>(&self, next: &'c [u8]) -> Option<&'c [u8]> {
+        let room = self.finder.text_begins()?;
+        let (text, end) = next.split_at_checked(memchr2(b'"', b'\\', next)?)?;
+        let cut = self.framing == Framing::EventStream
+            && (!self.lines.in_data() || memchr2(b'\n', b'\r', text).is_some());
+        let whole = !cut && end.first() == Some(&b'"') && text.len() < self.left.min(room);
+        whole.then_some(text)
     }
 
     fn byte(&mut self, byte: u8) {
@@ -197,7 +216,12 @@ impl ReportedModel {
     }
 
     fn json_byte(&mut self, byte: u8) {
-        match self.finder.push(byte) {
+        let found = self.finder.push(byte);
+        self.found(found);
+    }
+
+    fn found(&mut self, found: Found) {
+        match found {
             Found::Absent(absence) => self.reported = Reported::Absent(absence),
             Found::Text(name) => self.reported = Reported::Model(name),
             Found::Nothing => {}

@@ -85,6 +85,17 @@ enum Text {
     Wanted,
 }
 
+impl Text {
+    /// How much of it is kept, if anything.
+    fn room(self) -> Option<usize> {
+        match self {
+            Self::Key => Some(MAX_KEY),
+            Self::Other => None,
+            Self::Wanted => Some(MAX_MODEL_NAME),
+        }
+    }
+}
+
 /// Up to where further bytes change nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Idle {
@@ -143,6 +154,21 @@ impl Finder {
         }
     }
 
+    /// Whether a text begins with the next byte that is looked at, and how long it may be to be seen whole.
+    pub(super) fn text_begins(&self) -> Option<usize> {
+        let begins = self.text.is_empty() && !self.escape && !self.has_stopped();
+        self.string.filter(|_| begins).and_then(Text::room)
+    }
+
+    /// Reads a whole text that has begun, without escapes, and the quote behind it.
+    pub(super) fn text(&mut self, text: &[u8]) -> Found {
+        let Some(kind) = self.string.take() else {
+            return Found::Nothing;
+        };
+        self.text.extend_from_slice(text);
+        self.string_end(kind)
+    }
+
     pub(super) fn push(&mut self, byte: u8) -> Found {
         if self.place == Place::Stopped {
             return Found::Nothing;
@@ -159,10 +185,8 @@ impl Finder {
             return self.string_end(text);
         }
         self.escape = byte == b'\\' && !self.escape;
-        let room = match text {
-            Text::Key => MAX_KEY,
-            Text::Wanted => MAX_MODEL_NAME,
-            Text::Other => return Found::Nothing,
+        let Some(room) = text.room() else {
+            return Found::Nothing;
         };
         if self.text.len() < room {
             self.text.push(byte);
