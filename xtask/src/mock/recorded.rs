@@ -88,7 +88,7 @@ pub(super) fn load(folder: &Path) -> Result<(Vec<Exchange>, Vec<Unserved>)> {
                 Err(why) => unserved.push(Unserved {
                     id: recorded.id,
                     provider: recorded.provider,
-                    api: place.api.map_or(recorded.api, str::to_owned),
+                    api: recorded.api,
                     why,
                 }),
             }
