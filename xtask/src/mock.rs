@@ -27,7 +27,7 @@ use crate::repo::Repo;
 
 pub(crate) use http::{Answer, ask, get, read_answer};
 pub(crate) use ledger::{End, Seen};
-pub(crate) use recorded::{Exchange, GOOGLE_ARRAY, Unserved};
+pub(crate) use recorded::{ARRAY_STREAM, Exchange, Unserved};
 pub(crate) use replay::{CUTS, Manner};
 
 use http::{Conversation, Request};

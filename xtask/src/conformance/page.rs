@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::tally::Book;
 use crate::clients::{BYTES, Outcomes};
-use crate::mock::{Exchange, GOOGLE_ARRAY};
+use crate::mock::{ARRAY_STREAM, Exchange};
 use crate::repo::Repo;
 
 /// Where the page lies.
@@ -37,7 +37,7 @@ const APIS: [(&str, &str); 11] = [
     ("count_tokens", "Messages, count_tokens"),
     ("gemini.generate", "generateContent"),
     ("gemini.stream", "streamGenerateContent"),
-    (GOOGLE_ARRAY, "streamGenerateContent, as one array"),
+    (ARRAY_STREAM, "streamGenerateContent, as one array"),
     ("bedrock.converse", "Converse"),
     ("bedrock.converse-stream", "ConverseStream"),
 ];

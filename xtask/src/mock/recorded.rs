@@ -98,7 +98,7 @@ pub(super) fn load(folder: &Path) -> Result<(Vec<Exchange>, Vec<Unserved>)> {
 }
 
 /// `streamGenerateContent` that is answered with one JSON array, which no stock client asks for.
-pub(crate) const GOOGLE_ARRAY: &str = "gemini.array";
+pub(crate) const ARRAY_STREAM: &str = "gemini.array";
 
 /// Where the gateway serves an exchange.
 struct Place {
@@ -150,7 +150,7 @@ fn place(recorded: &Recorded) -> Result<Place, &'static str> {
         "embeddings" => Err("a service's own embeddings"),
         "gemini.generate" => of_google(path, "generateContent", ""),
         "gemini.stream" if !answers_in_events(recorded) => Ok(Place {
-            api: Some(GOOGLE_ARRAY),
+            api: Some(ARRAY_STREAM),
             ..of_google(path, "streamGenerateContent", "")?
         }),
         "gemini.stream" => Ok(Place {
