@@ -7,7 +7,7 @@ import { BASE_URL, FULL, KEY, MOCK_URL, mock } from "./cases.mjs";
 // The driver compares bytes at every cut; here the cut that drifts across event bounds will do.
 const CUTS = FULL ? [1, 7, 37, 0] : [37];
 // The driver has the list of what the gateway refuses.
-const REFUSED = /field_refused|invalid_json/i;
+const REFUSED = /field_refused|invalid_json|no response of this id is kept/i;
 
 // Kept, since scripts silence clients that print what they think of an answer.
 const say = console.log.bind(console);

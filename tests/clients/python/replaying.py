@@ -9,7 +9,7 @@ from cases import BASE_URL, FULL, KEY, MOCK_URL, mock
 # The driver compares bytes at every cut; here the cut that drifts across event bounds will do.
 CUTS = (1, 7, 37, 0) if FULL else (37,)
 # The driver has the list of what the gateway refuses.
-REFUSED = ("field_refused", "invalid_json", " is refused for `")
+REFUSED = ("field_refused", "invalid_json", " is refused for `", "no response of this id is kept")
 
 
 # The key of what an application sees of an error; no answer has it.

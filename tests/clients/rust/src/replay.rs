@@ -26,7 +26,11 @@ use serde_json::{Value, json};
 const NAME: &str = "async-openai";
 const APIS: [&str; 4] = ["chat.completions", "completions", "embeddings", "responses"];
 /// The driver has the list of what the gateway refuses.
-const REFUSED: [&str; 2] = ["field_refused", "invalid_json"];
+const REFUSED: [&str; 3] = [
+    "field_refused",
+    "invalid_json",
+    "no response of this id is kept",
+];
 /// The key of what an application sees of an error; no answer has it.
 const FAILED: &str = "failed with";
 
