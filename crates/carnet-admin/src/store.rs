@@ -1,9 +1,10 @@
-//! The keys and the ids of kept responses on disk: one SQLite file in the state directory.
+//! The keys, the ids of kept responses and what has been used of limits on disk: one SQLite file in the state directory.
 //!
-//! Requests never come here; they look keys up in the ring of their generation, and ids in the gateway's table. Of a
+//! Requests never come here; they look keys up in the ring of their generation, and the rest in the gateway's tables. Of a
 //! secret and of an id the file holds the SHA-256 digest, so reading the file opens nothing.
 
 mod conversations;
+mod counted;
 mod state_ids;
 
 use std::fs::OpenOptions;
@@ -46,6 +47,16 @@ const MIGRATIONS: &[&str] = &[
         until INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX state_ids_until ON state_ids (until)",
+    "CREATE TABLE counted (
+        name TEXT NOT NULL,
+        measure TEXT NOT NULL,
+        span TEXT NOT NULL,
+        who TEXT NOT NULL,
+        start INTEGER NOT NULL,
+        used INTEGER NOT NULL,
+        before INTEGER NOT NULL,
+        PRIMARY KEY (name, measure, span, who)
+    ) STRICT, WITHOUT ROWID",
 ];
 
 /// See the module.

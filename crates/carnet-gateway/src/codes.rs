@@ -78,6 +78,8 @@ codes! {
     InvalidJson = "invalid_json", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
     /// A field that is needed is missing or of the wrong type.
     InvalidRequest = "invalid_request", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
+    /// A limit that the operator has set is used up; nothing was sent.
+    LimitReached = "limit_reached", TOO_MANY_REQUESTS, "rate_limit_error", retry: false, outcome: Refused;
     /// The log cannot take the record of this request, so the request is not made.
     LogUnavailable = "log_unavailable", SERVICE_UNAVAILABLE, "api_error", retry: true, outcome: Refused;
     /// The path is served, but not with this method.
@@ -130,6 +132,18 @@ codes! {
     WebsocketConnectionLimitReached = "websocket_connection_limit_reached", BAD_REQUEST, "invalid_request_error", retry: true, outcome: Cut;
     /// The key belongs to a workload that the configuration no longer names.
     WorkloadUnknown = "workload_unknown", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
+}
+
+impl Code {
+    /// Whether it says that the request reached no upstream.
+    pub(crate) fn reaches_nobody(self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamAddressRefused
+                | Self::UpstreamUnauthenticated
+                | Self::UpstreamUnreachable
+        )
+    }
 }
 
 #[cfg(test)]

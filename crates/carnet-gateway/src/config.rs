@@ -12,11 +12,14 @@ use http::Uri;
 use http::uri::{InvalidUri, Scheme};
 use toml_span::Span;
 
+pub use self::quota::{Apart, LimitConfig, Only, RawLimit};
 use crate::egress::Urls;
 use crate::ingress::Call;
 use crate::limits;
 use crate::section::{Field, Located};
 pub use crate::services::Services;
+
+mod quota;
 
 /// What stands for the region in an address of the registry.
 const REGION: &str = "{region}";
@@ -331,6 +334,8 @@ pub struct RawConfig {
     pub audit: Option<RawAudit>,
     /// `[conversations]`
     pub conversations: Option<Located<RawConversations>>,
+    /// `[[limit]]`
+    pub limits: Vec<RawLimit>,
     /// What was wrong with the file's form; while there is any, no settings come of it.
     pub problems: Vec<ConfigProblem>,
 }
@@ -359,6 +364,8 @@ pub struct Config {
     pub durability: carnet_audit::Durability,
     /// What Carnet itself keeps of conversations; nothing where this is not said.
     pub conversations: Option<ConversationsConfig>,
+    /// How much may be used.
+    pub limits: Vec<LimitConfig>,
 }
 
 /// What Carnet itself keeps of conversations.
@@ -535,6 +542,7 @@ pub fn validate(
     let durability = check.durability(raw.audit.as_ref());
     let conversations = raw.conversations.as_ref();
     let conversations = conversations.map(|raw| check.conversations(raw));
+    let limits = check.quotas(&raw.limits);
     if check.problems.is_empty() {
         Ok(Config {
             server,
@@ -542,6 +550,7 @@ pub fn validate(
             workloads,
             durability,
             conversations,
+            limits,
         })
     } else {
         check.problems.sort_by_key(|problem| problem.span.start);

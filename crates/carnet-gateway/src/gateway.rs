@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use carnet_audit::{Kind, Log, Record};
-use carnet_limits::KeyRing;
+use carnet_limits::{KeyRing, Ledger};
 use carnet_policy::Api;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -186,6 +186,12 @@ impl Gateway {
     /// Ends when something has become of one.
     pub async fn state_changed(&self) {
         self.state_ids.changed().await;
+    }
+
+    /// What has been used of limits, to be written down and given back to the next process.
+    #[must_use]
+    pub fn ledger(&self) -> Arc<Ledger> {
+        self.generation().quotas().ledger().clone()
     }
 
     pub(crate) fn sockets(&self) -> &Sockets {

@@ -25,6 +25,7 @@ use crate::caller::Revocations;
 use crate::config::{Config, ConversationsConfig, ServerConfig, UpstreamConfig};
 use crate::egress::{Upstream, UpstreamFiles, UpstreamProblem};
 use crate::ingress::{self, Call};
+use crate::quotas::Quotas;
 use crate::reported::Expected;
 use crate::resolve::{Keeping, Offer};
 use crate::screen::Fields;
@@ -94,6 +95,7 @@ pub struct Generation {
 struct Rules {
     server: ServerConfig,
     conversations: Option<ConversationsConfig>,
+    quotas: Quotas,
     versions: Versions,
     decider: Decider,
     principals: HashMap<Arc<str>, Principal>,
@@ -174,9 +176,12 @@ impl Generation {
             .map(|call| Ok((call, reader(call, &view, &upstreams, day)?)))
             .collect::<Result<_, _>>()
             .map_err(|error: WatchError| vec![error.into()])?;
+        let ledger = previous.map(|previous| previous.rules.quotas.ledger().clone());
+        let quotas = Quotas::new(ledger.unwrap_or_default(), config.limits, &config.workloads);
         let mut rules = Rules {
             server: config.server,
             conversations: config.conversations,
+            quotas,
             versions,
             decider,
             principals,
@@ -258,6 +263,11 @@ impl Generation {
     /// What Carnet itself keeps of conversations, if it does.
     pub(crate) fn conversations(&self) -> Option<&ConversationsConfig> {
         self.rules.conversations.as_ref()
+    }
+
+    /// The operator's limits.
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.rules.quotas
     }
 
     /// Ids of all workloads.

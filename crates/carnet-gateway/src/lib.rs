@@ -49,6 +49,7 @@ mod opening;
 mod pipeline;
 mod place;
 mod probe;
+mod quotas;
 mod recent;
 mod record;
 mod relay;

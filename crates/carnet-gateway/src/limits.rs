@@ -156,3 +156,8 @@ pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 pub const KEEP_ALIVE_SECONDS: u64 = 15;
 /// No setting goes beyond this.
 pub const KEEP_ALIVE_SECONDS_CEILING: u64 = 3_600;
+
+/// The longest time for which a limit counts that is no day, week or month of the calendar: a day.
+pub const LIMIT_SECONDS_MAX: u32 = 24 * 60 * 60;
+/// Seconds after which a caller may ask again who has too many requests running: nobody knows when one ends.
+pub const CONCURRENT_RETRY_SECONDS: u32 = 1;

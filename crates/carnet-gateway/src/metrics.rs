@@ -30,6 +30,11 @@ impl EncodeLabelValue for OutcomeLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByLimit {
+    limit: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByRule {
     rule: String,
 }
@@ -44,6 +49,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Vec<(Outcome, Counter)>,
     rules: Family<ByRule, Counter>,
+    limited: Family<ByLimit, Counter>,
     /// Decisions that permit.
     pub(crate) permits: Counter,
     /// Decisions that deny.
@@ -94,6 +100,12 @@ impl Default for Metrics {
             "Denials, by the rule that counted",
             rules.clone(),
         );
+        let limited: Family<ByLimit, Counter> = Family::default();
+        registry.register(
+            "limited",
+            "Requests refused because a limit was used up, by the limit",
+            limited.clone(),
+        );
         let mut metrics = Self {
             requests: Outcome::ALL
                 .iter()
@@ -113,6 +125,7 @@ impl Default for Metrics {
                 .get_or_create_owned(&ByDecision { decision: "deny" })
                 .clone(),
             rules,
+            limited,
             strangers: Counter::default(),
             misdirected: Counter::default(),
             mismatches: Counter::default(),
@@ -223,6 +236,12 @@ impl Metrics {
                 rule: rule.to_owned(),
             })
             .inc();
+    }
+
+    /// Count a request that a limit stopped.
+    pub(crate) fn limited(&self, limit: &str) {
+        let limit = limit.to_owned();
+        self.limited.get_or_create(&ByLimit { limit }).inc();
     }
 
     pub(crate) fn suspended(&self, count: usize) {

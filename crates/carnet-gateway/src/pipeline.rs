@@ -29,6 +29,7 @@ use crate::ingress::{
     self, Action, Call, Dialect, Extras, ModelPlace, Prompt, Query, Route, Stored,
 };
 use crate::limits::{ATTEMPTS_MAX, HEADER_FIELDS_MAX, LOSSES_SHOWN_MAX};
+use crate::quotas::Asked as Reserving;
 use crate::record::OpenRecord;
 use crate::relay::{self, Answered, Relay, ResponseBody, Shape};
 use crate::reported::Check;
@@ -261,7 +262,7 @@ async fn answer<'a>(
 ) -> Result<Answering<'a>, Stop> {
     let read = resolved(gateway, generation, caller, asked, record).await?;
     let asked = (read.name, read.offers, Asking::Prompt(&read.prompt));
-    attempts(gateway, generation, read.principal, asked, record).await
+    attempts(gateway, generation, (caller, read.principal), asked, record).await
 }
 
 /// Decide on a request that wants no answer yet: the events that say so.
@@ -373,7 +374,7 @@ async fn kept<'a>(
     record.asked(api, Arc::clone(name), query.stream);
     let offers = std::slice::from_ref(offer);
     let asking = (name, offers, Asking::Stored(asked, &query));
-    let answering = attempts(gateway, generation, principal, asking, record).await?;
+    let answering = attempts(gateway, generation, (caller, principal), asking, record).await?;
     if asked.action == Action::Delete && answering.answer.response.status().is_success() {
         gateway.state_ids().gone(workload, &asked.id);
     }
@@ -420,7 +421,7 @@ fn cleared<'a>(
 async fn attempts<'a>(
     gateway: &Gateway,
     generation: &'a Generation,
-    principal: &Principal,
+    (caller, principal): (&Caller, &Principal),
     (name, offers, asking): (&Arc<str>, &'a [Offer], Asking<'_>),
     record: &mut OpenRecord,
 ) -> Result<Answering<'a>, Stop> {
@@ -435,8 +436,23 @@ async fn attempts<'a>(
         let carrier = cleared.carrier();
         let vectors = cleared.vectors().cloned();
         record.cleared(&cleared);
+        let reserving = Reserving {
+            caller,
+            model: name,
+            offer,
+        };
+        match generation.quotas().reserve(reserving, gateway.now()) {
+            Ok(held) => record.holds(held),
+            Err(used_up) => {
+                record.limited(&used_up.limit);
+                return Err(used_up.fault.into());
+            }
+        }
         // 7 record: the intent lies in the journal before anything is dialled
-        record.intent().await?;
+        if let Err(fault) = record.intent().await {
+            record.forgive();
+            return Err(fault.into());
+        }
         // 5 send
         let decoded_max = generation.server().decoded_max;
         let (sent, answer) = egress::send(&offer.upstream, cleared, decoded_max, gateway.now());
@@ -476,6 +492,9 @@ async fn attempts<'a>(
             Err(stopped) => stopped,
         };
         record.attempt_failed(stopped.fault.code);
+        if stopped.unsent || stopped.fault.code.reaches_nobody() {
+            record.forgive();
+        }
         if !(stopped.unsent && attempt < ATTEMPTS_MAX) {
             return Err(stopped.fault.into());
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carnet_audit::{Attempt, Kind, Outcome, Record, Ruling, Slot};
+use carnet_limits::Reservation;
 use carnet_policy::{Effect, Verdict};
 use carnet_wire::sniff::Absence;
 use http::{HeaderValue, StatusCode};
@@ -41,6 +42,8 @@ pub(crate) struct OpenRecord {
     started: Instant,
     /// The attempt that has neither failed nor been answered whole.
     on_its_way: Option<OnItsWay>,
+    /// What the request has taken of limits. Given up with it.
+    held: Option<Reservation>,
 }
 
 #[derive(Debug)]
@@ -84,6 +87,7 @@ impl OpenRecord {
             intent_written: false,
             started: Instant::now(),
             on_its_way: None,
+            held: None,
         })
     }
 
@@ -209,6 +213,25 @@ impl OpenRecord {
         self.gateway
             .recents()
             .push(time, id, workload, requested, verdict.clone());
+    }
+
+    /// The request has taken this of limits, in place of what an attempt before had.
+    pub(crate) fn holds(&mut self, held: Option<Reservation>) {
+        self.forgive();
+        self.held = held;
+    }
+
+    /// A limit is used up.
+    pub(crate) fn limited(&mut self, limit: &str) {
+        self.gateway.metrics().limited(limit);
+        self.note(&format!("the limit `{limit}` is used up"));
+    }
+
+    /// Nothing was sent: what was taken of limits is given back.
+    pub(crate) fn forgive(&mut self) {
+        if let Some(held) = self.held.take() {
+            held.forgive();
+        }
     }
 
     /// Put the intent into the journal; once for a request, before its first dial.
@@ -398,6 +421,7 @@ impl OpenRecord {
 
     fn close(&mut self, outcome: Outcome) -> Option<(Slot, Box<Record>)> {
         let slot = self.slot.take()?;
+        self.held = None;
         self.close_attempt(None);
         self.record.outcome = outcome;
         self.record.timings.get_or_insert_default().total_us = micros(self.started.elapsed());

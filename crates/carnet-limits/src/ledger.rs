@@ -33,6 +33,22 @@ pub enum Measure {
     Tokens,
 }
 
+impl Measure {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Money, Self::Requests, Self::Streams, Self::Tokens];
+
+    /// Its word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Money => "money",
+            Self::Requests => "requests",
+            Self::Streams => "streams",
+            Self::Tokens => "tokens",
+        }
+    }
+}
+
 /// A limit as its operator states it, with what has been used of it.
 #[derive(Clone, Debug)]
 pub struct Limit {

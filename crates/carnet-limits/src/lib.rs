@@ -29,4 +29,4 @@ mod window;
 pub use ledger::{Claim, Counted, Exhausted, Ledger, Limit, Measure, Reservation};
 pub use ring::{KeyEntry, KeyRefused, KeyRing};
 pub use secret::{KeyDigest, KeyId, KeyRecord, MalformedKey, PREFIX, SecretKey};
-pub use window::Window;
+pub use window::{NoWindow, Window};

@@ -1,9 +1,13 @@
 //! The spans of time over which something may be used, as numbers of seconds since 1970. Days, weeks and months are those
 //! of UTC.
 
+use std::fmt;
+use std::str::FromStr;
+
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use thiserror::Error;
 
 /// A span over which something is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +20,39 @@ pub enum Window {
     Sliding(u32),
     /// From Monday to Monday.
     Week,
+}
+
+/// A text that is no window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no window is written so")]
+pub struct NoWindow;
+
+/// `day`, `week`, `month` or a number of seconds such as `60s`.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Day => f.write_str("day"),
+            Self::Month => f.write_str("month"),
+            Self::Sliding(seconds) => write!(f, "{seconds}s"),
+            Self::Week => f.write_str("week"),
+        }
+    }
+}
+
+impl FromStr for Window {
+    type Err = NoWindow;
+
+    fn from_str(text: &str) -> Result<Self, NoWindow> {
+        match text {
+            "day" => Ok(Self::Day),
+            "month" => Ok(Self::Month),
+            "week" => Ok(Self::Week),
+            _ => {
+                let seconds = text.strip_suffix('s').ok_or(NoWindow)?;
+                seconds.parse().map(Self::Sliding).map_err(|_| NoWindow)
+            }
+        }
+    }
 }
 
 /// One span of a window: the one in which an instant lies.
@@ -158,6 +195,22 @@ mod tests {
             ("2025-12-31T23:00:00Z", 1_000_000),
         ] {
             assert_eq!(span.left_of_before(at(now)), left, "{now}");
+        }
+    }
+
+    #[test]
+    fn windows_are_read_as_they_are_written() {
+        for window in [
+            Window::Day,
+            Window::Month,
+            Window::Week,
+            Window::Sliding(1),
+            Window::Sliding(u32::MAX),
+        ] {
+            assert_eq!(window.to_string().parse(), Ok(window));
+        }
+        for text in ["", "s", "60", "-1s", "1m", "Day", "4294967296s"] {
+            assert_eq!(text.parse::<Window>(), Err(NoWindow), "{text}");
         }
     }
 

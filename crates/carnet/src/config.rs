@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use carnet_gateway::config::{
-    self as gateway, ConfigProblem, RawAudit, RawConversations, RawServer, RawUpstream,
+    self as gateway, ConfigProblem, RawAudit, RawConversations, RawLimit, RawServer, RawUpstream,
     RawWorkload, Services,
 };
 use carnet_gateway::section;
@@ -74,6 +74,8 @@ section! {
             conversations: RawConversations,
             /// Who calls.
             workload: Vec<RawWorkload>,
+            /// How much may be used.
+            limit: Vec<RawLimit>,
         }
     }
 }
@@ -209,6 +211,7 @@ impl Draft {
                     Field::Given(section) => Some(section),
                     Field::Absent | Field::Wrong => None,
                 },
+                limits: raw.limit.into_value().unwrap_or_default(),
                 problems: found,
             },
             packs,

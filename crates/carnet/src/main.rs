@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod config;
 mod conversations;
+mod counted;
 mod demo;
 mod embedded;
 mod engine;

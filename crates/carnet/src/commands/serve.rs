@@ -20,7 +20,9 @@ use crate::reload::{Fixed, Reloader, Sources, Taken};
 use crate::state::{State, random, write_secret};
 use crate::trouble::{Trouble, Troubles};
 use crate::watched::Watched;
-use crate::{clock, commands, conversations, demo, loaded, out, state_ids, suspended, world};
+use crate::{
+    clock, commands, conversations, counted, demo, loaded, out, state_ids, suspended, world,
+};
 
 /// The configuration that is looked for when none is named.
 const DEFAULT_CONFIG: &str = "carnet.toml";
@@ -106,6 +108,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     let gateway = Arc::new(Gateway::new(generation, log.clone(), clock::now, seed()?));
     suspended::take_over(&gateway, &state.suspended())?;
     state_ids::take_over(&gateway, &store, now)?;
+    counted::take_over(&gateway, &store, now)?;
     let conversations = conversations::Place::start(gateway.clone(), &state, &config)?;
     gateway.record_start(recovered.interrupted);
     let watched = watched(&config, sources.file.as_deref(), &state);
@@ -140,7 +143,12 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     tasks.spawn(admin.serve_tcp(admin_socket, ended.clone()));
     tasks.spawn(reloader.run(watched, ended.clone()));
     tasks.spawn(record_strangers(gateway.clone(), ended.clone()));
-    tasks.spawn(state_ids::keep(gateway.clone(), kept, ended.clone()));
+    tasks.spawn(state_ids::keep(
+        gateway.clone(),
+        kept.clone(),
+        ended.clone(),
+    ));
+    tasks.spawn(counted::keep(gateway.clone(), kept, ended.clone()));
     tasks.spawn(carnet_gateway::keep_conversations(
         gateway.clone(),
         ended.clone(),

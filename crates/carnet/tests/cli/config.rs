@@ -248,6 +248,58 @@ durability = "none"
 }
 
 #[test]
+fn a_limit_says_of_what_how_much_and_over_which_time() {
+    for (limit, message, help) in [
+        ("requests = 1", "`every` is missing", "every = \"1m\""),
+        (
+            "every = \"1m\"",
+            "the limit does not say of what",
+            "concurrent = …",
+        ),
+        (
+            "requests = 1\nconcurrent = 1\nevery = \"day\"",
+            "a limit counts one thing",
+            "a second [[limit]]",
+        ),
+        (
+            "concurrent = 1\nevery = \"day\"",
+            "what runs at the same time has no `every`",
+            "take `every` out",
+        ),
+        (
+            "requests = 1\nevery = \"25h\"",
+            "`25h` is no time for which a limit can count",
+            "to \"24h\"",
+        ),
+        (
+            "requests = 1\nevery = \"0s\"",
+            "`0s` is no time for which a limit can count",
+            "\"30s\", \"5m\" or \"1h\"",
+        ),
+        (
+            "concurrent = 1\nper = [\"user\"]",
+            "`user` is nothing that can be counted apart",
+            "choose of host, key, model",
+        ),
+        (
+            "concurrent = 1\nper = [\"key\", \"key\"]",
+            "`key` stands twice in `per`",
+            "take one of the two out",
+        ),
+        (
+            "concurrent = 1\nteam = [\"a\"]",
+            "unknown key `team`",
+            "did you mean `teams`?",
+        ),
+    ] {
+        let text = format!("[[limit]]\nname = \"l\"\n{limit}\n");
+        refuses(&text, &[message, help]);
+    }
+    let twice = "[[limit]]\nname = \"l\"\nconcurrent = 1\n".repeat(2);
+    refuses(&twice, &["`l` is no name of its own"]);
+}
+
+#[test]
 fn what_is_kept_of_conversations_has_bounds_that_fit_together() {
     let text = "[policy]\npacks = [\"default\"]\n\n[conversations]\nkeep_days = 31\nconversation_bytes_max = 0\nbytes = 3\n";
     let mistakes: &[(usize, &str, &str)] = &[

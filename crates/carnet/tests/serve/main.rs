@@ -20,6 +20,7 @@ mod heads;
 mod http2;
 mod keep_alive;
 mod kept;
+mod limited;
 mod mismatch;
 mod pitfalls;
 mod registry_update;

@@ -8,7 +8,7 @@ use crate::harness::upstream::{COMPLETION, DELTA, DONE, LAST_CHUNK};
 use crate::harness::{Gateway, MODEL, ONE_SECOND, Setup, Upstream, chat_body, entry, until};
 
 /// Wait until a reload with this cause has ended, and say how it went.
-async fn reloaded(gateway: &Gateway, after: &Value, by: &str) -> Value {
+pub(crate) async fn reloaded(gateway: &Gateway, after: &Value, by: &str) -> Value {
     until("the reload", async || {
         let (_, now) = gateway.admin(Method::GET, "/api/generation").await;
         let last = &now["last_reload"];

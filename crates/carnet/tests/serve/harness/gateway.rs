@@ -97,6 +97,11 @@ impl Gateway {
         self.signal(Signal::TERM);
         let status = self.ended().await;
         assert!(status.success(), "{status}: {}", self.stderr());
+        self.start_again().await;
+    }
+
+    /// Start again on the same state after the process has ended.
+    pub(crate) async fn start_again(&mut self) {
         let running = Running::start(&self.setup).await;
         (self.data, self.admin) = (running.data, running.admin);
         (self.child, self.stderr) = (running.child, running.stderr);

@@ -1,0 +1,246 @@
+//! `[[limit]]`: how much may be used, by whom and of what.
+
+use std::sync::Arc;
+
+use carnet_limits::{Measure, Window};
+use toml_span::Span;
+
+use super::Check;
+use crate::limits::LIMIT_SECONDS_MAX;
+use crate::section::{Field, Located};
+
+section! {
+    /// How much may be used. Each request counts for all limits that it comes under, and is sent only if there is room in
+    /// all of them.
+    RawLimit {
+        required {
+            /// Its name, which errors tell.
+            name: String,
+        }
+        optional {
+            /// Most requests that are sent in `every`.
+            requests: u64,
+            /// Most requests that run at the same time.
+            concurrent: u64,
+            /// The time for which `requests` counts: `day`, `week` or `month` of the calendar in UTC, or the last so many
+            /// seconds, minutes or hours, wherever one stands: `30s`, `5m`, `1h`.
+            every: String,
+            /// What is counted apart: of `host`, `key`, `model`, `team`, `tenant`, `upstream` and `workload`. Default `[]`:
+            /// all together.
+            per: Vec<String>,
+            /// Only requests to these hosts, by their ids. Default: to all.
+            hosts: Vec<String>,
+            /// Only requests for these models, by the names that callers use. Default: for all.
+            models: Vec<String>,
+            /// Only requests of these teams. Default: of all.
+            teams: Vec<String>,
+            /// Only requests of these workloads. Default: of all.
+            workloads: Vec<String>,
+        }
+    }
+}
+
+/// How much may be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitConfig {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What is counted.
+    pub measure: Measure,
+    /// The most.
+    pub max: u64,
+    /// Over which time; nothing that means anything for what runs at the same time.
+    pub window: Window,
+    /// What is counted apart.
+    pub per: Vec<Apart>,
+    /// Of which requests.
+    pub only: Only,
+}
+
+/// What a limit can count apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// The host behind the upstream.
+    Host,
+    /// The caller's key.
+    Key,
+    /// The model, by the name that callers use.
+    Model,
+    /// The team of the caller's workload.
+    Team,
+    /// The tenant of the caller's workload.
+    Tenant,
+    /// The upstream.
+    Upstream,
+    /// The caller's workload.
+    Workload,
+}
+
+/// The requests that a limit is for: of each kind those that are named, or all where none is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Only {
+    /// Ids of hosts.
+    pub hosts: Vec<String>,
+    /// Names of models that callers use.
+    pub models: Vec<String>,
+    /// Teams.
+    pub teams: Vec<String>,
+    /// Ids of workloads.
+    pub workloads: Vec<String>,
+}
+
+const APART: [(&str, Apart); 7] = [
+    ("host", Apart::Host),
+    ("key", Apart::Key),
+    ("model", Apart::Model),
+    ("team", Apart::Team),
+    ("tenant", Apart::Tenant),
+    ("upstream", Apart::Upstream),
+    ("workload", Apart::Workload),
+];
+
+/// How a time is written, in seconds.
+const UNITS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3600)];
+
+impl Check<'_> {
+    pub(super) fn quotas(&mut self, raw: &[RawLimit]) -> Vec<LimitConfig> {
+        let mut limits: Vec<LimitConfig> = Vec::with_capacity(raw.len());
+        for entry in raw {
+            let Some(name) = entry.name.given() else {
+                continue;
+            };
+            if name.value.is_empty() || limits.iter().any(|other| *other.name == *name.value) {
+                self.problem(
+                    name.span,
+                    format!("`{}` is no name of its own", name.value),
+                    "give each limit a name that no other has",
+                );
+            }
+            limits.extend(self.quota(name, entry));
+        }
+        limits
+    }
+
+    fn quota(&mut self, name: &Located<String>, raw: &RawLimit) -> Option<LimitConfig> {
+        let per = raw.per.given().map(|per| self.apart(per));
+        let texts = |field: &Field<Vec<String>>| {
+            let given = field.given();
+            given.map(|texts| texts.value.clone()).unwrap_or_default()
+        };
+        let only = Only {
+            hosts: texts(&raw.hosts),
+            models: texts(&raw.models),
+            teams: texts(&raw.teams),
+            workloads: texts(&raw.workloads),
+        };
+        let (measure, max) = self.counted(name.span, raw)?;
+        let window = match (measure, &raw.every) {
+            (Measure::Streams, Field::Given(every)) => {
+                self.problem(
+                    every.span,
+                    "what runs at the same time has no `every`",
+                    "take `every` out, or give `requests` in place of `concurrent`",
+                );
+                None
+            }
+            (Measure::Streams, _) => Some(Window::Day),
+            (_, Field::Given(every)) => self.window(every),
+            (_, Field::Absent) => {
+                self.problem(
+                    name.span,
+                    "`every` is missing",
+                    "add every = \"1m\", \"1h\" or \"day\"",
+                );
+                None
+            }
+            (_, Field::Wrong) => None,
+        };
+        Some(LimitConfig {
+            name: name.value.as_str().into(),
+            measure,
+            max,
+            window: window?,
+            per: per.unwrap_or_default(),
+            only,
+        })
+    }
+
+    /// What is counted, and how much there may be of it.
+    fn counted(&mut self, span: Span, raw: &RawLimit) -> Option<(Measure, u64)> {
+        let given = |field: &Field<u64>| field.given().map(|max| max.value);
+        match (given(&raw.requests), given(&raw.concurrent)) {
+            (Some(max), None) => Some((Measure::Requests, max)),
+            (None, Some(max)) => Some((Measure::Streams, max)),
+            (None, None)
+                if matches!(
+                    (&raw.requests, &raw.concurrent),
+                    (Field::Absent, Field::Absent)
+                ) =>
+            {
+                self.problem(
+                    span,
+                    "the limit does not say of what",
+                    "add requests = … with every = \"…\", or concurrent = …",
+                );
+                None
+            }
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                self.problem(
+                    span,
+                    "a limit counts one thing",
+                    "write a second [[limit]] for `concurrent`",
+                );
+                None
+            }
+        }
+    }
+
+    fn apart(&mut self, per: &Located<Vec<String>>) -> Vec<Apart> {
+        let mut parts = Vec::with_capacity(per.value.len());
+        for word in &per.value {
+            let known = APART.iter().find(|(known, _)| known == word);
+            match known {
+                Some((_, part)) if !parts.contains(part) => parts.push(*part),
+                Some(_) => self.problem(
+                    per.span,
+                    format!("`{word}` stands twice in `per`"),
+                    "take one of the two out",
+                ),
+                None => {
+                    let known: Vec<&str> = APART.iter().map(|(word, _)| *word).collect();
+                    self.problem(
+                        per.span,
+                        format!("`{word}` is nothing that can be counted apart"),
+                        format!("choose of {}", known.join(", ")),
+                    );
+                }
+            }
+        }
+        parts
+    }
+
+    fn window(&mut self, every: &Located<String>) -> Option<Window> {
+        let window = match every.value.as_str() {
+            "day" => Some(Window::Day),
+            "month" => Some(Window::Month),
+            "week" => Some(Window::Week),
+            text => UNITS.iter().find_map(|(unit, seconds)| {
+                let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+                let all = number.checked_mul(*seconds)?;
+                let all = u32::try_from(all).ok()?;
+                (1..=LIMIT_SECONDS_MAX)
+                    .contains(&all)
+                    .then_some(Window::Sliding(all))
+            }),
+        };
+        if window.is_none() {
+            self.problem(
+                every.span,
+                format!("`{}` is no time for which a limit can count", every.value),
+                "write \"day\", \"week\" or \"month\", or from \"1s\" to \"24h\", such as \"30s\", \"5m\" or \"1h\"",
+            );
+        }
+        window
+    }
+}
