@@ -18,7 +18,7 @@ mod turns;
 
 use std::fmt;
 
-use crate::form::{Answer, Ask, Event, Failure, FailureKind, Losses, Reply};
+use crate::form::{Answer, Ask, Event, Failure, FailureKind, Losses, Reply, Usage};
 use crate::json::{Document, ScanError, Value};
 
 use shape::Read;
@@ -109,6 +109,19 @@ impl fmt::Display for Dialect {
             Self::Responses => "responses",
         })
     }
+}
+
+/// What an object of a dialect says was used.
+pub(crate) fn read_usage(dialect: Dialect, told: Value<'_>) -> Option<Usage> {
+    let told = match dialect {
+        Dialect::Chat => chat::read_usage(told)?,
+        Dialect::Cohere => cohere::read_usage(told)?,
+        Dialect::Converse => converse::read_usage(told),
+        Dialect::GenerateContent => generate::read_usage(told)?,
+        Dialect::Messages => messages::read_usage(told),
+        Dialect::Responses => responses::read_usage(told),
+    };
+    Some(told)
 }
 
 /// Why something could not be translated.

@@ -90,3 +90,6 @@ pub const MAX_HELD_BACK: usize = 1024 * 1024;
 /// Bytes of a streamed answer that are kept because its dialect repeats the answer at the end. Far above what a model
 /// writes in one answer.
 pub const MAX_ANSWER_KEPT: usize = 16 * 1024 * 1024;
+
+/// Bytes of an object that tells usage; real ones have some hundred. A longer one is not read.
+pub const MAX_USAGE: usize = 16 * 1024;

@@ -7,6 +7,7 @@
 mod finder;
 mod rename;
 mod sse;
+mod usage;
 mod whole;
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ use finder::{Finder, Found, Idle, Search};
 use memchr::memchr2;
 pub use rename::ModelRename;
 use sse::{Lines, Piece};
+pub use usage::ReportedUsage;
 pub use whole::JsonEnd;
 
 use crate::limits::{MAX_SNIFFED, MAX_SNIFFED_WHOLE};

@@ -24,3 +24,4 @@ pub(crate) use parts_write::{lose_order, write_tool_call};
 pub(crate) use stream_read::Reader;
 pub(crate) use stream_write::Writer;
 pub(crate) use unknown::{ANSWERED, ASKED, lose};
+pub(crate) use usage::read_usage;

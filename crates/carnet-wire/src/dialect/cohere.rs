@@ -7,7 +7,7 @@ mod ask_write;
 mod failure;
 mod stream_read;
 
-pub(crate) use answer_read::read_answer;
+pub(crate) use answer_read::{read_answer, read_usage};
 pub(crate) use ask_write::write_ask;
 pub(crate) use failure::read_failure;
 pub(crate) use stream_read::Reader;

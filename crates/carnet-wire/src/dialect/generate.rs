@@ -15,7 +15,7 @@ mod stream_read;
 mod stream_write;
 mod unknown;
 
-pub(crate) use answer_read::read_answer;
+pub(crate) use answer_read::{read_answer, read_usage};
 pub(crate) use answer_write::write_answer;
 pub(crate) use ask_read::read_ask;
 pub(crate) use ask_write::write_ask;

@@ -20,3 +20,4 @@ pub(crate) use failure::{read_failure, write_failure};
 pub(crate) use stream_read::Reader;
 pub(crate) use stream_write::Writer;
 pub(crate) use unknown::{ANSWERED, ASKED, lose};
+pub(crate) use usage::read_usage;

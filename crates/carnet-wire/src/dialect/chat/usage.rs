@@ -3,7 +3,7 @@
 use crate::form::Usage;
 use crate::json::{Object, Value};
 
-pub(super) fn read_usage(value: Value<'_>) -> Option<Usage> {
+pub(crate) fn read_usage(value: Value<'_>) -> Option<Usage> {
     let prompt = count(value, &["prompt_tokens"]);
     let output = count(value, &["completion_tokens"]);
     if prompt.is_none() && output.is_none() {

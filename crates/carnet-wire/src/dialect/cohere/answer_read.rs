@@ -119,7 +119,7 @@ pub(super) fn read_finish(reason: Text<'_>) -> Finish<'_> {
 /// The service counts twice: `tokens` are what the model has read and written, `billed_units` leave out what the
 /// service has added itself. The first is what other dialects count, what limits of tokens are measured by, and what
 /// `cached_tokens` are a part of; the second, of which there may be fewer than cached ones, only stands in for it.
-pub(super) fn read_usage(value: Value<'_>) -> Option<Usage> {
+pub(crate) fn read_usage(value: Value<'_>) -> Option<Usage> {
     let tokens = value.get("tokens").filter(|tokens| !tokens.is_null());
     let counts = tokens.or_else(|| value.get("billed_units"))?;
     let count = |key| counts.get(key).and_then(Value::count);

@@ -112,7 +112,7 @@ pub(super) fn read_finish(reason: Text<'_>) -> Finish<'_> {
 }
 
 /// Reads the usage; the prompt's tokens stand beside those of a cache.
-pub(super) fn read_usage(value: Value<'_>) -> Usage {
+pub(crate) fn read_usage(value: Value<'_>) -> Usage {
     let count = |key| value.get(key).and_then(Value::count);
     Usage {
         prompt: count("inputTokens").map(PromptExcludingCached),

@@ -139,7 +139,7 @@ pub(super) fn read_finish(reason: Text<'_>) -> Finish<'_> {
 }
 
 /// Reads the usage. The prompt's tokens include cached ones; the answer's leave out those of its reasoning.
-pub(super) fn read_usage(value: Value<'_>) -> Option<Usage> {
+pub(crate) fn read_usage(value: Value<'_>) -> Option<Usage> {
     let count = |key| value.get(key).and_then(Value::count);
     let prompt = count("promptTokenCount");
     let beside = count("toolUsePromptTokenCount").unwrap_or_default();

@@ -3,7 +3,7 @@
 use crate::form::{PromptExcludingCached, Usage};
 use crate::json::{Object, Value};
 
-pub(super) fn read_usage(value: Value<'_>) -> Usage {
+pub(crate) fn read_usage(value: Value<'_>) -> Usage {
     let count = |key| value.get(key).and_then(Value::count);
     Usage {
         prompt: count("input_tokens").map(PromptExcludingCached),

@@ -3,7 +3,7 @@
 use crate::form::Usage;
 use crate::json::{Object, Value};
 
-pub(super) fn read_usage(value: Value<'_>) -> Usage {
+pub(crate) fn read_usage(value: Value<'_>) -> Usage {
     let count = |value: Value<'_>, key| value.get(key).and_then(Value::count);
     let details = value.get("input_tokens_details");
     let cached = |key| details.and_then(|details| count(details, key));
