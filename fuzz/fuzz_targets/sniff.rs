@@ -1,9 +1,13 @@
-//! Cutting an answer elsewhere never changes the model and the id that are found in it, nor what comes out under
-//! another name, nor whether its end is missing; and only what is not whole misses it.
+//! Cutting an answer elsewhere never changes the model, the id and the usage that are found in it, nor what comes out
+//! under another name, nor whether its end is missing; and only what is not whole misses it.
 
 #![no_main]
 
-use carnet_wire::sniff::{Framing, JsonEnd, ModelRename, Reported, ReportedModel, ResponseId};
+use carnet_wire::dialect::Dialect;
+use carnet_wire::form::Usage;
+use carnet_wire::sniff::{
+    Framing, JsonEnd, ModelRename, Reported, ReportedModel, ReportedUsage, ResponseId,
+};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -24,6 +28,13 @@ fuzz_target!(|input: (bool, u8, u16, &[u8])| {
     let id = id_in_pieces(framing, answer, answer.len().max(1));
     let pieces = id_in_pieces(framing, answer, usize::from(size).max(1));
     assert_eq!(id, pieces);
+    for dialect in Dialect::ALL {
+        for framing in [Some(framing), None] {
+            let usage = usage_in_pieces(dialect, framing, answer, answer.len().max(1));
+            let pieces = usage_in_pieces(dialect, framing, answer, usize::from(size).max(1));
+            assert_eq!(usage, pieces);
+        }
+    }
     let missing = end_is_missing(answer, answer.len().max(1));
     assert_eq!(missing, end_is_missing(answer, usize::from(size).max(1)));
     if let Ok(Value::Array(_) | Value::Object(_)) = serde_json::from_slice(answer) {
@@ -43,6 +54,19 @@ fn in_pieces(framing: Framing, limit: usize, answer: &[u8], size: usize) -> Repo
         sniff.push(piece);
     }
     sniff.finish().clone()
+}
+
+fn usage_in_pieces(
+    dialect: Dialect,
+    framing: Option<Framing>,
+    answer: &[u8],
+    size: usize,
+) -> Option<Usage> {
+    let mut sniff = ReportedUsage::new(dialect, framing);
+    for piece in answer.chunks(size) {
+        sniff.push(piece);
+    }
+    sniff.usage().copied()
 }
 
 fn end_is_missing(answer: &[u8], size: usize) -> bool {

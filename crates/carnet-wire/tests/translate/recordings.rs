@@ -10,7 +10,7 @@ use bytes::Bytes;
 use carnet_wire::carrier::{Carrier, Unpacker};
 use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
 use carnet_wire::json::splice;
-use carnet_wire::sniff::{Framing, JsonEnd, ModelRename, Reported, ReportedModel};
+use carnet_wire::sniff::{Framing, JsonEnd, ModelRename, Reported, ReportedModel, ReportedUsage};
 use carnet_wire::translate::ask;
 use serde_json::Value;
 
@@ -149,6 +149,103 @@ fn recorded_arrays_name_their_model_wherever_they_are_cut() {
             );
         }
     }
+}
+
+/// What was used, as every answer says it, whether it is cut or not.
+#[test]
+fn recorded_answers_tell_their_usage_as_a_whole_parser_reads_it() {
+    let mut told = 0;
+    for exchange in exchanges("recorded_answers_tell_their_usage_as_a_whole_parser_reads_it") {
+        // Frames were taken apart when they were read.
+        let frames = exchange.is_stream && exchange.answer.is_empty();
+        if exchange.status != 200 || frames || exchange.dialect == Dialect::Cohere {
+            continue;
+        }
+        let framing = if exchange.is_stream {
+            Framing::EventStream
+        } else {
+            Framing::Json
+        };
+        let wanted: Vec<Value> = if exchange.is_stream {
+            let events = exchange.events.iter();
+            events
+                .filter_map(|event| serde_json::from_str(event).ok())
+                .collect()
+        } else {
+            serde_json::from_str(&exchange.answer).into_iter().collect()
+        };
+        let wanted = wanted.iter().fold((0, 0), |sums, part| {
+            used(part).map_or(sums, |used| {
+                (used.0.unwrap_or(sums.0), used.1.unwrap_or(sums.1))
+            })
+        });
+        for size in [1, 7, usize::MAX] {
+            let mut sniff = ReportedUsage::new(exchange.dialect, Some(framing));
+            for piece in exchange.answer.as_bytes().chunks(size) {
+                sniff.push(piece);
+            }
+            let found = sniff
+                .usage()
+                .map(|usage| (usage.prompt_including().0, usage.output()));
+            assert_eq!(
+                found.unwrap_or_default(),
+                wanted,
+                "{} by {size}",
+                exchange.id
+            );
+        }
+        told += usize::from(wanted != (0, 0));
+    }
+    assert!(told == 0 || told > 450, "{told}");
+}
+
+/// Tokens of prompt and answer that a part of an answer tells, in whatever names.
+fn used(part: &Value) -> Option<(Option<u64>, Option<u64>)> {
+    let usage = [
+        &part["usage"],
+        &part["response"]["usage"],
+        &part["message"]["usage"],
+        &part["usageMetadata"],
+    ];
+    let usage = usage.into_iter().find(|usage| usage.is_object())?;
+    let sum = |names: &[&str]| {
+        let counts = names.iter().filter_map(|name| usage[*name].as_u64());
+        counts.reduce(|sum, count| sum + count)
+    };
+    let cached = [
+        "input_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+    ];
+    let prompt = if usage.get("prompt_tokens").is_some() {
+        sum(&["prompt_tokens"])
+    } else if usage.get("input_tokens_details").is_some() {
+        sum(&["input_tokens"])
+    } else {
+        sum(&cached)
+    };
+    let prompt = prompt
+        .or_else(|| {
+            sum(&[
+                "inputTokens",
+                "cacheReadInputTokens",
+                "cacheWriteInputTokens",
+            ])
+        })
+        .or_else(|| sum(&["promptTokenCount", "toolUsePromptTokenCount"]));
+    // Some services count reasoning beside the answer, and only in the total.
+    let reasoning = usage["completion_tokens_details"]["reasoning_tokens"].as_u64();
+    let all = sum(&["total_tokens"]).zip(prompt).zip(reasoning);
+    let beside = |said: u64| match all {
+        Some(((all, prompt), reasoning)) if all == prompt + said + reasoning => reasoning,
+        _ => 0,
+    };
+    let answer = sum(&["completion_tokens"])
+        .map(|said| said + beside(said))
+        .or_else(|| sum(&["output_tokens"]))
+        .or_else(|| sum(&["outputTokens"]))
+        .or_else(|| sum(&["candidatesTokenCount", "thoughtsTokenCount"]));
+    Some((prompt, answer))
 }
 
 /// Whether what was asked is a body of Messages that a platform carries.
