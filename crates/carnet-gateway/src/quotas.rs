@@ -164,7 +164,7 @@ impl Quota {
 fn fault<'a>(why: &Exhausted, per: impl Iterator<Item = &'a Apart>) -> Fault {
     let of: Vec<&str> = per.map(|part| part.told()).collect();
     let of = if of.is_empty() {
-        "all callers together".to_owned()
+        "all callers".to_owned()
     } else {
         of.join(" and ")
     };

@@ -85,7 +85,7 @@ async fn each_dialect_tells_it_in_its_own_shape() {
         answer.json().await
     };
     let chat = told("/v1/chat/completions", &chat_body(MODEL, false)).await;
-    let message = "`none` lets all callers together send no request; ask your operator to raise it";
+    let message = "`none` lets all callers send no request; ask your operator to raise it";
     assert_eq!(chat["error"]["message"], message);
     assert_eq!(chat["error"]["type"], "rate_limit_error");
     let messages =
