@@ -9,7 +9,7 @@ use crate::record::{Attempt, DocumentKind, DocumentPart, Intent, Record, Version
 /// Bytes of a text that are kept when a record is too long.
 const CLIPPED_TEXT_BYTES: usize = 96;
 /// Bytes of `detail` that are kept.
-const CLIPPED_DETAIL_BYTES: usize = 512;
+const CLIPPED_DETAIL_BYTES: usize = 320;
 /// Bytes that are kept of the name of a coding; those that are decoded are shorter.
 const CLIPPED_CODING_BYTES: usize = 8;
 /// Rules that are kept.
@@ -191,7 +191,7 @@ fn clip_to(text: &str, max: usize) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Kind, Leaf, Outcome, Ruling, Timings};
+    use crate::record::{Kind, Leaf, Outcome, Ruling, Timings, Tokens};
     use jiff::Timestamp;
 
     fn monstrous() -> Record {
@@ -243,6 +243,13 @@ mod tests {
             attempts: vec![attempt; 40],
             bytes_in: u64::MAX,
             bytes_out: u64::MAX,
+            tokens: Some(Tokens {
+                input: u64::MAX,
+                cache_read: u64::MAX,
+                cache_write: u64::MAX,
+                output: u64::MAX,
+                reasoning: u64::MAX,
+            }),
             outcome: Outcome::UpstreamError,
             status: Some(u16::MAX),
             timings: Some(timings),

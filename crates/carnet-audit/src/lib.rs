@@ -81,7 +81,7 @@ pub use open::Recovered;
 pub use options::{Durability, Options};
 pub use record::{
     Attempt, DocumentKind, DocumentPart, Intent, Kind, Leaf, Outcome, Record, Ruling, Timings,
-    UnknownVersion, Version,
+    Tokens, UnknownVersion, Version,
 };
 pub use replay::Loss;
 pub use show::{Entry, Found, Reader};

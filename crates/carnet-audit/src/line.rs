@@ -9,7 +9,7 @@ use itoa::{Buffer, Integer};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
-use crate::record::{Attempt, Intent, Record, Timings, Version};
+use crate::record::{Attempt, Intent, Record, Timings, Tokens, Version};
 
 static PRINTER: DateTimePrinter = DateTimePrinter::new();
 
@@ -49,6 +49,7 @@ impl Write for Record {
             attempts,
             bytes_in,
             bytes_out,
+            tokens,
             outcome,
             status,
             timings,
@@ -98,6 +99,10 @@ impl Write for Record {
             b",\"bytes_out\":",
             Some(*bytes_out).filter(|bytes| *bytes > 0),
         );
+        if let Some(tokens) = tokens {
+            into.extend_from_slice(b",\"tokens\":");
+            tokens.write(into);
+        }
         text(into, b",\"outcome\":", outcome.as_str());
         number_if(into, b",\"status\":", *status);
         if let Some(timings) = timings {
@@ -187,6 +192,25 @@ impl Write for Attempt {
         text_if(into, b",\"error\":", error.as_ref());
         number_if(into, b",\"started_us\":", Some(*started_us));
         number_if(into, b",\"duration_us\":", Some(*duration_us));
+        into.push(b'}');
+    }
+}
+
+impl Write for Tokens {
+    fn write(&self, into: &mut Vec<u8>) {
+        let Self {
+            input,
+            cache_read,
+            cache_write,
+            output,
+            reasoning,
+        } = *self;
+        let some = |count| Some(count).filter(|count| *count > 0);
+        number_if(into, b"{\"input\":", Some(input));
+        number_if(into, b",\"cache_read\":", some(cache_read));
+        number_if(into, b",\"cache_write\":", some(cache_write));
+        number_if(into, b",\"output\":", Some(output));
+        number_if(into, b",\"reasoning\":", some(reasoning));
         into.push(b'}');
     }
 }
@@ -327,6 +351,19 @@ mod tests {
             })
     }
 
+    fn tokens() -> impl Strategy<Value = Tokens> {
+        let count = || prop_oneof![Just(0), any::<u64>()];
+        [count(), count(), count(), count(), count()].prop_map(
+            |[input, cache_read, cache_write, output, reasoning]| Tokens {
+                input,
+                cache_read,
+                cache_write,
+                output,
+                reasoning,
+            },
+        )
+    }
+
     fn record() -> impl Strategy<Value = Record> {
         let heads = (
             one_of(Kind::ALL),
@@ -350,6 +387,7 @@ mod tests {
             one_of(Outcome::ALL),
             option::of(one_of(Ruling::ALL)),
             option::of(timings()),
+            option::of(tokens()),
             any::<[bool; 2]>(),
         );
         (heads, vec(option::of(words()), 15), lists, numbers, ends).prop_map(
@@ -361,7 +399,7 @@ mod tests {
                 ends,
             )| {
                 let (bytes_in, bytes_out, status, count) = numbers;
-                let (outcome, decision, timings, [stream, clipped]) = ends;
+                let (outcome, decision, timings, tokens, [stream, clipped]) = ends;
                 Record {
                     v: Version,
                     kind,
@@ -392,6 +430,7 @@ mod tests {
                     attempts,
                     bytes_in,
                     bytes_out,
+                    tokens,
                     outcome,
                     status,
                     timings,

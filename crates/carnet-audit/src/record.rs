@@ -212,6 +212,24 @@ pub struct Attempt {
     pub duration_us: u64,
 }
 
+/// Tokens of a request and its answer, as the upstream counted them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Those of the prompt, cached ones among them.
+    pub input: u64,
+    /// Of these, those that a cache had.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_read: u64,
+    /// Of these, those that were put into a cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write: u64,
+    /// Those of the answer, its reasoning among them.
+    pub output: u64,
+    /// Of these, those that are reasoning.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reasoning: u64,
+}
+
 /// When the stages were reached, in microseconds after the request's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timings {
@@ -355,6 +373,9 @@ pub struct Record {
     /// Bytes of the answer that went to the caller.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes_out: u64,
+    /// Tokens, where the upstream told them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
     /// How it ended.
     pub outcome: Outcome,
     /// HTTP status that the caller got.
@@ -503,6 +524,7 @@ impl Record {
             attempts: Vec::new(),
             bytes_in: 0,
             bytes_out: 0,
+            tokens: None,
             outcome,
             status: None,
             timings: None,

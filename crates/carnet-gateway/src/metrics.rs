@@ -40,6 +40,11 @@ struct ByRule {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByDecision {
     decision: &'static str,
 }
@@ -50,6 +55,10 @@ pub struct Metrics {
     requests: Vec<(Outcome, Counter)>,
     rules: Family<ByRule, Counter>,
     limited: Family<ByLimit, Counter>,
+    /// Tokens of prompts, as upstreams counted them.
+    pub(crate) tokens_in: Counter,
+    /// Tokens of answers.
+    pub(crate) tokens_out: Counter,
     /// Decisions that permit.
     pub(crate) permits: Counter,
     /// Decisions that deny.
@@ -106,7 +115,15 @@ impl Default for Metrics {
             "Requests refused because a limit was used up, by the limit",
             limited.clone(),
         );
+        let tokens: Family<ByKind, Counter> = Family::default();
+        registry.register(
+            "tokens",
+            "Tokens that upstreams counted, of prompts (input) and answers (output)",
+            tokens.clone(),
+        );
         let mut metrics = Self {
+            tokens_in: tokens.get_or_create_owned(&ByKind { kind: "input" }),
+            tokens_out: tokens.get_or_create_owned(&ByKind { kind: "output" }),
             requests: Outcome::ALL
                 .iter()
                 .map(|outcome| {

@@ -31,7 +31,7 @@ use crate::ingress::{
 use crate::limits::{ATTEMPTS_MAX, HEADER_FIELDS_MAX, LOSSES_SHOWN_MAX};
 use crate::quotas::Asked as Reserving;
 use crate::record::OpenRecord;
-use crate::relay::{self, Answered, Relay, ResponseBody, Shape};
+use crate::relay::{self, Answered, Relay, ResponseBody, Shape, Told};
 use crate::reported::Check;
 use crate::resolve::Offer;
 use crate::screen::{Cleared, Clearing};
@@ -573,6 +573,13 @@ async fn relayed(
         answered = answered.translated(translator);
         head.headers.insert(CONTENT_TYPE, JSON);
     }
+    let tells = match (&translation, &vectors) {
+        (_, Some(_)) => call.tells_usage_in().map(Told::ToCaller),
+        (Some(translation), _) => Some(Told::ByUpstream(translation.to)),
+        (None, None) => call.tells_usage_in().map(Told::ByUpstream),
+    };
+    // What is only given again was counted when it was made.
+    answered = answered.telling_usage(tells.filter(|_| !of_kept));
     let own_words = carrier.filter(|_| translation.is_none() && !head.status.is_success());
     if let Some((by, client)) = own_words.zip(call.client()) {
         answered = answered.translated(Translator::of_error(by, client, head.status));

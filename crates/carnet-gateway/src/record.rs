@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use carnet_audit::{Attempt, Kind, Outcome, Record, Ruling, Slot};
+use carnet_audit::{Attempt, Kind, Outcome, Record, Ruling, Slot, Tokens};
 use carnet_limits::Reservation;
 use carnet_policy::{Effect, Verdict};
+use carnet_wire::form::Usage;
 use carnet_wire::sniff::Absence;
 use http::{HeaderValue, StatusCode};
 use jiff::Timestamp;
@@ -345,6 +346,17 @@ impl OpenRecord {
         self.record.bytes_out = self.record.bytes_out.saturating_add(bytes as u64);
     }
 
+    /// The upstream has counted so many tokens so far.
+    pub(crate) fn used(&mut self, usage: &Usage) {
+        self.record.tokens = Some(Tokens {
+            input: usage.prompt_including().0,
+            cache_read: usage.cache_read.unwrap_or_default(),
+            cache_write: usage.cache_write.unwrap_or_default(),
+            output: usage.output(),
+            reasoning: usage.reasoning.unwrap_or_default(),
+        });
+    }
+
     /// The workload that asked.
     pub(crate) fn workload(&self) -> &str {
         self.record.workload.as_deref().unwrap_or_default()
@@ -429,6 +441,10 @@ impl OpenRecord {
         metrics.open.dec();
         metrics.records.inc();
         metrics.ended(outcome);
+        if let Some(tokens) = &self.record.tokens {
+            metrics.tokens_in.inc_by(tokens.input);
+            metrics.tokens_out.inc_by(tokens.output);
+        }
         let (id, time) = (self.record.id.clone(), self.record.time);
         let closed = Box::new(Record::new(Kind::Request, id, time, outcome));
         Some((slot, std::mem::replace(&mut self.record, closed)))

@@ -14,8 +14,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use carnet_audit::Outcome;
 use carnet_wire::carrier::{Carrier, Unpacker};
+use carnet_wire::dialect as wire;
 use carnet_wire::form::FailureKind;
-use carnet_wire::sniff::{Absence, Framing, JsonEnd, ModelRename, Reported, ReportedModel};
+use carnet_wire::sniff::{
+    Absence, Framing, JsonEnd, ModelRename, Reported, ReportedModel, ReportedUsage,
+};
 use carnet_wire::stream::aws::{self, MessageEnds};
 use carnet_wire::stream::sse::KEEP_ALIVE;
 use http::header::{
@@ -62,6 +65,8 @@ pub(crate) struct Relay {
     making: Option<Making>,
     /// Gone once the answer is kept or cannot be.
     listening: Option<Listening>,
+    /// What the upstream tells of tokens, or the answer that was made of what it tells.
+    usage: Option<(ReportedUsage, Told)>,
     check: Check,
     on_mismatch: OnMismatch,
     /// Whether another model answers, and may.
@@ -112,6 +117,15 @@ pub(crate) struct Relay {
     gateway: Arc<Gateway>,
 }
 
+/// Where an answer tells what it used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// In what the caller is given.
+    ToCaller(wire::Dialect),
+    /// In what the upstream says.
+    ByUpstream(wire::Dialect),
+}
+
 /// What comes next of an answer.
 enum Step {
     /// Nothing yet, and the caller should hear so.
@@ -137,6 +151,8 @@ pub(crate) struct Answered {
     kept_at: Option<StateTarget>,
     /// What is to keep it, if Carnet is to.
     listening: Option<Listening>,
+    /// Where it tells what it used.
+    tells_usage: Option<Told>,
 }
 
 /// How an answer is framed.
@@ -257,7 +273,14 @@ impl Answered {
             names_model: true,
             kept_at: None,
             listening: None,
+            tells_usage: None,
         }
+    }
+
+    /// The same answer, which tells there what it used.
+    pub(crate) fn telling_usage(mut self, told: Option<Told>) -> Self {
+        self.tells_usage = told;
+        self
     }
 }
 
@@ -314,6 +337,14 @@ impl Relay {
         let rename = framing.zip(shown);
         let rename = rename.map(|(framing, name)| ModelRename::new(framing, name));
         let making = of_model.zip(answer.kept_at);
+        let usage = answer.tells_usage.filter(|_| answer.success);
+        let usage = usage.map(|told| {
+            let (dialect, framed) = match told {
+                Told::ByUpstream(dialect) => (dialect, answer.shape),
+                Told::ToCaller(dialect) => (dialect, shape),
+            };
+            (ReportedUsage::new(dialect, framed.framing()), told)
+        });
         let now = Instant::now();
         let mut relay = Box::new(Self {
             upstream: answer.body,
@@ -321,6 +352,7 @@ impl Relay {
             sniff: named_in.map(ReportedModel::new),
             making: making.map(|(framing, target)| Making::new(framing, target)),
             listening: answer.listening,
+            usage,
             end: check.call.dialect().into(),
             check,
             on_mismatch,
@@ -413,6 +445,9 @@ impl Relay {
                     record.passed_on(piece.len());
                 }
                 self.listen(&piece);
+                if let Some((_, Told::ToCaller(_))) = self.usage {
+                    self.count(&piece);
+                }
                 if self.shape == Shape::Events {
                     self.end.passes(&piece);
                 }
@@ -526,6 +561,9 @@ impl Relay {
             }
             self.last_piece = Instant::now();
             self.take_down_id(&piece);
+            if let Some((_, Told::ByUpstream(_))) = self.usage {
+                self.count(&piece);
+            }
             // Comments keep a connection alive: they are no content, and say nothing of a model.
             let comment = self.from == Shape::Events
                 && self.place.is_between_events()
@@ -580,6 +618,17 @@ impl Relay {
         let (ids, now) = (self.gateway.state_ids(), self.gateway.now());
         if making.looks(piece, ids, &record.shared_workload(), now) {
             self.making = None;
+        }
+    }
+
+    /// Listen in for the tokens that were used, and put them down.
+    fn count(&mut self, piece: &[u8]) {
+        let (Some((usage, _)), Some(record)) = (&mut self.usage, &mut self.record) else {
+            return;
+        };
+        usage.push(piece);
+        if let Some(told) = usage.usage() {
+            record.used(told);
         }
     }
 

@@ -209,6 +209,16 @@ impl Call {
         }
     }
 
+    /// The dialect in which its answers tell what they used, if they do.
+    pub(crate) fn tells_usage_in(self) -> Option<wire::Dialect> {
+        match self {
+            Self::Carried(by, _) => Some(by.dialect()),
+            Self::Completions | Self::Embeddings => Some(wire::Dialect::Chat),
+            Self::Compact => Some(wire::Dialect::Responses),
+            _ => self.client().map(wire::Dialect::from),
+        }
+    }
+
     /// The call whose bodies a platform carries.
     fn carried_in(by: Carrier) -> Self {
         match by.dialect() {
