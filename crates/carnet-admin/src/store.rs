@@ -457,10 +457,10 @@ mod tests {
                 .pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
                 .unwrap()
         };
-        assert_eq!(version(&store), 2);
+        assert_eq!(version(&store), 3);
         drop(store);
         let again = Store::open(&path).unwrap();
-        assert_eq!((version(&again), again.records().unwrap().len()), (2, 1));
+        assert_eq!((version(&again), again.records().unwrap().len()), (3, 1));
     }
 
     #[test]
@@ -477,7 +477,7 @@ mod tests {
                 error,
                 StoreError::Newer {
                     found: 7,
-                    known: 2,
+                    known: 3,
                     ..
                 }
             ),

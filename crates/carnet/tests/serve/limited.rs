@@ -1,5 +1,6 @@
 //! Limits: what comes under one that is used up is refused before it is sent, and nothing else counts.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use http::Method;
@@ -148,6 +149,7 @@ async fn a_place_among_running_requests_is_free_again_at_the_end_of_one_and_when
     refused().await;
     arrival.chunk(DONE).await;
     arrival.write(LAST_CHUNK).await;
+    arrival.keep();
     answer.text().await;
     let (answer, mut arrival) = tokio::join!(gateway.chat(chat_body(MODEL, true)), async {
         let mut arrival = upstream.next().await;
@@ -157,19 +159,18 @@ async fn a_place_among_running_requests_is_free_again_at_the_end_of_one_and_when
     refused().await;
     answer.hang_up();
     arrival.closed().await;
-    let body = chat_body(MODEL, false);
     let again = until("a free place", async || {
-        let answer = gateway.chat(body.clone());
-        let (answer, sent) = tokio::join!(answer, async {
-            match tokio::time::timeout(Duration::from_millis(200), upstream.next()).await {
-                Ok(arrival) => {
-                    arrival.complete().await;
-                    true
-                }
-                Err(_) => false,
+        let mut answer = pin!(gateway.chat(chat_body(MODEL, false)));
+        tokio::select! {
+            refused = &mut answer => {
+                assert_eq!(refused.status, 429);
+                None
             }
-        });
-        sent.then_some(answer)
+            arrival = upstream.next() => {
+                arrival.complete().await;
+                Some(answer.await)
+            }
+        }
     });
     assert_eq!(again.await.text().await, COMPLETION);
     gateway.finish().await;

@@ -34,6 +34,7 @@ mod shown_model;
 mod sockets;
 mod stop;
 mod stored;
+mod tokens;
 mod translations;
 mod translations_more;
 mod upstream_tls;
