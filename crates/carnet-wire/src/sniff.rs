@@ -175,21 +175,20 @@ impl ReportedModel {
     }
 
     /// How many of the next bytes stand in a text that is not looked for, or behind what was looked at, and change nothing.
+    /// All that is looked at is passed, so that no byte is looked at again for each that comes before it.
     fn idle(&self, next: &[u8]) -> usize {
-        let end = |found: Option<usize>| found.unwrap_or(next.len());
-        let in_line = self.framing == Framing::Json || self.lines.in_data();
-        let until = match (in_line, self.finder.idles()) {
-            (false, _) | (_, Idle::No) => return 0,
-            (_, Idle::ToEnd) => next.len(),
-            (_, Idle::ToQuote) => end(memchr2(b'"', b'\\', next)),
-        };
-        match self.framing {
-            Framing::EventStream => {
-                let line = next.get(..until).unwrap_or(next);
-                memchr2(b'\n', b'\r', line).unwrap_or(until)
+        let found = match (self.framing, self.finder.idles()) {
+            (_, Idle::No) => Some(0),
+            (Framing::EventStream, _) if !self.lines.in_data() => Some(0),
+            (Framing::EventStream, Idle::ToEnd) => memchr2(b'\n', b'\r', next),
+            (Framing::EventStream, Idle::ToQuote) => {
+                let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | b'\n' | b'\r');
+                next.iter().position(ends)
             }
-            Framing::Json => until,
-        }
+            (Framing::Json, Idle::ToEnd) => None,
+            (Framing::Json, Idle::ToQuote) => memchr2(b'"', b'\\', next),
+        };
+        found.unwrap_or(next.len())
     }
 
     /// Says that the answer has ended.

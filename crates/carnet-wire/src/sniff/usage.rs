@@ -119,7 +119,7 @@ fn name(dialect: Dialect) -> &'static str {
 
 /// Takes over what an event says, if it says it.
 fn tell_of(dialect: Dialect, event: &[u8], usage: &mut Usage) {
-    if !may_tell(event) {
+    if !may_tell(dialect, event) {
         return;
     }
     let Ok(document) = Document::read(event, MAX_DEPTH) else {
@@ -137,13 +137,15 @@ fn tell_of(dialect: Dialect, event: &[u8], usage: &mut Usage) {
     }
 }
 
-/// Whether the word stands there with an object behind it: some services put `null` there in every event.
-fn may_tell(event: &[u8]) -> bool {
+/// Whether the name stands there with an object behind it: some services put `null` there in every event. Each byte is
+/// looked at a fixed number of times, whatever stands there.
+fn may_tell(dialect: Dialect, event: &[u8]) -> bool {
+    let name = name(dialect).as_bytes();
     memmem::find_iter(event, WORD).any(|at| {
-        let behind = event.get(at..).unwrap_or_default();
-        let mut behind = behind.iter().skip_while(|byte| **byte != b':');
-        let value = behind.find(|byte| !matches!(byte, b':' | b' ' | b'\t' | b'\n' | b'\r'));
-        value == Some(&b'{')
+        let behind = event.get(at + 1..).and_then(|key| key.strip_prefix(name));
+        let behind = behind.and_then(|rest| rest.strip_prefix(b"\""));
+        let behind = behind.and_then(|rest| rest.trim_ascii_start().strip_prefix(b":"));
+        behind.is_some_and(|value| value.trim_ascii_start().first() == Some(&b'{'))
     })
 }
 
@@ -437,6 +439,15 @@ mod tests {
         }
         let content = "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"usage\\\":{\"}}]}\n\n";
         assert_eq!(counts(Chat, Framing::EventStream, content), None);
+    }
+
+    /// Were each of them followed to the end, it would take hours.
+    #[test]
+    fn names_without_values_cost_no_multiple_of_their_length() {
+        let event = format!("data: {}\n\n", "\"usage".repeat(1 << 20));
+        let mut sniff = ReportedUsage::new(Dialect::Chat, Some(Framing::EventStream));
+        sniff.push(event.as_bytes());
+        assert_eq!(sniff.usage(), None);
     }
 
     #[test]
