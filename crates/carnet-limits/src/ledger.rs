@@ -137,8 +137,12 @@ struct State {
 }
 
 impl Ledger {
-    /// A limit of `max`. `window` says nothing for [`Measure::Streams`].
+    /// A limit of `max`. What runs at the same time counts for as long as it runs, whatever `window` says.
     pub fn limit(&self, name: &Arc<str>, measure: Measure, window: Window, max: u64) -> Limit {
+        let window = match measure {
+            Measure::Streams => Window::Lasting,
+            Measure::Money | Measure::Requests | Measure::Tokens => window,
+        };
         let key = (name.clone(), measure, window);
         let mut books = lock(&self.books);
         let book = books.entry(key).or_insert_with(|| {
@@ -457,9 +461,17 @@ impl Exhausted {
 }
 
 impl State {
-    /// Go on to the span of `now`. A clock that was set back changes nothing.
+    /// Go on to the span of `now`. A clock that was set back a little changes nothing; one that had been far ahead does
+    /// not keep what was used until it is there again.
     fn turn(&mut self, window: Window, now: Timestamp) {
-        if now.as_second() < self.span.end {
+        let (now_second, length) = (
+            now.as_second(),
+            self.span.end.saturating_sub(self.span.start),
+        );
+        if now_second < self.span.end {
+            if self.span.start.saturating_sub(now_second) > length.saturating_mul(BACK_MAX) {
+                self.span = window.span(now);
+            }
             return;
         }
         let span = window.span(now);
@@ -531,6 +543,8 @@ impl State {
 }
 
 const MILLION: u128 = 1_000_000;
+/// Spans by which a clock may be set back until what was used is taken for that of the span in which it then is.
+const BACK_MAX: i64 = 2;
 
 impl Book {
     /// The counter of somebody, unless too many are counted.

@@ -14,6 +14,8 @@ use thiserror::Error;
 pub enum Window {
     /// From midnight to midnight.
     Day,
+    /// For as long as it runs: what is given back at its end.
+    Lasting,
     /// From the first of a month to that of the next.
     Month,
     /// The last so many seconds, wherever one stands.
@@ -27,11 +29,12 @@ pub enum Window {
 #[error("no window is written so")]
 pub struct NoWindow;
 
-/// `day`, `week`, `month` or a number of seconds such as `60s`.
+/// `day`, `week`, `month`, `lasting` or a number of seconds such as `60s`.
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Day => f.write_str("day"),
+            Self::Lasting => f.write_str("lasting"),
             Self::Month => f.write_str("month"),
             Self::Sliding(seconds) => write!(f, "{seconds}s"),
             Self::Week => f.write_str("week"),
@@ -45,6 +48,7 @@ impl FromStr for Window {
     fn from_str(text: &str) -> Result<Self, NoWindow> {
         match text {
             "day" => Ok(Self::Day),
+            "lasting" => Ok(Self::Lasting),
             "month" => Ok(Self::Month),
             "week" => Ok(Self::Week),
             _ => {
@@ -74,6 +78,12 @@ impl Window {
         };
         let day = now.to_zoned_datetime(TimeZone::UTC).date();
         let (first, next) = match self {
+            Self::Lasting => {
+                return Span {
+                    start: i64::MIN,
+                    end: i64::MAX,
+                };
+            }
             Self::Sliding(length) => {
                 let length = i64::from(length.max(1));
                 let start = seconds.div_euclid(length).saturating_mul(length);
@@ -202,6 +212,7 @@ mod tests {
     fn windows_are_read_as_they_are_written() {
         for window in [
             Window::Day,
+            Window::Lasting,
             Window::Month,
             Window::Week,
             Window::Sliding(1),
@@ -218,6 +229,7 @@ mod tests {
     fn the_ends_of_time_have_spans_too() {
         for window in [
             Window::Day,
+            Window::Lasting,
             Window::Month,
             Window::Week,
             Window::Sliding(u32::MAX),

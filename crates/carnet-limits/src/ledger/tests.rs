@@ -253,6 +253,27 @@ fn threads_together_get_no_more_than_there_is() {
     assert_eq!(got, 1000);
 }
 
+#[test]
+fn a_clock_that_had_been_far_ahead_blocks_nobody_for_longer_than_a_span() {
+    let (_ledger, limit) = ledger_of_day();
+    let (ahead, now) = (at(900 * 24 * 3600), at(0));
+    drop(Ledger::reserve(&claim(&limit, 100), ahead).unwrap());
+    assert!(Ledger::reserve(&claim(&limit, 1), now).is_err());
+    let tomorrow = now + SignedDuration::from_hours(24);
+    drop(Ledger::reserve(&claim(&limit, 100), tomorrow).unwrap());
+}
+
+#[test]
+fn what_runs_over_midnight_goes_on_counting() {
+    let (_ledger, limit) = ledger(Measure::Streams, Window::Day, 1);
+    let running = Ledger::reserve(&claim(&limit, 1), at(0)).unwrap();
+    for days in [1, 2, 40] {
+        assert_eq!(wait(&limit, 1, at(days * 24 * 3600)), None);
+    }
+    drop(running);
+    drop(Ledger::reserve(&claim(&limit, 1), at(40 * 24 * 3600)).unwrap());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Extend(usize, u64),
