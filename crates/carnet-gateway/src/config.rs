@@ -542,7 +542,7 @@ pub fn validate(
     let durability = check.durability(raw.audit.as_ref());
     let conversations = raw.conversations.as_ref();
     let conversations = conversations.map(|raw| check.conversations(raw));
-    let limits = check.quotas(&raw.limits);
+    let limits = check.quotas(raw);
     if check.problems.is_empty() {
         Ok(Config {
             server,

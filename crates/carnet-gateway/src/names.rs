@@ -1,23 +1,32 @@
-//! Hosts, platforms and regions that upstreams name: each must be one that somebody described, since
+//! Hosts, platforms and regions that upstreams and limits name: each must be one that somebody described, since
 //! a name with a slip in it would be taken for one of which nothing is known.
 
 use carnet_provenance::View;
 use http::Uri;
+use toml_span::Span;
 
-use crate::config::{ConfigProblem, RawUpstream};
+use crate::config::{ConfigProblem, RawConfig, RawUpstream};
 use crate::section::{Field, Located, closest};
 
 /// How many known names a message lists.
 const LISTED_MAX: usize = 8;
 
-/// What upstreams name and nobody described; all of it at once, also when the entries have other
+/// What upstreams and limits name and nobody described; all of it at once, also when the entries have other
 /// mistakes.
 #[must_use]
-pub fn unknown_names(upstreams: &[RawUpstream], view: &View) -> Vec<ConfigProblem> {
+pub fn unknown_names(raw: &RawConfig, view: &View) -> Vec<ConfigProblem> {
     let mut found = Vec::new();
-    for upstream in upstreams {
+    for hosts in raw.limits.iter().filter_map(|limit| limit.hosts.given()) {
+        let hosts_named = hosts.value.iter();
+        found.extend(hosts_named.filter_map(|id| {
+            let place = (hosts.span, "take it out of `hosts`");
+            unknown_host(id, place, view)
+        }));
+    }
+    for upstream in &raw.upstreams {
         if let Some(host) = upstream.host.given() {
-            found.extend(unknown_host(host, view));
+            let place = (host.span, "take `host` out: then it is unknown");
+            found.extend(unknown_host(&host.value, place, view));
         }
         if let Some(platform) = upstream.platform.given() {
             found.extend(unknown_platform(platform, view));
@@ -44,17 +53,17 @@ fn host_of(upstream: &RawUpstream, view: &View) -> Option<String> {
     }
 }
 
-fn unknown_host(host: &Located<String>, view: &View) -> Option<ConfigProblem> {
-    let id = &host.value;
+/// `or` is what else can be done.
+fn unknown_host(id: &str, (span, or): (Span, &str), view: &View) -> Option<ConfigProblem> {
     if view.host(id).is_some() {
         return None;
     }
     let meant = meant(id, view.hosts().map(|host| host.as_str()));
     Some(ConfigProblem {
-        span: host.span,
+        span,
         message: format!("neither the registry nor an overlay knows the host `{id}`"),
         help: Some(format!(
-            "{meant}describe it in an overlay:\n[[host]]\nid = \"{id}\"\n…\nor take `host` out: then it is unknown"
+            "{meant}describe it in an overlay:\n[[host]]\nid = \"{id}\"\n…\nor {or}"
         )),
     })
 }

@@ -185,6 +185,12 @@ fn fault<'a>(why: &Exhausted, per: impl Iterator<Item = &'a Apart>) -> Fault {
                 Some(seconds),
             )
         }
+        (_, None) if max > 0 => (
+            format!(
+                "`{limit}` counts too many apart to count {of} too; ask your operator to count fewer by its `per`"
+            ),
+            None,
+        ),
         (_, None) => (
             format!("`{limit}` lets {of} send no request; ask your operator to raise it"),
             None,

@@ -76,7 +76,7 @@ fn read(draft: Draft, now: Timestamp, mut found: Found) -> Result<Loaded, Troubl
         }
     };
     if let Some(view) = &view {
-        let unknown = unknown_names(&draft.sections.upstreams, view);
+        let unknown = unknown_names(&draft.sections, view);
         found.here.extend(unknown);
     }
     let files = files(&draft, &mut found);

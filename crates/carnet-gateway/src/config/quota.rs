@@ -5,9 +5,9 @@ use std::sync::Arc;
 use carnet_limits::{Measure, Window};
 use toml_span::Span;
 
-use super::Check;
+use super::{Check, RawConfig, RawUpstream};
 use crate::limits::LIMIT_SECONDS_MAX;
-use crate::section::{Field, Located};
+use crate::section::{Field, Located, closest};
 
 section! {
     /// How much may be used. Each request counts for all limits that it comes under, and is sent only if there is room in
@@ -49,7 +49,7 @@ pub struct LimitConfig {
     pub measure: Measure,
     /// The most.
     pub max: u64,
-    /// Over which time; nothing that means anything for what runs at the same time.
+    /// Over which time.
     pub window: Window,
     /// What is counted apart.
     pub per: Vec<Apart>,
@@ -103,9 +103,14 @@ const APART: [(&str, Apart); 7] = [
 const UNITS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3600)];
 
 impl Check<'_> {
-    pub(super) fn quotas(&mut self, raw: &[RawLimit]) -> Vec<LimitConfig> {
-        let mut limits: Vec<LimitConfig> = Vec::with_capacity(raw.len());
-        for entry in raw {
+    pub(super) fn quotas(&mut self, raw: &RawConfig) -> Vec<LimitConfig> {
+        let mut limits: Vec<LimitConfig> = Vec::with_capacity(raw.limits.len());
+        // What could not be read may be what a limit means.
+        let readable = self.problems.is_empty();
+        for entry in &raw.limits {
+            if readable {
+                self.names(entry, raw);
+            }
             let Some(name) = entry.name.given() else {
                 continue;
             };
@@ -143,7 +148,7 @@ impl Check<'_> {
                 );
                 None
             }
-            (Measure::Streams, _) => Some(Window::Day),
+            (Measure::Streams, _) => Some(Window::Lasting),
             (_, Field::Given(every)) => self.window(every),
             (_, Field::Absent) => {
                 self.problem(
@@ -163,6 +168,48 @@ impl Check<'_> {
             per: per.unwrap_or_default(),
             only,
         })
+    }
+
+    /// A limit for what is not there would hold nobody.
+    fn names(&mut self, entry: &RawLimit, raw: &RawConfig) {
+        let text = |field: &'_ Field<String>| field.given().map(|text| text.value.clone());
+        let of_upstream = |upstream: &RawUpstream| match &upstream.models {
+            Field::Given(models) => models
+                .value
+                .iter()
+                .filter_map(|one| text(&one.name))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let models: Vec<String> = raw.upstreams.iter().flat_map(of_upstream).collect();
+        let teams: Vec<String> = raw
+            .workloads
+            .iter()
+            .filter_map(|one| text(&one.team))
+            .collect();
+        let ids: Vec<String> = raw
+            .workloads
+            .iter()
+            .filter_map(|one| text(&one.id))
+            .collect();
+        for (named, what, known) in [
+            (
+                &entry.models,
+                "upstream offers a model that is called",
+                models,
+            ),
+            (&entry.teams, "workload is of the team", teams),
+            (&entry.workloads, "workload has the id", ids),
+        ] {
+            let Some(named) = named.given() else { continue };
+            for name in named.value.iter().filter(|name| !known.contains(name)) {
+                let help = match closest(name, known.iter().map(String::as_str)) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => "add it, or take it out of the limit".to_owned(),
+                };
+                self.problem(named.span, format!("no {what} `{name}`"), help);
+            }
+        }
     }
 
     /// What is counted, and how much there may be of it.

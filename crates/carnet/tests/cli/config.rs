@@ -295,6 +295,25 @@ fn a_limit_says_of_what_how_much_and_over_which_time() {
         let text = format!("[[limit]]\nname = \"l\"\n{limit}\n");
         refuses(&text, &[message, help]);
     }
+    let named = "[[limit]]\nname = \"l\"\nconcurrent = 1\nmodels = [\"lama\"]\nteams = [\"research\"]\nworkloads = [\"x\"]\nhosts = [\"anthropi\"]\n
+[[upstream]]\nname = \"u\"\nbase_url = \"http://127.0.0.1:9/v1\"\nmodels = [{ name = \"llama\" }]\n";
+    for (message, help) in [
+        (
+            "no upstream offers a model that is called `lama`",
+            "did you mean `llama`?",
+        ),
+        (
+            "no workload is of the team `research`",
+            "take it out of the limit",
+        ),
+        ("no workload has the id `x`", "add it, or"),
+        (
+            "neither the registry nor an overlay knows the host `anthropi`",
+            "take it out of `hosts`",
+        ),
+    ] {
+        refuses(named, &[message, help]);
+    }
     let twice = "[[limit]]\nname = \"l\"\nconcurrent = 1\n".repeat(2);
     refuses(&twice, &["`l` is no name of its own"]);
 }
