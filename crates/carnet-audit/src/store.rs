@@ -33,8 +33,10 @@ pub(crate) struct Store {
     partial: BTreeSet<String>,
     /// Partial tiles that no checkpoint needs any more.
     superseded: BTreeSet<String>,
-    /// Folders whose names are not on the medium yet.
+    /// Folders in which names are not on the medium yet.
     unsynced: BTreeSet<PathBuf>,
+    /// Folders whose own names are on the medium.
+    named: BTreeSet<PathBuf>,
     signed: u64,
 }
 
@@ -91,6 +93,7 @@ impl Store {
             partial: BTreeSet::new(),
             superseded: BTreeSet::new(),
             unsynced: BTreeSet::new(),
+            named: BTreeSet::from([root.to_owned()]),
             signed: 0,
         }
     }
@@ -191,7 +194,7 @@ impl Store {
     pub(crate) fn write(&mut self) -> io::Result<()> {
         while let Some((name, bytes)) = self.unwritten.first() {
             let path = self.disk.put(&self.root, name, bytes)?;
-            note_folders(&mut self.unsynced, &self.root, &path);
+            self.note_folders(&path);
             self.unwritten.remove(0);
         }
         Ok(())
@@ -217,21 +220,41 @@ impl Store {
                 ),
             };
             let path = self.disk.put(&self.root, &text, &bytes)?;
-            note_folders(&mut self.unsynced, &self.root, &path);
+            self.note_folders(&path);
             // Until a checkpoint needs it, it is one to take away.
             self.superseded.insert(text);
         }
         // INVARIANT: a checkpoint names only what is on the medium under its final name.
-        while let Some(folder) = self.unsynced.first().cloned() {
-            self.disk.sync_directory(&folder)?;
-            self.unsynced.remove(&folder);
-        }
+        self.sync_folders()?;
         self.sign(signer)?;
         let needed: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
         self.superseded.append(&mut self.partial);
         self.superseded.retain(|name| !needed.contains(name));
         self.partial = needed;
         self.remove_superseded()
+    }
+
+    /// The folders that must be synced before the new file is found after a crash: its own, and those
+    /// of the folders above it that nobody has synced since this log was opened.
+    fn note_folders(&mut self, path: &Path) {
+        let mut new = path;
+        while let Some(folder) = new.parent() {
+            self.unsynced.insert(folder.to_owned());
+            if self.named.contains(folder) {
+                return;
+            }
+            new = folder;
+        }
+    }
+
+    fn sync_folders(&mut self) -> io::Result<()> {
+        // A folder comes after the one above it, which has its name.
+        while let Some(folder) = self.unsynced.first().cloned() {
+            self.disk.sync_directory(&folder)?;
+            self.unsynced.remove(&folder);
+            self.named.insert(folder);
+        }
+        Ok(())
     }
 
     fn sign(&mut self, signer: &Signer) -> io::Result<()> {
@@ -250,9 +273,12 @@ impl Store {
         while let Some(name) = self.superseded.first().cloned() {
             let path = self.root.join(&name);
             ignore_missing(fs::remove_file(&path))?;
-            if let Some(folder) = path.parent() {
-                // Another partial tile of the same number may still be in it.
-                let _ = fs::remove_dir(folder);
+            // Another partial tile of the same number may still be in it.
+            if let Some(folder) = path
+                .parent()
+                .filter(|folder| fs::remove_dir(folder).is_ok())
+            {
+                self.named.remove(folder);
             }
             self.superseded.remove(&name);
         }
@@ -308,16 +334,6 @@ fn remove_all_but(files: fs::ReadDir, needed: Option<&str>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The folder of a new file and all above it, up to the audit folder.
-fn note_folders(folders: &mut BTreeSet<PathBuf>, root: &Path, path: &Path) {
-    for folder in path.ancestors().skip(1) {
-        folders.insert(folder.to_owned());
-        if folder == root {
-            return;
-        }
-    }
 }
 
 fn clear_temporary(root: &Path) -> io::Result<()> {

@@ -1,11 +1,12 @@
 //! Helpers of the tests: a disk that can be filled and broken, a clock that stands still, small logs.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,6 +30,10 @@ pub(crate) struct TestDisk {
     pub(crate) unsigned: AtomicBool,
     /// How often bytes were brought to the medium.
     pub(crate) syncs: AtomicUsize,
+    /// The folders of which the names were brought there, in this order.
+    pub(crate) folders: Mutex<Vec<PathBuf>>,
+    /// The names that a crash of the machine cannot take away.
+    pub(crate) durable: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl TestDisk {
@@ -62,7 +67,13 @@ impl Disk for TestDisk {
         Ok(())
     }
 
-    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        let names = fs::read_dir(path)?.map(|entry| Ok(entry?.path()));
+        let names = names.collect::<io::Result<Vec<PathBuf>>>()?;
+        let mut durable = self.durable.lock().unwrap();
+        durable.retain(|name| name.parent() != Some(path));
+        durable.extend(names);
+        self.folders.lock().unwrap().push(path.to_owned());
         Ok(())
     }
 

@@ -551,6 +551,37 @@ fn tiles_that_were_put_but_never_signed_and_superseded_ones_go_at_the_next_start
 }
 
 #[test]
+fn every_name_under_a_checkpoint_is_on_the_medium_and_none_is_brought_there_twice() {
+    let dir = TempDir::new().unwrap();
+    let (disk, clock) = (Arc::new(TestDisk::default()), TestClock::default());
+    let (log, _) = Log::open_on(
+        disk.clone(),
+        dir.path(),
+        signer(),
+        options(),
+        Box::new(move || clock.now()),
+    )
+    .unwrap();
+    // Within the first tile, over its edge twice, and within the third.
+    for (leaves, folders) in [(3, 7), (4, 3), (300, 8), (300, 6), (2, 3)] {
+        for number in 0..leaves {
+            write(&log, &format!("r-{number}"));
+        }
+        disk.folders.lock().unwrap().clear();
+        block_on(log.checkpoint()).unwrap();
+        let durable = disk.durable.lock().unwrap();
+        for (file, _) in files(&dir.path().join("tile")) {
+            let names = file.ancestors().take_while(|name| *name != dir.path());
+            for name in names {
+                assert!(durable.contains(name), "{}", name.display());
+            }
+        }
+        let synced = disk.folders.lock().unwrap();
+        assert_eq!(synced.len(), folders, "{synced:#?}");
+    }
+}
+
+#[test]
 fn with_fsync_nothing_is_acknowledged_before_it_is_on_the_medium() {
     for (durability, at_least) in [(Durability::Fsync, 2), (Durability::Process, 0)] {
         let dir = TempDir::new().unwrap();
