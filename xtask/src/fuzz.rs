@@ -19,8 +19,9 @@ const SECONDS: u32 = 60;
 /// More memory than any parser may take, and longer than any input may need.
 const BOUNDS: [&str; 2] = ["-rss_limit_mb=2048", "-timeout=10"];
 /// Longest inputs of targets that read texts.
-const SHORT: [(&str, u32); 9] = [
+const SHORT: [(&str, u32); 10] = [
     ("card", 4096),
+    ("guard", 4096),
     ("json_scan", 4096),
     ("resolve_id", 300),
     ("sniff", 4096),

@@ -1,17 +1,22 @@
 //! Bounded encoding: whatever a record holds, its bytes fit the room that was reserved for them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::limits::{INTENT_BYTES_MAX, LEAF_BYTES_MAX, PART_BYTES_MAX};
 use crate::line::Write;
-use crate::record::{Attempt, DocumentKind, DocumentPart, Intent, Record, Version};
+use crate::record::{Attempt, Detection, DocumentKind, DocumentPart, Intent, Record, Version};
 
 /// Bytes of a text that are kept when a record is too long.
-const CLIPPED_TEXT_BYTES: usize = 96;
+const CLIPPED_TEXT_BYTES: usize = 88;
 /// Bytes of `detail` that are kept.
 const CLIPPED_DETAIL_BYTES: usize = 320;
 /// Bytes that are kept of the name of a coding; those that are decoded are shorter.
 const CLIPPED_CODING_BYTES: usize = 8;
+/// Bytes of a detection's kind or confidence; those of this program are shorter.
+const CLIPPED_WORD_BYTES: usize = 16;
+/// Detections that are kept.
+const CLIPPED_DETECTIONS: usize = 4;
 /// Rules that are kept.
 const CLIPPED_RULES: usize = 8;
 /// Attempts that are kept, the last ones: they say how it ended.
@@ -118,6 +123,7 @@ fn clip_record(record: &Record) -> Record {
             .skip(first_kept)
             .map(clip_attempt)
             .collect(),
+        detections: clip_detections(&record.detections),
         detail: record
             .detail
             .as_ref()
@@ -125,6 +131,24 @@ fn clip_record(record: &Record) -> Record {
         clipped: true,
         ..*record
     }
+}
+
+/// The surest, with their texts, which are short and the program's own; never more than fit.
+fn clip_detections(detections: &[Detection]) -> Vec<Detection> {
+    let own = |text: &Cow<'static, str>| text.len() <= CLIPPED_WORD_BYTES;
+    let mut kept: Vec<Detection> = detections
+        .iter()
+        .filter(|detection| own(&detection.kind) && own(&detection.confidence))
+        .cloned()
+        .collect();
+    let place = |detection: &Detection| match &*detection.confidence {
+        "high" => 0,
+        "medium" => 1,
+        _ => 2,
+    };
+    kept.sort_by_key(place);
+    kept.truncate(CLIPPED_DETECTIONS);
+    kept
 }
 
 fn clip_attempt(attempt: &Attempt) -> Attempt {
@@ -216,6 +240,11 @@ mod tests {
             first_byte_us: Some(u64::MAX),
             total_us: u64::MAX,
         };
+        let detection = Detection {
+            kind: "k".repeat(CLIPPED_WORD_BYTES).into(),
+            confidence: "medium".into(),
+            count: u32::MAX,
+        };
         Record {
             v: Version,
             kind: Kind::Strangers,
@@ -243,6 +272,7 @@ mod tests {
             attempts: vec![attempt; 40],
             bytes_in: u64::MAX,
             bytes_out: u64::MAX,
+            detections: vec![detection; 40],
             tokens: Some(Tokens {
                 input: u64::MAX,
                 cache_read: u64::MAX,
@@ -269,7 +299,22 @@ mod tests {
         };
         assert!(read.clipped);
         assert_eq!(read.attempts.len(), CLIPPED_ATTEMPTS);
+        assert_eq!(read.detections.len(), CLIPPED_DETECTIONS);
         assert_eq!(read.timings, monstrous().timings);
+    }
+
+    #[test]
+    fn of_many_detections_the_surest_are_kept() {
+        let detection = |confidence: &'static str, count| Detection {
+            kind: "iban".into(),
+            confidence: confidence.into(),
+            count,
+        };
+        let mut all = vec![detection("low", 1); 9];
+        all.extend([detection("medium", 2), detection("high", 3)]);
+        let kept = clip_detections(&all).into_iter();
+        let counts: Vec<u32> = kept.map(|detection| detection.count).collect();
+        assert_eq!(counts, [3, 2, 1, 1]);
     }
 
     #[test]

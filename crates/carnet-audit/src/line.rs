@@ -9,7 +9,7 @@ use itoa::{Buffer, Integer};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
-use crate::record::{Attempt, Intent, Record, Timings, Tokens, Version};
+use crate::record::{Attempt, Detection, Intent, Record, Timings, Tokens, Version};
 
 static PRINTER: DateTimePrinter = DateTimePrinter::new();
 
@@ -49,6 +49,7 @@ impl Write for Record {
             attempts,
             bytes_in,
             bytes_out,
+            detections,
             tokens,
             outcome,
             status,
@@ -99,6 +100,13 @@ impl Write for Record {
             b",\"bytes_out\":",
             Some(*bytes_out).filter(|bytes| *bytes > 0),
         );
+        let mut before: &[u8] = b",\"detections\":[";
+        for detection in detections {
+            into.extend_from_slice(before);
+            detection.write(into);
+            before = b",";
+        }
+        flag(into, b"]", !detections.is_empty());
         if let Some(tokens) = tokens {
             into.extend_from_slice(b",\"tokens\":");
             tokens.write(into);
@@ -192,6 +200,20 @@ impl Write for Attempt {
         text_if(into, b",\"error\":", error.as_ref());
         number_if(into, b",\"started_us\":", Some(*started_us));
         number_if(into, b",\"duration_us\":", Some(*duration_us));
+        into.push(b'}');
+    }
+}
+
+impl Write for Detection {
+    fn write(&self, into: &mut Vec<u8>) {
+        let Self {
+            kind,
+            confidence,
+            count,
+        } = self;
+        text(into, b"{\"kind\":", kind);
+        text(into, b",\"confidence\":", confidence);
+        number_if(into, b",\"count\":", Some(*count));
         into.push(b'}');
     }
 }
@@ -364,6 +386,14 @@ mod tests {
         )
     }
 
+    fn detection() -> impl Strategy<Value = Detection> {
+        (words(), words(), any::<u32>()).prop_map(|(kind, confidence, count)| Detection {
+            kind: kind.to_string().into(),
+            confidence: confidence.to_string().into(),
+            count,
+        })
+    }
+
     fn record() -> impl Strategy<Value = Record> {
         let heads = (
             one_of(Kind::ALL),
@@ -376,6 +406,7 @@ mod tests {
             vec(words(), 0..3),
             vec(words(), 0..3),
             vec(attempt(), 0..3),
+            vec(detection(), 0..3),
         );
         let numbers = (
             0..3u64,
@@ -394,7 +425,7 @@ mod tests {
             |(
                 (kind, id, second, nanosecond),
                 some,
-                (losses, edits, rules, attempts),
+                (losses, edits, rules, attempts, detections),
                 numbers,
                 ends,
             )| {
@@ -430,6 +461,7 @@ mod tests {
                     attempts,
                     bytes_in,
                     bytes_out,
+                    detections,
                     tokens,
                     outcome,
                     status,

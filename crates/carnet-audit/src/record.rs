@@ -212,6 +212,17 @@ pub struct Attempt {
     pub duration_us: u64,
 }
 
+/// Something that looks like personal data or a secret, in the texts of a request. The text itself is never in a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detection {
+    /// What it looks like.
+    pub kind: Cow<'static, str>,
+    /// How sure that is: `low`, `medium` or `high`.
+    pub confidence: Cow<'static, str>,
+    /// How often it is there.
+    pub count: u32,
+}
+
 /// Tokens of a request and its answer, as the upstream counted them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
@@ -373,6 +384,9 @@ pub struct Record {
     /// Bytes of the answer that went to the caller.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes_out: u64,
+    /// What detectors found in the texts of the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detections: Vec<Detection>,
     /// Tokens, where the upstream told them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
@@ -524,6 +538,7 @@ impl Record {
             attempts: Vec::new(),
             bytes_in: 0,
             bytes_out: 0,
+            detections: Vec::new(),
             tokens: None,
             outcome,
             status: None,

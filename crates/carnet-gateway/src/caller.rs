@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::codes::Code;
 use crate::error::Fault;
+use crate::found::Found;
 use crate::generation::Generation;
 use crate::limits::{STRANGER_REFUSALS_MAX, STRANGER_SOURCES_MAX, STRANGER_WINDOW};
 
@@ -37,12 +38,21 @@ pub(crate) fn identify(generation: &Generation, headers: &HeaderMap) -> Result<C
     Ok(Caller { key, revoked })
 }
 
-/// The principal that a caller's key speaks for.
+/// The principal that a caller's key speaks for, where nothing is sent in which anything could be found.
 pub(crate) fn principal<'a>(
     generation: &'a Generation,
     caller: &Caller,
 ) -> Result<&'a Principal, Fault> {
-    generation.principal(&caller.key.workload).ok_or_else(|| {
+    principal_with(generation, caller, Found::default())
+}
+
+/// The same, if this was found in what it sends.
+pub(crate) fn principal_with<'a>(
+    generation: &'a Generation,
+    caller: &Caller,
+    found: Found,
+) -> Result<&'a Principal, Fault> {
+    generation.principal(&caller.key.workload, found).ok_or_else(|| {
         Fault::new(
             Code::WorkloadUnknown,
             format!(

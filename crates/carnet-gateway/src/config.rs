@@ -51,6 +51,9 @@ section! {
             /// Which model an answer names: `reported` (default), as the upstream does, or `requested`, as the caller
             /// did. The record has both.
             answer_model: String,
+            /// Whether requests are looked through for personal data and secrets, so that rules can ask for them
+            /// (`principal.found`) and records count them. Default true.
+            detect: bool,
             /// Decisions kept, so that alike requests are not evaluated again. Default 4096; 0 evaluates every
             /// request in full.
             decisions_max: u64,
@@ -402,6 +405,8 @@ pub struct ServerConfig {
     pub on_loss: OnLoss,
     /// Which model an answer names.
     pub answer_model: AnswerModel,
+    /// Whether requests are looked through for personal data and secrets.
+    pub detect: bool,
     /// Pairs of caller and target whose decisions are kept.
     pub decisions_max: usize,
     /// How much is read of a compressed answer.
@@ -616,6 +621,9 @@ impl Check<'_> {
             on_mismatch: OnMismatch::Cut,
             on_loss: OnLoss::Name,
             answer_model: AnswerModel::Reported,
+            detect: raw
+                .and_then(|raw| raw.detect.given())
+                .is_none_or(|detect| detect.value),
             decisions_max: limits::DECISIONS_MAX,
             decoded_max: DecodedMax {
                 bytes: limits::DECODED_BYTES_MAX,

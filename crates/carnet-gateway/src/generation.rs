@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::caller::Revocations;
 use crate::config::{Config, ConversationsConfig, ServerConfig, UpstreamConfig};
 use crate::egress::{Upstream, UpstreamFiles, UpstreamProblem};
+use crate::found::{Callers, Found};
 use crate::ingress::{self, Call};
 use crate::quotas::Quotas;
 use crate::reported::Expected;
@@ -98,7 +99,7 @@ struct Rules {
     quotas: Quotas,
     versions: Versions,
     decider: Decider,
-    principals: HashMap<Arc<str>, Principal>,
+    callers: HashMap<Arc<str>, Callers>,
     offers: HashMap<Arc<str>, Vec<Offer>>,
     /// The configured names, in the order of the file.
     names: Vec<Arc<str>>,
@@ -165,11 +166,12 @@ impl Generation {
                 return Err(failed);
             }
         };
-        let principals = config
-            .workloads
-            .iter()
-            .map(|workload| (workload.id.as_str().into(), decider.principal(workload)))
-            .collect();
+        let detect = config.server.detect;
+        let callers = config.workloads.iter().map(|workload| {
+            let callers = Callers::new(workload, detect, &decider);
+            (workload.id.as_str().into(), callers)
+        });
+        let callers = callers.collect();
         let day = day_of(now);
         let readers = Call::ALL
             .into_iter()
@@ -184,7 +186,7 @@ impl Generation {
             quotas,
             versions,
             decider,
-            principals,
+            callers,
             offers: HashMap::new(),
             names: Vec::new(),
             targets: Vec::new(),
@@ -272,7 +274,7 @@ impl Generation {
 
     /// Ids of all workloads.
     pub fn workloads(&self) -> impl Iterator<Item = &str> {
-        self.rules.principals.keys().map(|id| &**id)
+        self.rules.callers.keys().map(|id| &**id)
     }
 
     /// The instant from which a fact would be another one, and this generation decides nothing more.
@@ -295,8 +297,10 @@ impl Generation {
         self.revocations.get(id).cloned()
     }
 
-    pub(crate) fn principal(&self, workload: &str) -> Option<&Principal> {
-        self.rules.principals.get(workload)
+    /// A workload, if this was found in what it sends.
+    pub(crate) fn principal(&self, workload: &str, found: Found) -> Option<&Principal> {
+        let callers = self.rules.callers.get(workload)?;
+        callers.principal(found, &self.rules.decider)
     }
 
     pub(crate) fn offers(&self, model: &str) -> Option<(&Arc<str>, &[Offer])> {

@@ -38,6 +38,7 @@ pub mod config;
 mod conversations;
 mod egress;
 mod error;
+mod found;
 mod gateway;
 mod generation;
 mod ingress;

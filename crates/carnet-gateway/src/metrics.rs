@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 
 use carnet_audit::Outcome;
+use carnet_guard::{Confidence, Kind};
 use carnet_policy::CacheCounters;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -45,6 +46,12 @@ struct ByKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByDetection {
+    kind: &'static str,
+    confidence: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByDecision {
     decision: &'static str,
 }
@@ -55,6 +62,9 @@ pub struct Metrics {
     requests: Vec<(Outcome, Counter)>,
     rules: Family<ByRule, Counter>,
     limited: Family<ByLimit, Counter>,
+    /// Requests that were looked through for personal data and secrets.
+    pub(crate) scans: Counter,
+    detections: Family<ByDetection, Counter>,
     /// Tokens of prompts, as upstreams counted them.
     pub(crate) tokens_in: Counter,
     /// Tokens of answers.
@@ -121,7 +131,15 @@ impl Default for Metrics {
             "Tokens that upstreams counted, of prompts (input) and answers (output)",
             tokens.clone(),
         );
+        let detections: Family<ByDetection, Counter> = Family::default();
+        registry.register(
+            "detections",
+            "What looks like personal data or a secret in requests, by kind and by how sure that is",
+            detections.clone(),
+        );
         let mut metrics = Self {
+            scans: Counter::default(),
+            detections,
             tokens_in: tokens.get_or_create_owned(&ByKind { kind: "input" }),
             tokens_out: tokens.get_or_create_owned(&ByKind { kind: "output" }),
             requests: Outcome::ALL
@@ -178,6 +196,11 @@ impl Metrics {
             "hosts_refused",
             "Requests for a Host that the data listener does not serve",
             self.misdirected.clone(),
+        );
+        registry.register(
+            "scans",
+            "Requests that were looked through for personal data and secrets",
+            self.scans.clone(),
         );
         registry.register(
             "model_mismatches",
@@ -253,6 +276,13 @@ impl Metrics {
                 rule: rule.to_owned(),
             })
             .inc();
+    }
+
+    /// Count what was found in a request.
+    pub(crate) fn detected(&self, kind: Kind, confidence: Confidence, count: u32) {
+        let (kind, confidence) = (kind.as_str(), confidence.as_str());
+        let by = ByDetection { kind, confidence };
+        self.detections.get_or_create(&by).inc_by(count.into());
     }
 
     /// Count a request that a limit stopped.

@@ -39,7 +39,7 @@ use crate::server::Via;
 use crate::socket::{self, Asked, Memory, Session};
 use crate::state_ids::StateTarget;
 use crate::translate::{Translation, Translator, Vectors};
-use crate::{admit, models, resolve, screen, stored};
+use crate::{admit, found, models, resolve, screen, stored};
 
 /// Id of the record of this request.
 const CARNET_RECORD: HeaderName = HeaderName::from_static("carnet-record");
@@ -295,7 +295,7 @@ async fn resolved<'a>(
     (call, place, extras, body): (Call, ModelPlace, Extras, Body),
     record: &mut OpenRecord,
 ) -> Result<Resolved<'a>, Stop> {
-    let principal = caller::principal(generation, caller)?;
+    caller::principal(generation, caller)?;
     let reader = generation.reader(call).ok_or_else(|| no_rules(call))?;
     let bytes_max = generation.server().body_bytes_max;
     let (body, joined) = match body {
@@ -321,6 +321,10 @@ async fn resolved<'a>(
     let workload = &caller.key.workload;
     let prompt = stored::joined(gateway, generation, workload, prompt, reader).await?;
     let offers = stored::continued(gateway, &caller.key.workload, &prompt, offers)?;
+    if generation.server().detect {
+        record.looked_through(&found::look(&prompt.body));
+    }
+    let principal = caller::principal_with(generation, caller, record.found())?;
     Ok(Resolved {
         principal,
         name,

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::config::OnLoss;
 use crate::egress;
 use crate::error::Fault;
+use crate::found::Found;
 use crate::gateway::Gateway;
 use crate::generation::Generation;
 use crate::ingress::{self, Call, Extras, ModelPlace};
@@ -64,7 +65,8 @@ impl Gateway {
             suspends: true,
         };
         let clean = reported.as_deref().is_some_and(|reported| {
-            let answering = check.answering(reported, workload, false, self.now());
+            let answering =
+                check.answering(reported, (workload, Found::default()), false, self.now());
             matches!(answering, Answering::Expected(_))
         });
         // What another answer showed meanwhile stands.
@@ -83,7 +85,7 @@ impl Gateway {
         workload: &str,
     ) -> Result<Option<String>, String> {
         let principal = generation
-            .principal(workload)
+            .principal(workload, Found::default())
             .ok_or_else(|| format!("the configuration names no workload `{workload}`"))?;
         let ask = Ask {
             api: call.api(),

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use carnet_audit::{Attempt, Kind, Outcome, Record, Ruling, Slot, Tokens};
+use carnet_audit::{Attempt, Detection, Kind, Outcome, Record, Ruling, Slot, Tokens};
+use carnet_guard::Detections;
 use carnet_limits::Reservation;
 use carnet_policy::{Effect, Verdict};
 use carnet_wire::form::Usage;
@@ -21,6 +22,7 @@ use crate::config::OnRevoke;
 use crate::conversations::Unkept;
 use crate::egress::{Coding, Sent, Upstream};
 use crate::error::{Fault, Stop};
+use crate::found::Found;
 use crate::gateway::Gateway;
 use crate::generation::Generation;
 use crate::reported::{Check, shortened};
@@ -43,6 +45,8 @@ pub(crate) struct OpenRecord {
     started: Instant,
     /// The attempt that has neither failed nor been answered whole.
     on_its_way: Option<OnItsWay>,
+    /// What was found in the request.
+    found: Found,
     /// What the request has taken of limits. Given up with it.
     held: Option<Reservation>,
 }
@@ -88,6 +92,7 @@ impl OpenRecord {
             intent_written: false,
             started: Instant::now(),
             on_its_way: None,
+            found: Found::default(),
             held: None,
         })
     }
@@ -134,6 +139,27 @@ impl OpenRecord {
 
     pub(crate) fn received(&mut self, bytes: usize) {
         self.record.bytes_in = bytes as u64;
+    }
+
+    /// The texts of the request were looked through, and this was found.
+    pub(crate) fn looked_through(&mut self, found: &Detections) {
+        let metrics = self.gateway.metrics();
+        metrics.scans.inc();
+        self.found = found.into();
+        let found = found.iter().map(|(kind, confidence, count)| {
+            metrics.detected(kind, confidence, count);
+            Detection {
+                kind: kind.as_str().into(),
+                confidence: confidence.as_str().into(),
+                count,
+            }
+        });
+        self.record.detections = found.collect();
+    }
+
+    /// What was found in the request, for rules.
+    pub(crate) fn found(&self) -> Found {
+        self.found
     }
 
     /// The caller asked for a model.

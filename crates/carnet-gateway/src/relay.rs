@@ -674,9 +674,10 @@ impl Relay {
             Reported::Model(name) => name,
         };
         let record = self.record.as_mut()?;
-        let (workload, stream) = (record.workload(), record.is_stream());
+        let caller = (record.workload(), record.found());
+        let stream = record.is_stream();
         let now = self.gateway.now();
-        let (node, fits) = match self.check.answering(name, workload, stream, now) {
+        let (node, fits) = match self.check.answering(name, caller, stream, now) {
             Answering::Expected(node) => (node, true),
             Answering::Other(node) => (node, false),
         };

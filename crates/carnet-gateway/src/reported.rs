@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::egress::Upstream;
+use crate::found::Found;
 use crate::generation::Generation;
 use crate::ingress::Call;
 use crate::limits::{REPORTED_NAME_SHOWN, REPORTED_NAMES_MAX};
@@ -160,7 +161,7 @@ impl Check {
     pub(crate) fn answering(
         &self,
         name: &str,
-        workload: &str,
+        (workload, found): (&str, Found),
         stream: bool,
         now: Timestamp,
     ) -> Answering {
@@ -173,7 +174,9 @@ impl Check {
         match meaning {
             Meaning::Decided(model) => Answering::Expected(model),
             Meaning::Other(model) => Answering::Other(model),
-            Meaning::Undecided(target, model) if self.permits(&target, workload, stream, now) => {
+            Meaning::Undecided(target, model)
+                if self.permits(&target, (workload, found), stream, now) =>
+            {
                 Answering::Expected(model)
             }
             Meaning::Undecided(_, model) => Answering::Other(model),
@@ -213,12 +216,18 @@ impl Check {
         }
     }
 
-    fn permits(&self, target: &Target, workload: &str, stream: bool, now: Timestamp) -> bool {
+    fn permits(
+        &self,
+        target: &Target,
+        (workload, found): (&str, Found),
+        stream: bool,
+        now: Timestamp,
+    ) -> bool {
         let ask = Ask {
             api: self.call.api(),
             stream,
         };
-        let principal = self.generation.principal(workload);
+        let principal = self.generation.principal(workload, found);
         principal.is_some_and(|principal| self.generation.permits(principal, target, &ask, now))
     }
 }

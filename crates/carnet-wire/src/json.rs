@@ -25,7 +25,7 @@ pub use error::{ScanError, ScanErrorKind, SyntaxError};
 pub use found::{Hit, Kind, Scan, ValueError, bool_value, string_value};
 pub use scan::scan;
 pub use splice::{Edit, splice};
-pub use text::LoneSurrogate;
+pub use text::{LoneSurrogate, plain_bytes};
 pub use token::Text;
 pub use watch::{Watch, WatchError, WatchErrorKind};
 

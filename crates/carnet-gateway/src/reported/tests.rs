@@ -138,14 +138,15 @@ fn a_name_means_the_same_every_time_it_is_reported() {
             (&unheard, "whatever", Answering::Expected(None)),
         ] {
             assert_eq!(
-                check.answering(name, "demo", false, now()),
+                check.answering(name, ("demo", Found::default()), false, now()),
                 answering,
                 "{name}"
             );
         }
     }
     // Nobody knew what would answer: the policy decides on what is known now, for each caller.
-    let answering = |workload| unheard.answering("birch-1", workload, false, now());
+    let answering =
+        |workload| unheard.answering("birch-1", (workload, Found::default()), false, now());
     for _ in 0..2 {
         assert_eq!(answering("demo"), Answering::Expected(node("birch-1")));
         assert_eq!(answering("other"), Answering::Other(node("birch-1")));
@@ -161,10 +162,15 @@ fn more_names_than_are_kept_in_mind_are_judged_all_the_same() {
     let generation = Arc::new(generation());
     let known = check(&generation, "alder-1-8b");
     for number in 0..REPORTED_NAMES_MAX * 3 {
-        let other = known.answering(&format!("other-{number}"), "demo", false, now());
+        let other = known.answering(
+            &format!("other-{number}"),
+            ("demo", Found::default()),
+            false,
+            now(),
+        );
         assert_eq!(other, Answering::Other(None));
     }
-    let right = known.answering("alder-1", "demo", false, now());
+    let right = known.answering("alder-1", ("demo", Found::default()), false, now());
     assert!(matches!(right, Answering::Expected(Some(_))));
 }
 
@@ -172,12 +178,12 @@ fn more_names_than_are_kept_in_mind_are_judged_all_the_same() {
 fn a_request_resolves_by_one_look_into_a_table() {
     let generation = Arc::new(generation());
     let check = check(&generation, "alder-1-8b");
-    check.answering("alder-1-8b", "demo", false, now());
+    check.answering("alder-1-8b", ("demo", Found::default()), false, now());
     let at = now();
     let cost = allocation_counter::measure(|| {
         for _ in 0..100 {
             assert!(resolve::offers(&generation, "alder-1-8b").is_ok());
-            let answering = check.answering("alder-1-8b", "demo", false, at);
+            let answering = check.answering("alder-1-8b", ("demo", Found::default()), false, at);
             assert!(matches!(answering, Answering::Expected(Some(_))));
         }
     });

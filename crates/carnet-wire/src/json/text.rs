@@ -84,6 +84,60 @@ pub(crate) fn unescape(text: &str) -> Result<Cow<'_, str>, LoneSurrogate> {
         .map(Cow::Owned)
 }
 
+/// The bytes of a whole document with the escapes of its strings undone, for those who look for something in its texts:
+/// what an escape stood for begins and ends words as it does for a reader. A text that is itself JSON or code keeps a second
+/// layer of escapes; of these the ones for white space become that.
+///
+/// The document is meant to be sound. What is no escape stays as it is, and half of a surrogate pair becomes U+FFFD.
+#[must_use]
+pub fn plain_bytes(document: &[u8]) -> Cow<'_, [u8]> {
+    let mut escapes = memchr::memchr_iter(b'\\', document);
+    let Some(mut escape) = escapes.next() else {
+        return Cow::Borrowed(document);
+    };
+    let mut plain = Vec::with_capacity(document.len());
+    let mut from = 0;
+    loop {
+        plain.extend_from_slice(document.get(from..escape).unwrap_or_default());
+        let rest = document.get(escape..).unwrap_or_default();
+        from = escape + undo(rest, &mut plain);
+        // Those within an escape are not the start of another one.
+        match escapes.find(|at| *at >= from) {
+            Some(next) => escape = next,
+            None => break,
+        }
+    }
+    plain.extend_from_slice(document.get(from..).unwrap_or_default());
+    Cow::Owned(plain)
+}
+
+/// Undoes the escape at the start of a text; returns the bytes that it takes up.
+fn undo(text: &[u8], into: &mut Vec<u8>) -> usize {
+    let plain = match text {
+        [_, b'\\', b'n' | b'r' | b't', ..] => {
+            into.push(b' ');
+            return 3;
+        }
+        [_, b'n' | b'r' | b't' | b'b' | b'f', ..] => b' ',
+        [_, same @ (b'"' | b'\\' | b'/'), ..] => *same,
+        [_, b'u', ..] => {
+            let pair = text.get(..12).filter(|pair| pair.get(6..8) == Some(b"\\u"));
+            let one = pair
+                .or(text.get(..6))
+                .and_then(|one| std::str::from_utf8(one).ok());
+            let mut chars = Chars::new(one.unwrap_or_default());
+            let c = chars.next().and_then(Result::ok);
+            let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
+            into.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            let surrogates = u32::from(c) > 0xFFFF;
+            return text.len().min(if surrogates { 12 } else { 6 });
+        }
+        _ => b'\\',
+    };
+    into.push(plain);
+    text.len().min(2)
+}
+
 /// Unicode's simple case folding, as far as it leads to ASCII: watched keys are ASCII.
 ///
 /// The dotted and dotless i have no simple folding, but libraries that compare by changing case take them for an i.
@@ -111,6 +165,25 @@ mod tests {
             (r"\u0000", "\0"),
         ] {
             assert_eq!(unescape(text).as_deref(), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn documents_are_read_with_their_escapes_undone() {
+        for (document, want) in [
+            (r#"{"a": "b"}"#, r#"{"a": "b"}"#),
+            (r#"{"a": "1\n2\t\"3\""}"#, r#"{"a": "1 2 "3""}"#),
+            (r#"["\u0041KIA \ud83d\ude00\u20ac"]"#, r#"["AKIA 😀€"]"#),
+            (r#"["\ud83dx \ud83d\u0041"]"#, r#"["\u{FFFD}x \u{FFFD}A"]"#),
+            (r#"["{\"b\": \"1\\n2\"}"]"#, r#"["{"b": "1 2"}"]"#),
+            (r#"["C:\\dir\\\\x"]"#, r#"["C:\dir\\x"]"#),
+        ] {
+            let want = want.replace(r"\u{FFFD}", "\u{FFFD}");
+            let plain = plain_bytes(document.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&plain), want, "{document}");
+        }
+        for broken in [r"\", r"\u", r"\u12", r"\ud83d\", r"\x", r"\\"] {
+            let _ = plain_bytes(broken.as_bytes());
         }
     }
 

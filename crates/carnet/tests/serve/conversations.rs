@@ -105,7 +105,7 @@ fn event(kind: &str, number: u64, response: &Value) -> String {
 }
 
 /// All bytes of the state directory.
-fn state(gateway: &Gateway) -> Vec<u8> {
+pub(crate) fn state(gateway: &Gateway) -> Vec<u8> {
     fn read(folder: &std::path::Path, all: &mut Vec<u8>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -121,7 +121,7 @@ fn state(gateway: &Gateway) -> Vec<u8> {
     all
 }
 
-fn holds(all: &[u8], text: &str) -> bool {
+pub(crate) fn holds(all: &[u8], text: &str) -> bool {
     all.windows(text.len()).any(|part| part == text.as_bytes())
 }
 

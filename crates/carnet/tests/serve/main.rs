@@ -8,6 +8,7 @@ mod bodies;
 mod carried;
 mod conversations;
 mod decisions;
+mod detection;
 mod dialects;
 mod embedded;
 mod encodings;
