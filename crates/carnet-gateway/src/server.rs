@@ -45,6 +45,9 @@ pub enum ListenFailed {
         /// What the system says.
         source: io::Error,
     },
+    /// A socket that listens already cannot be used.
+    #[error("cannot listen on the socket that was handed over: {0}")]
+    Handed(io::Error),
     /// Certificate or key cannot be used.
     #[error("TLS: {0}")]
     Pem(#[from] UpstreamProblem),
@@ -67,6 +70,22 @@ impl Listener {
     pub fn bind(address: SocketAddr, tls: Option<(&[u8], &[u8])>) -> Result<Self, ListenFailed> {
         let tls = tls.map(acceptor).transpose()?;
         let tcp = bind(address).map_err(|source| ListenFailed::Bind { address, source })?;
+        Ok(Self { tcp, tls })
+    }
+
+    /// Take a socket that listens already; `tls` as for [`bind`](Self::bind).
+    ///
+    /// # Errors
+    /// When the certificate or the socket cannot be used.
+    pub fn over(
+        socket: std::net::TcpListener,
+        tls: Option<(&[u8], &[u8])>,
+    ) -> Result<Self, ListenFailed> {
+        let tls = tls.map(acceptor).transpose()?;
+        let tcp = socket
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(socket));
+        let tcp = tcp.map_err(ListenFailed::Handed)?;
         Ok(Self { tcp, tls })
     }
 

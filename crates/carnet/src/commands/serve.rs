@@ -168,7 +168,9 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
         recovered.interrupted,
     );
     let serving = tokio::spawn(carnet_gateway::serve(gateway.clone(), data, stop.clone()));
+    tell(sd_notify::NotifyState::Ready);
     signals.wait().await;
+    tell(sd_notify::NotifyState::Stopping);
     out::note("stopping: no new requests; running ones may end");
     stop.cancel();
     let cut = serving.await.unwrap_or_default();
@@ -277,8 +279,14 @@ fn listeners(config: &Config) -> Result<(Listener, tokio::net::TcpListener), Tro
     };
     let tls = pem.as_ref().map(|(cert, key)| (&cert[..], &key[..]));
     let help = "end the program that has it, or choose another address: `listen` in carnet.toml, --listen or --admin-listen";
-    let data = Listener::bind(server.listen, tls).map_err(|error| {
+    let mut handed = Handed::take()?;
+    let data = match handed.data.take() {
+        Some(socket) => Listener::over(socket, tls),
+        None => Listener::bind(server.listen, tls),
+    };
+    let data = data.map_err(|error| {
         let help = match (&error, &server.tls) {
+            (ListenFailed::Handed(_), _) => HANDED_HELP.to_owned(),
             (ListenFailed::Bind { .. }, _) | (_, None) => help.to_owned(),
             (_, Some(files)) => format!(
                 "check the certificate chain `{}` and the key `{}`, both PEM",
@@ -288,7 +296,11 @@ fn listeners(config: &Config) -> Result<(Listener, tokio::net::TcpListener), Tro
         };
         vec![Trouble::new(error.to_string(), help)]
     })?;
-    let admin = std::net::TcpListener::bind(config.admin)
+    let admin = match handed.admin.take() {
+        Some(socket) => Ok(socket),
+        None => std::net::TcpListener::bind(config.admin),
+    };
+    let admin = admin
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .and_then(tokio::net::TcpListener::from_std)
         .map_err(|error| {
@@ -298,6 +310,43 @@ fn listeners(config: &Config) -> Result<(Listener, tokio::net::TcpListener), Tro
             )]
         })?;
     Ok((data, admin))
+}
+
+/// Sockets that a service manager holds open for us, so that callers wait in their queues while we restart
+/// (sd_listen_fds(3)): the data listener's first, then the administrators'.
+#[derive(Default)]
+struct Handed {
+    data: Option<std::net::TcpListener>,
+    admin: Option<std::net::TcpListener>,
+}
+
+const HANDED_HELP: &str = "hand over one or two listening TCP sockets: first the data listener's, then the administrators'";
+
+impl Handed {
+    fn take() -> Result<Self, Troubles> {
+        let mut sockets = listenfd::ListenFd::from_env();
+        if sockets.len() > 2 {
+            let message = format!("{} sockets were handed over", sockets.len());
+            return Err(vec![Trouble::new(message, HANDED_HELP)]);
+        }
+        let mut next = |place| {
+            sockets.take_tcp_listener(place).map_err(|error| {
+                let message = format!("a socket that was handed over cannot be used: {error}");
+                vec![Trouble::new(message, HANDED_HELP)]
+            })
+        };
+        Ok(Self {
+            data: next(0)?,
+            admin: next(1)?,
+        })
+    }
+}
+
+/// Tell the service manager, if there is one, how far we are (sd_notify(3)).
+fn tell(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(false, &[state]) {
+        tracing::warn!(%error, "the service manager cannot be told");
+    }
 }
 
 fn addresses(

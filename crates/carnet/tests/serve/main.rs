@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod activation;
 mod bodies;
 mod carried;
 mod conversations;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -28,6 +29,9 @@ pub(crate) struct Gateway {
     untold: Mutex<usize>,
 }
 
+/// Has the shell become the server, with its standard input as the first socket that is handed over.
+const HANDING_OVER: &str = "export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\" 3<&0 0</dev/null";
+
 /// A process that has said that it is ready.
 struct Running {
     data: SocketAddr,
@@ -38,7 +42,18 @@ struct Running {
 
 impl Running {
     async fn start(setup: &Setup) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_carnet"));
+        let mut command = match &setup.handed {
+            None => Command::new(env!("CARGO_BIN_EXE_carnet")),
+            Some(_) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", HANDING_OVER, "sh", env!("CARGO_BIN_EXE_carnet")]);
+                shell
+            }
+        };
+        let stdin = match &setup.handed {
+            None => Stdio::null(),
+            Some(socket) => OwnedFd::from(socket.try_clone().unwrap()).into(),
+        };
         command
             .arg("serve")
             .arg("--config")
@@ -46,7 +61,7 @@ impl Running {
             .arg("--state")
             .arg(setup.path("state"))
             .arg("--ready-json")
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);

@@ -1,5 +1,6 @@
 //! A folder with configuration and overlay, from which a gateway is started.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -29,6 +30,8 @@ pub(crate) struct Setup {
     policy: String,
     upstreams: String,
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// A socket that is handed to the server, as a service manager does.
+    pub(crate) handed: Option<TcpListener>,
 }
 
 impl Setup {
@@ -45,6 +48,7 @@ impl Setup {
             policy: r#"packs = ["default"]"#.to_owned(),
             upstreams: upstreams.to_owned(),
             environment: Vec::new(),
+            handed: None,
         };
         setup.write("overlay.toml", OVERLAY);
         setup
