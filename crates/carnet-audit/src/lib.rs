@@ -80,8 +80,8 @@ pub use log::{Log, LogStatus};
 pub use open::Recovered;
 pub use options::{Durability, Options};
 pub use record::{
-    Attempt, DocumentKind, DocumentPart, Intent, Kind, Leaf, Outcome, Record, Ruling, Timings,
-    Tokens, UnknownVersion, Version,
+    Attempt, DocumentKind, DocumentPart, Intent, Kind, Leaf, Outcome, Record, Ruling, Spend,
+    Timings, Tokens, UnknownVersion, Version,
 };
 pub use replay::Loss;
 pub use show::{Entry, Found, Reader};
