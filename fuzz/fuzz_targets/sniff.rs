@@ -1,12 +1,14 @@
 //! Cutting an answer elsewhere never changes the model, the id and the usage that are found in it, nor what comes out
-//! under another name, nor whether its end is missing; and only what is not whole misses it.
+//! under another name or without the usage that was not asked for, nor the texts in it, nor whether its end is missing; and
+//! only what is not whole misses it.
 
 #![no_main]
 
 use carnet_wire::dialect::Dialect;
 use carnet_wire::form::Usage;
 use carnet_wire::sniff::{
-    Framing, JsonEnd, ModelRename, Reported, ReportedModel, ReportedUsage, ResponseId,
+    Framing, JsonEnd, ModelRename, Reported, ReportedModel, ReportedUsage, ResponseId, SaidTexts,
+    UnaskedUsage,
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -33,8 +35,17 @@ fuzz_target!(|input: (bool, u8, u16, &[u8])| {
             let usage = usage_in_pieces(dialect, framing, answer, answer.len().max(1));
             let pieces = usage_in_pieces(dialect, framing, answer, usize::from(size).max(1));
             assert_eq!(usage, pieces);
+            let said = said_in_pieces(dialect, framing, answer, answer.len().max(1));
+            let pieces = said_in_pieces(dialect, framing, answer, usize::from(size).max(1));
+            assert_eq!(said, pieces);
         }
     }
+    let without = without_usage_in_pieces(answer, answer.len().max(1));
+    let pieces = without_usage_in_pieces(answer, usize::from(size).max(1));
+    assert_eq!(without, pieces);
+    // Nothing is added and nothing moved.
+    let mut left = answer.iter();
+    assert!(without.iter().all(|byte| left.any(|one| one == byte)));
     let missing = end_is_missing(answer, answer.len().max(1));
     assert_eq!(missing, end_is_missing(answer, usize::from(size).max(1)));
     if let Ok(Value::Array(_) | Value::Object(_)) = serde_json::from_slice(answer) {
@@ -67,6 +78,32 @@ fn usage_in_pieces(
         sniff.push(piece);
     }
     sniff.usage().copied()
+}
+
+fn said_in_pieces(
+    dialect: Dialect,
+    framing: Option<Framing>,
+    answer: &[u8],
+    size: usize,
+) -> Vec<String> {
+    let mut sniff = SaidTexts::new(dialect, framing);
+    let mut said = Vec::new();
+    let mut take = |text: &str| said.push(text.to_owned());
+    for piece in answer.chunks(size) {
+        sniff.push(piece, &mut take);
+    }
+    sniff.finish(&mut take);
+    said
+}
+
+fn without_usage_in_pieces(answer: &[u8], size: usize) -> Vec<u8> {
+    let mut filter = UnaskedUsage::new();
+    let mut out = Vec::new();
+    for piece in answer.chunks(size) {
+        filter.push(piece, &mut out);
+    }
+    filter.finish(&mut out);
+    out
 }
 
 fn end_is_missing(answer: &[u8], size: usize) -> bool {

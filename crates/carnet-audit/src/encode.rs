@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::limits::{INTENT_BYTES_MAX, LEAF_BYTES_MAX, PART_BYTES_MAX};
 use crate::line::Write;
-use crate::record::{Attempt, Detection, DocumentKind, DocumentPart, Intent, Record, Version};
+use crate::record::{
+    Attempt, Detection, DocumentKind, DocumentPart, Intent, Record, Spend, Version,
+};
 
 /// Bytes of a text that are kept when a record is too long.
 const CLIPPED_TEXT_BYTES: usize = 88;
@@ -17,6 +19,10 @@ const CLIPPED_CODING_BYTES: usize = 8;
 const CLIPPED_WORD_BYTES: usize = 16;
 /// Detections that are kept.
 const CLIPPED_DETECTIONS: usize = 4;
+/// Bytes that are kept of a cost; none that is real is longer.
+const CLIPPED_COST_BYTES: usize = 21;
+/// Bytes that are kept of the code of a currency: all.
+const CLIPPED_CURRENCY_BYTES: usize = 3;
 /// Rules that are kept.
 const CLIPPED_RULES: usize = 8;
 /// Attempts that are kept, the last ones: they say how it ended.
@@ -128,6 +134,7 @@ fn clip_record(record: &Record) -> Record {
             .detail
             .as_ref()
             .map(|detail| clip_to(detail, CLIPPED_DETAIL_BYTES)),
+        spend: record.spend.as_deref().map(clip_spend),
         clipped: true,
         ..*record
     }
@@ -166,6 +173,18 @@ fn clip_attempt(attempt: &Attempt) -> Attempt {
         error: clip_some(attempt.error.as_ref()),
         ..*attempt
     }
+}
+
+/// What it cost is kept; what had been reserved of money, and whose price it was, is not.
+fn clip_spend(spend: &Spend) -> Box<Spend> {
+    let short = |text: &Option<Arc<str>>, max| text.as_ref().map(|text| clip_to(text, max));
+    Box::new(Spend {
+        reserved_cost: None,
+        cost: short(&spend.cost, CLIPPED_COST_BYTES),
+        currency: short(&spend.currency, CLIPPED_CURRENCY_BYTES),
+        price: None,
+        ..*spend
+    })
 }
 
 fn clip_intent(intent: &Intent) -> Intent {
@@ -215,7 +234,7 @@ fn clip_to(text: &str, max: usize) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Kind, Leaf, Outcome, Ruling, Timings, Tokens};
+    use crate::record::{Kind, Leaf, Outcome, Ruling, Spend, Timings, Tokens};
     use jiff::Timestamp;
 
     fn monstrous() -> Record {
@@ -279,7 +298,16 @@ mod tests {
                 cache_write: u64::MAX,
                 output: u64::MAX,
                 reasoning: u64::MAX,
+                estimated: true,
             }),
+            spend: Some(Box::new(Spend {
+                reserved: u64::MAX,
+                reserved_cost: some.clone(),
+                cost: some.clone(),
+                currency: some.clone(),
+                price: some.clone(),
+                over: true,
+            })),
             outcome: Outcome::UpstreamError,
             status: Some(u16::MAX),
             timings: Some(timings),

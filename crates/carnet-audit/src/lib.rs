@@ -81,7 +81,7 @@ pub use open::Recovered;
 pub use options::{Durability, Options};
 pub use record::{
     Attempt, Detection, DocumentKind, DocumentPart, Intent, Kind, Leaf, Outcome, Record, Ruling,
-    Timings, Tokens, UnknownVersion, Version,
+    Spend, Timings, Tokens, UnknownVersion, Version,
 };
 pub use replay::Loss;
 pub use show::{Entry, Found, Reader};

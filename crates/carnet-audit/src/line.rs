@@ -9,7 +9,7 @@ use itoa::{Buffer, Integer};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
-use crate::record::{Attempt, Detection, Intent, Record, Timings, Tokens, Version};
+use crate::record::{Attempt, Detection, Intent, Record, Spend, Timings, Tokens, Version};
 
 static PRINTER: DateTimePrinter = DateTimePrinter::new();
 
@@ -51,6 +51,7 @@ impl Write for Record {
             bytes_out,
             detections,
             tokens,
+            spend,
             outcome,
             status,
             timings,
@@ -110,6 +111,10 @@ impl Write for Record {
         if let Some(tokens) = tokens {
             into.extend_from_slice(b",\"tokens\":");
             tokens.write(into);
+        }
+        if let Some(spend) = spend {
+            into.extend_from_slice(b",\"spend\":");
+            spend.write(into);
         }
         text(into, b",\"outcome\":", outcome.as_str());
         number_if(into, b",\"status\":", *status);
@@ -226,6 +231,7 @@ impl Write for Tokens {
             cache_write,
             output,
             reasoning,
+            estimated,
         } = *self;
         let some = |count| Some(count).filter(|count| *count > 0);
         number_if(into, b"{\"input\":", Some(input));
@@ -233,6 +239,27 @@ impl Write for Tokens {
         number_if(into, b",\"cache_write\":", some(cache_write));
         number_if(into, b",\"output\":", Some(output));
         number_if(into, b",\"reasoning\":", some(reasoning));
+        flag(into, b",\"estimated\":true", estimated);
+        into.push(b'}');
+    }
+}
+
+impl Write for Spend {
+    fn write(&self, into: &mut Vec<u8>) {
+        let Self {
+            reserved,
+            reserved_cost,
+            cost,
+            currency,
+            price,
+            over,
+        } = self;
+        number_if(into, b"{\"reserved\":", Some(*reserved));
+        text_if(into, b",\"reserved_cost\":", reserved_cost.as_ref());
+        text_if(into, b",\"cost\":", cost.as_ref());
+        text_if(into, b",\"currency\":", currency.as_ref());
+        text_if(into, b",\"price\":", price.as_ref());
+        flag(into, b",\"over\":true", *over);
         into.push(b'}');
     }
 }
@@ -375,13 +402,15 @@ mod tests {
 
     fn tokens() -> impl Strategy<Value = Tokens> {
         let count = || prop_oneof![Just(0), any::<u64>()];
-        [count(), count(), count(), count(), count()].prop_map(
-            |[input, cache_read, cache_write, output, reasoning]| Tokens {
+        let counts = [count(), count(), count(), count(), count()];
+        (counts, any::<bool>()).prop_map(
+            |([input, cache_read, cache_write, output, reasoning], estimated)| Tokens {
                 input,
                 cache_read,
                 cache_write,
                 output,
                 reasoning,
+                estimated,
             },
         )
     }
@@ -391,6 +420,18 @@ mod tests {
             kind: kind.to_string().into(),
             confidence: confidence.to_string().into(),
             count,
+        })
+    }
+
+    fn spend() -> impl Strategy<Value = Spend> {
+        let texts = vec(option::of(words()), 4);
+        (any::<u64>(), texts, any::<bool>()).prop_map(|(reserved, some, over)| Spend {
+            reserved,
+            reserved_cost: some[0].clone(),
+            cost: some[1].clone(),
+            currency: some[2].clone(),
+            price: some[3].clone(),
+            over,
         })
     }
 
@@ -418,7 +459,7 @@ mod tests {
             one_of(Outcome::ALL),
             option::of(one_of(Ruling::ALL)),
             option::of(timings()),
-            option::of(tokens()),
+            (option::of(tokens()), option::of(spend().prop_map(Box::new))),
             any::<[bool; 2]>(),
         );
         (heads, vec(option::of(words()), 15), lists, numbers, ends).prop_map(
@@ -430,7 +471,7 @@ mod tests {
                 ends,
             )| {
                 let (bytes_in, bytes_out, status, count) = numbers;
-                let (outcome, decision, timings, tokens, [stream, clipped]) = ends;
+                let (outcome, decision, timings, (tokens, spend), [stream, clipped]) = ends;
                 Record {
                     v: Version,
                     kind,
@@ -463,6 +504,7 @@ mod tests {
                     bytes_out,
                     detections,
                     tokens,
+                    spend,
                     outcome,
                     status,
                     timings,

@@ -223,7 +223,7 @@ pub struct Detection {
     pub count: u32,
 }
 
-/// Tokens of a request and its answer, as the upstream counted them.
+/// Tokens of a request and its answer, as the upstream counted them or as they were estimated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
     /// Those of the prompt, cached ones among them.
@@ -239,6 +239,31 @@ pub struct Tokens {
     /// Of these, those that are reasoning.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reasoning: u64,
+    /// Whether they were counted here, in part or all, because the upstream did not tell them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub estimated: bool,
+}
+
+/// What a request under a limit of tokens or money took of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spend {
+    /// Tokens that were reserved before it was sent, and while its answer grew.
+    pub reserved: u64,
+    /// What they would have cost, as a plain decimal number in the currency's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved_cost: Option<Arc<str>>,
+    /// What the tokens cost that were used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Arc<str>>,
+    /// Code of the currency (ISO 4217).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Arc<str>>,
+    /// Who says what a token costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Arc<str>>,
+    /// Whether more was used than what could be reserved.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub over: bool,
 }
 
 /// When the stages were reached, in microseconds after the request's start.
@@ -387,9 +412,12 @@ pub struct Record {
     /// What detectors found in the texts of the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub detections: Vec<Detection>,
-    /// Tokens, where the upstream told them.
+    /// Tokens, where the upstream told them or a limit has to count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
+    /// What it took of limits of tokens or money, where it came under one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spend: Option<Box<Spend>>,
     /// How it ended.
     pub outcome: Outcome,
     /// HTTP status that the caller got.
@@ -540,6 +568,7 @@ impl Record {
             bytes_out: 0,
             detections: Vec::new(),
             tokens: None,
+            spend: None,
             outcome,
             status: None,
             timings: None,

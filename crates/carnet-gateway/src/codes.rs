@@ -94,6 +94,8 @@ codes! {
     PathNotServed = "path_not_served", NOT_FOUND, "invalid_request_error", retry: false, outcome: Refused;
     /// The operator's policy does not permit this model, this host or this combination for the caller.
     PolicyDenied = "policy_denied", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
+    /// A limit of money counts the request, and nobody says what the model costs there.
+    PriceUnknown = "price_unknown", FORBIDDEN, "permission_error", retry: false, outcome: Refused;
     /// No response of this id, from which the request would go on, is kept for this workload.
     PreviousResponseNotFound = "previous_response_not_found", NOT_FOUND, "invalid_request_error", retry: false, outcome: Refused;
     /// The key was revoked while the answer was on its way.

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_policy::{CallerOwner, Percent, Workload};
-use carnet_provenance::{KeyStyle, ReasoningBack, Seed, Thinking, TokenLimit, ToolIds, WireFacts};
+use carnet_provenance::{
+    Confidence, Currency, Evidence, Figures, KeyStyle, PerMillion, Price, ReasoningBack, Seed,
+    Thinking, TokenLimit, ToolIds, Validity, WireFacts,
+};
 use http::Uri;
 use http::uri::{InvalidUri, Scheme};
 use toml_span::Span;
 
-pub use self::quota::{Apart, LimitConfig, Only, RawLimit};
+pub use self::quota::{Apart, LimitConfig, OnExhausted, Only, RawLimit};
 use crate::egress::Urls;
 use crate::ingress::Call;
 use crate::limits;
@@ -21,6 +24,8 @@ pub use crate::services::Services;
 
 mod quota;
 
+/// Who says what an operator's own price is.
+const PRICED_BY_OPERATOR: &str = "the configuration";
 /// What stands for the region in an address of the registry.
 const REGION: &str = "{region}";
 
@@ -63,6 +68,9 @@ section! {
             /// How many times as long as its compressed form such an answer may become, once it is longer than 1 MiB.
             /// Default 100.
             decoded_ratio_max: u64,
+            /// Tokens of an answer that are reserved under a limit of tokens or money where the request does not say how
+            /// many it may have. Default 4096.
+            reserved_output_tokens: u64,
             /// Seconds of silence in a stream after which the caller gets a comment, so that nothing on the way takes the
             /// connection for dead. Default 15; 0 sends none.
             keep_alive_seconds: u64,
@@ -112,6 +120,28 @@ section! {
         optional {
             /// The upstream's own name for it. Default: the same.
             upstream_model: String,
+            /// What it costs here. Default: what the registry knows.
+            price: RawPrice,
+        }
+    }
+}
+
+section! {
+    /// What a million tokens of a model cost, each figure as a text: `"2.50"`.
+    RawPrice {
+        required {
+            /// Code of the currency (ISO 4217), such as `USD`.
+            currency: String,
+            /// Tokens of the prompt.
+            input: String,
+        }
+        optional {
+            /// Tokens of the answer. Default: as those of the prompt.
+            output: String,
+            /// Tokens of the prompt that a cache had. Default: as others.
+            cached_input: String,
+            /// Tokens of the prompt that are put into a cache. Default: as others.
+            cache_write: String,
         }
     }
 }
@@ -411,6 +441,8 @@ pub struct ServerConfig {
     pub decisions_max: usize,
     /// How much is read of a compressed answer.
     pub decoded_max: DecodedMax,
+    /// Tokens of an answer that are reserved where a request does not limit them.
+    pub reserved_output_tokens: u64,
     /// Silence in a stream until the caller gets a comment; none sends none.
     pub keep_alive: Option<Duration>,
     /// Time for running requests after a signal to stop.
@@ -509,6 +541,8 @@ pub struct UpstreamConfig {
     pub wire: WireFacts,
     /// Names offered, each with the upstream's own.
     pub models: Vec<(Arc<str>, Arc<str>)>,
+    /// What the operator says that they cost, by the names offered.
+    pub prices: Vec<(Arc<str>, Price)>,
     /// Whether it may keep responses.
     pub stored_responses: bool,
     /// Certificate authorities instead of the public ones.
@@ -629,6 +663,7 @@ impl Check<'_> {
                 bytes: limits::DECODED_BYTES_MAX,
                 ratio: limits::DECODED_RATIO_MAX,
             },
+            reserved_output_tokens: limits::RESERVED_OUTPUT_TOKENS,
             keep_alive: Some(Duration::from_secs(limits::KEEP_ALIVE_SECONDS)),
             drain: limits::DRAIN_TIME_MAX,
             websocket_idle: limits::SOCKET_IDLE_MAX,
@@ -687,6 +722,12 @@ impl Check<'_> {
                 &raw.decoded_ratio_max,
                 &mut server.decoded_max.ratio,
                 1..=limits::DECODED_RATIO_CEILING,
+            ),
+            (
+                "reserved_output_tokens",
+                &raw.reserved_output_tokens,
+                &mut server.reserved_output_tokens,
+                1..=u64::from(u32::MAX),
             ),
         ] {
             let Some(max) = max.given() else { continue };
@@ -790,6 +831,7 @@ impl Check<'_> {
         let host = raw.host.given();
         let known = host.map_or_else(WireFacts::default, |host| self.services.of(&host.value));
         let models = raw.models.given().map(|models| self.models(models));
+        let prices = raw.models.given().map(|models| self.prices(models));
         let takes = Takes {
             calls: self.calls(&raw.apis, known.apis.as_deref()),
             version: self.api_version(&raw.api_version),
@@ -866,6 +908,7 @@ impl Check<'_> {
             auth,
             wire,
             models: models?,
+            prices: prices.unwrap_or_default(),
             stored_responses: raw.stored_responses.given().is_some_and(|yes| yes.value),
             ca_file: raw.ca_file.given().map(|file| self.path(&file.value)),
             client_cert: self.tls_files(&raw.client_cert, &raw.client_key),
@@ -1024,6 +1067,56 @@ impl Check<'_> {
             names.push(&name.value);
         }
         models.value.iter().filter_map(offered).collect()
+    }
+
+    fn prices(&mut self, models: &Located<Vec<RawModel>>) -> Vec<(Arc<str>, Price)> {
+        let mut prices = Vec::new();
+        for model in &models.value {
+            if let (Some((name, own)), Some(price)) = (offered(model), model.price.given())
+                && let Some(price) = self.price(&own, &price.value)
+            {
+                prices.push((name, price));
+            }
+        }
+        prices
+    }
+
+    fn price(&mut self, model: &str, raw: &RawPrice) -> Option<Price> {
+        let currency = raw.currency.given().and_then(|text| {
+            let currency: Result<Currency, _> = text.value.parse();
+            if let Err(why) = &currency {
+                self.problem(text.span, why.to_string(), "write it as \"USD\"");
+            }
+            currency.ok()
+        });
+        let mut figure = |field: &Field<String>| {
+            let text = field.given()?;
+            let figure: Result<PerMillion, _> = text.value.parse();
+            if let Err(why) = &figure {
+                let help = "write what a million tokens cost, such as \"2.50\"";
+                self.problem(text.span, why.to_string(), help);
+            }
+            figure.ok()
+        };
+        let figures = Figures {
+            output: figure(&raw.output),
+            cached_input: figure(&raw.cached_input),
+            cache_write: figure(&raw.cache_write),
+            input: figure(&raw.input)?,
+        };
+        Some(Price {
+            name: model.to_owned(),
+            currency: currency?,
+            figures,
+            long_prompts: None,
+            note: None,
+            evidence: Evidence {
+                source: PRICED_BY_OPERATOR.into(),
+                date: None,
+                confidence: Confidence::High,
+            },
+            valid: Validity::default(),
+        })
     }
 
     /// The calls that an upstream takes.

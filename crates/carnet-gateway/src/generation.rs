@@ -10,7 +10,7 @@ use carnet_policy::{
     Ask, CacheCounters, Decider, DeciderOptions, Decision, Policies, PolicyProblem, Principal,
     Target, TargetSpec,
 };
-use carnet_provenance::{Query, Resolution, View};
+use carnet_provenance::{HostId, Price, Query, Resolution, View};
 use carnet_wire::embeddings::Embedder;
 use carnet_wire::json::{Watch, WatchError};
 use http::header::{HeaderName, HeaderValue};
@@ -31,6 +31,7 @@ use crate::reported::Expected;
 use crate::resolve::{Keeping, Offer};
 use crate::screen::Fields;
 use crate::services::{self, Fix};
+use crate::spend::Tokenizer;
 
 /// What a generation is built from; everything read and parsed, nothing in force yet.
 #[derive(Debug)]
@@ -384,13 +385,22 @@ impl Rules {
         );
         let changes = asked.until.and_then(start_of);
         self.valid_until = [self.valid_until, changes].into_iter().flatten().min();
-        let model = resolution.named().map(Into::into);
+        let model: Option<Arc<str>> = resolution.named().map(Into::into);
         let host = spec.host.as_ref().map(|host| host.as_str().into());
         let overlay = carnet_provenance::suggest_overlay(&resolution, &spec.upstream);
         let expected = Expected::new(view, spec.clone(), upstream, &resolution);
         let hosting = resolution.hosting.as_ref();
         let retention = hosting.and_then(|hosting| hosting.retention.as_deref());
         let keeping = Keeping::of(upstream.config().stored_responses, retention);
+        let price = self.price(
+            view,
+            spec.host.as_ref(),
+            upstream.config(),
+            (name, own),
+            today,
+        );
+        let counts = self.quotas.meters();
+        let tokenizer = counts.then(|| Tokenizer::of([&**own].into_iter().chain(model.as_deref())));
         let target = self.decider.target(spec, resolution, today);
         let rename =
             (name != own).then(|| Bytes::from(serde_json::Value::from(&**own).to_string()));
@@ -405,7 +415,32 @@ impl Rules {
             overlay,
             keeping,
             options: services::options(&asked),
+            price,
+            tokenizer,
         }
+    }
+
+    /// What a model costs at an upstream, if a limit needs it: as its operator says, else as the registry knows.
+    fn price(
+        &mut self,
+        view: &View,
+        host: Option<&HostId>,
+        upstream: &UpstreamConfig,
+        (name, own): (&Arc<str>, &Arc<str>),
+        today: Date,
+    ) -> Option<Arc<Price>> {
+        if !self.quotas.meters() {
+            return None;
+        }
+        let mut stated = upstream.prices.iter();
+        if let Some((_, price)) = stated.find(|(model, _)| model == name) {
+            return Some(Arc::new(price.clone()));
+        }
+        let host = host?;
+        let changes = view.price_changes(host, own, today).and_then(start_of);
+        self.valid_until = [self.valid_until, changes].into_iter().flatten().min();
+        view.price(host, own, today)
+            .map(|price| Arc::new(price.clone()))
     }
 }
 

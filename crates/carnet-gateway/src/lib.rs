@@ -62,6 +62,7 @@ mod server;
 mod service;
 mod services;
 mod socket;
+mod spend;
 mod state_ids;
 mod stored;
 mod translate;

@@ -161,3 +161,27 @@ pub const KEEP_ALIVE_SECONDS_CEILING: u64 = 3_600;
 pub const LIMIT_SECONDS_MAX: u32 = 24 * 60 * 60;
 /// Seconds after which a caller may ask again who has too many requests running: nobody knows when one ends.
 pub const CONCURRENT_RETRY_SECONDS: u32 = 1;
+/// Tokens of an answer that are reserved where its request does not limit them, by default: more than most answers have.
+pub const RESERVED_OUTPUT_TOKENS: u64 = 4_096;
+/// Tokens by which a reservation grows at once when an answer becomes longer than what was reserved: some seconds of a fast
+/// model, so that the counters are not touched for each event.
+pub const RESERVED_STEP_TOKENS: u64 = 512;
+/// Bytes of texts of one request that are cut into tokens. Of what is beyond, each byte counts as a token, of which no text
+/// has more. It is four times the largest context of most models, and takes a tenth of a second at worst.
+pub const COUNTED_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a request that is counted at once; larger ones are counted beside what answers other requests.
+pub const COUNTED_INLINE_BYTES_MAX: usize = 32 * 1024;
+/// Requests that are counted at the same time beside others: each takes a core.
+pub const COUNTED_AT_ONCE_MAX: usize = 2;
+/// Bytes of a text that are cut into tokens at once: one without spaces takes longer the longer it is.
+pub const COUNTED_SLICE_BYTES: usize = 512;
+/// Tokens of a picture, whatever its size: more than the models of large services take for one.
+pub const PICTURE_TOKENS: u64 = 5_000;
+/// Tokens of a file that only its address or id tells: a document of some dozen pages with their pictures.
+pub const LINKED_FILE_TOKENS: u64 = 50_000;
+/// Characters of base64 of sound or film for one token: even heavily compressed speech has more for each that is counted.
+pub const SOUND_CHARACTERS_PER_TOKEN: u64 = 32;
+/// Characters of base64 of sealed reasoning for one token: three bytes, of which a token of text has four.
+pub const SEALED_CHARACTERS_PER_TOKEN: u64 = 4;
+/// Bytes for one token of an answer that cannot be read, such as one that broke off: about as many as a token of text has.
+pub const UNREAD_BYTES_PER_TOKEN: usize = 4;

@@ -36,6 +36,12 @@ struct ByLimit {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByLimitAndCurrency {
+    limit: String,
+    currency: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByRule {
     rule: String,
 }
@@ -65,6 +71,8 @@ pub struct Metrics {
     /// Requests that were looked through for personal data and secrets.
     pub(crate) scans: Counter,
     detections: Family<ByDetection, Counter>,
+    limit_tokens: Family<ByLimit, Counter>,
+    limit_money: Family<ByLimitAndCurrency, Counter<f64, AtomicU64>>,
     /// Tokens of prompts, as upstreams counted them.
     pub(crate) tokens_in: Counter,
     /// Tokens of answers.
@@ -125,6 +133,18 @@ impl Default for Metrics {
             "Requests refused because a limit was used up, by the limit",
             limited.clone(),
         );
+        let limit_tokens: Family<ByLimit, Counter> = Family::default();
+        registry.register(
+            "limit_tokens",
+            "Tokens counted by limits of tokens, estimated ones among them, by the limit",
+            limit_tokens.clone(),
+        );
+        let limit_money: Family<ByLimitAndCurrency, Counter<f64, AtomicU64>> = Family::default();
+        registry.register(
+            "limit_money",
+            "Money counted by limits of money, in units of their currency",
+            limit_money.clone(),
+        );
         let tokens: Family<ByKind, Counter> = Family::default();
         registry.register(
             "tokens",
@@ -161,6 +181,8 @@ impl Default for Metrics {
                 .clone(),
             rules,
             limited,
+            limit_tokens,
+            limit_money,
             strangers: Counter::default(),
             misdirected: Counter::default(),
             mismatches: Counter::default(),
@@ -289,6 +311,25 @@ impl Metrics {
     pub(crate) fn limited(&self, limit: &str) {
         let limit = limit.to_owned();
         self.limited.get_or_create(&ByLimit { limit }).inc();
+    }
+
+    /// Count what a limit of tokens counted for a request.
+    pub(crate) fn limit_tokens(&self, limit: &str, tokens: u64) {
+        let limit = limit.to_owned();
+        self.limit_tokens
+            .get_or_create(&ByLimit { limit })
+            .inc_by(tokens);
+    }
+
+    /// Count what a limit of money counted for a request, in billionths of a unit of its currency.
+    pub(crate) fn limit_money(&self, limit: &str, currency: &str, billionths: u64) {
+        let labels = ByLimitAndCurrency {
+            limit: limit.to_owned(),
+            currency: currency.to_owned(),
+        };
+        // Only to be looked at: what counts is exact, in the ledger and in the records.
+        let units = billionths as f64 / 1e9;
+        self.limit_money.get_or_create(&labels).inc_by(units);
     }
 
     pub(crate) fn suspended(&self, count: usize) {

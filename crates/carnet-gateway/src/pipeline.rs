@@ -37,6 +37,7 @@ use crate::resolve::Offer;
 use crate::screen::{Cleared, Clearing};
 use crate::server::Via;
 use crate::socket::{self, Asked, Memory, Session};
+use crate::spend::{Estimate, Spending, Tokenizer};
 use crate::state_ids::StateTarget;
 use crate::translate::{Translation, Translator, Vectors};
 use crate::{admit, found, models, resolve, screen, stored};
@@ -213,6 +214,8 @@ struct Answering<'a> {
     of_model: bool,
     /// Whether it was made before, and is only given again.
     of_kept: bool,
+    /// Whether it tells what it used to us alone.
+    hides_usage: bool,
 }
 
 /// What goes to an upstream.
@@ -439,14 +442,23 @@ async fn attempts<'a>(
         let keeps_here = cleared.keeps_here();
         let carrier = cleared.carrier();
         let vectors = cleared.vectors().cloned();
-        record.cleared(&cleared);
         let reserving = Reserving {
             caller,
             model: name,
             offer,
         };
-        match generation.quotas().reserve(reserving, gateway.now()) {
-            Ok(held) => record.holds(held),
+        // What is only given again was counted when it was made.
+        let (cleared, spending) = match &asking {
+            Asking::Prompt(_) => metered(generation, reserving, cleared, record).await?,
+            Asking::Stored(..) => (cleared, None),
+        };
+        let hides_usage = cleared.hides_usage();
+        record.cleared(&cleared);
+        let reserved = generation
+            .quotas()
+            .reserve(reserving, spending.as_ref(), gateway.now());
+        match reserved {
+            Ok(held) => record.holds(held, spending),
             Err(used_up) => {
                 record.limited(&used_up.limit);
                 return Err(used_up.fault.into());
@@ -487,6 +499,7 @@ async fn attempts<'a>(
                     vectors,
                     kept_at,
                     of_kept: matches!(asking, Asking::Stored(..)),
+                    hides_usage,
                     of_model: match asking {
                         Asking::Prompt(_) => true,
                         Asking::Stored(stored, _) => stored.gives_response(),
@@ -508,6 +521,37 @@ async fn attempts<'a>(
         "the upstream kept closing its connections",
     )
     .into())
+}
+
+/// What a request may use, where a limit counts that; its stream then tells it.
+async fn metered(
+    generation: &Generation,
+    reserving: Reserving<'_>,
+    cleared: Cleared,
+    record: &mut OpenRecord,
+) -> Result<(Cleared, Option<Spending>), Fault> {
+    let metering = generation.quotas().metering(reserving);
+    let Some(metering) = metering.inspect_err(|_| record.unpriced())? else {
+        return Ok((cleared, None));
+    };
+    if cleared.runs_in_background() {
+        let message = format!(
+            "the field `background` is refused, because `{}` counts what a request uses, and one that runs in the \
+             background does not tell it; remove it",
+            metering.limit
+        );
+        return Err(Fault::new(Code::FieldRefused, message).param("background"));
+    }
+    let offer = reserving.offer;
+    let tokenizer = offer.tokenizer.unwrap_or_else(|| Tokenizer::of([]));
+    let output = generation.server().reserved_output_tokens;
+    let estimate = Estimate::of(cleared.call(), cleared.body(), tokenizer, output).await;
+    let cleared = if offer.options.target.stream_usage {
+        cleared.telling_usage()
+    } else {
+        cleared
+    };
+    Ok((cleared, Some(Spending::new(metering, tokenizer, estimate))))
 }
 
 /// What the answer to a request is kept with, where Carnet keeps conversations.
@@ -551,6 +595,7 @@ async fn relayed(
         mut remembered,
         of_model,
         of_kept,
+        hides_usage,
     }: Answering<'_>,
     generation: &Arc<Generation>,
     mut record: OpenRecord,
@@ -583,7 +628,9 @@ async fn relayed(
         (None, None) => call.tells_usage_in().map(Told::ByUpstream),
     };
     // What is only given again was counted when it was made.
-    answered = answered.telling_usage(tells.filter(|_| !of_kept));
+    answered = answered
+        .telling_usage(tells.filter(|_| !of_kept))
+        .hiding_usage(hides_usage);
     let own_words = carrier.filter(|_| translation.is_none() && !head.status.is_success());
     if let Some((by, client)) = own_words.zip(call.client()) {
         answered = answered.translated(Translator::of_error(by, client, head.status));

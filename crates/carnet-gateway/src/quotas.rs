@@ -6,21 +6,25 @@ use std::time::Duration;
 
 use carnet_limits::{Claim, Exhausted, Ledger, Limit, Measure, Reservation};
 use carnet_policy::Workload;
+use carnet_provenance::{Amount, Currency};
 use jiff::Timestamp;
 use smallvec::SmallVec;
 
 use crate::caller::Caller;
 use crate::codes::Code;
-use crate::config::{Apart, LimitConfig};
+use crate::config::{Apart, LimitConfig, OnExhausted};
 use crate::error::Fault;
 use crate::limits::CONCURRENT_RETRY_SECONDS;
 use crate::resolve::Offer;
+use crate::spend::{Metering, Spending};
 
 /// The limits of one generation. What has been used of them outlives it.
 #[derive(Debug, Default)]
 pub(crate) struct Quotas {
     ledger: Arc<Ledger>,
     limits: Vec<Quota>,
+    /// Whether any of them counts tokens or money.
+    meters: bool,
     callers: HashMap<Arc<str>, CallerParts>,
 }
 
@@ -73,6 +77,7 @@ impl Quotas {
             (workload.id.as_str().into(), parts)
         };
         Self {
+            meters: limits.iter().any(LimitConfig::meters),
             limits: limits.into_iter().map(limit).collect(),
             callers: workloads.iter().map(parts).collect(),
             ledger,
@@ -84,10 +89,42 @@ impl Quotas {
         &self.ledger
     }
 
-    /// Take what a request needs of all limits that it comes under; nothing where it comes under none.
+    /// Whether any limit counts tokens or money.
+    pub(crate) fn meters(&self) -> bool {
+        self.meters
+    }
+
+    /// What the limits of tokens and money need to know of a request that comes under one.
+    pub(crate) fn metering(&self, asked: Asked<'_>) -> Result<Option<Metering>, Fault> {
+        if !self.meters {
+            return Ok(None);
+        }
+        let caller = self.callers.get(&asked.caller.key.workload);
+        let mut cuts = Vec::new();
+        let mut first = None;
+        let metered = self.limits.iter().filter(|quota| quota.config.meters());
+        for quota in metered.filter(|quota| quota.is_for(caller, asked)) {
+            if let Some(currency) = &quota.config.currency {
+                check_price(&quota.config.name, currency, asked)?;
+            }
+            if quota.config.on_exhausted == OnExhausted::Cut {
+                cuts.push(quota.config.name.clone());
+            }
+            first.get_or_insert(&quota.config.name);
+        }
+        Ok(first.map(|limit| Metering {
+            limit: limit.clone(),
+            price: asked.offer.price.clone(),
+            cuts,
+        }))
+    }
+
+    /// Take what a request needs of all limits that it comes under; nothing where it comes under none. One that nothing
+    /// is made for takes no tokens and no money.
     pub(crate) fn reserve(
         &self,
         asked: Asked<'_>,
+        spending: Option<&Spending>,
         now: Timestamp,
     ) -> Result<Option<Reservation>, UsedUp> {
         if self.limits.is_empty() {
@@ -97,6 +134,7 @@ impl Quotas {
         let counted: SmallVec<[(&Quota, String); 4]> = self
             .limits
             .iter()
+            .filter(|quota| spending.is_some() || !quota.config.meters())
             .filter(|quota| quota.is_for(caller, asked))
             .map(|quota| (quota, quota.who(caller, asked)))
             .collect();
@@ -105,23 +143,56 @@ impl Quotas {
             .map(|(quota, who)| Claim {
                 limit: &quota.limit,
                 who,
-                amount: 1,
+                amount: match (quota.config.measure, spending) {
+                    (Measure::Money, Some(spending)) => spending.cost(),
+                    (Measure::Tokens, Some(spending)) => spending.tokens(),
+                    _ => 1,
+                },
             })
             .collect();
         if claims.is_empty() {
             return Ok(None);
         }
         let reserved = Ledger::reserve(&claims, now);
-        reserved.map(Some).map_err(|why| {
-            let of = counted.iter().map(|(quota, _)| &quota.config);
-            let of = of
-                .filter(|config| config.name == why.limit)
-                .map(|config| &*config.per);
-            UsedUp {
-                fault: fault(&why, of.flatten()),
-                limit: why.limit,
-            }
+        reserved.map(Some).map_err(|why| UsedUp {
+            fault: self.fault(&why),
+            limit: why.limit,
         })
+    }
+
+    /// What the caller is told of a limit that is used up.
+    fn fault(&self, why: &Exhausted) -> Fault {
+        let mut configs = self.limits.iter().map(|quota| &quota.config);
+        let config = configs.find(|config| config.name == why.limit);
+        let per = config.map(|config| &*config.per).unwrap_or_default();
+        fault(why, per, config.and_then(|config| config.currency.as_ref()))
+    }
+}
+
+/// A limit of money holds only what has a price in its currency.
+fn check_price(limit: &str, currency: &Currency, asked: Asked<'_>) -> Result<(), Fault> {
+    let (model, upstream) = (asked.offer.own_name(), asked.offer.upstream.name());
+    let help = format!(
+        "ask your operator to add price = {{ currency = \"{currency}\", input = \"…\", output = \"…\" }}, of a million \
+         tokens, to the model's entry of the upstream"
+    );
+    let message = match &asked.offer.price {
+        Some(price) if price.currency == *currency => return Ok(()),
+        Some(price) => format!(
+            "`{limit}` counts {currency}, and what `{model}` costs at `{upstream}` is known in {} only; {help}",
+            price.currency
+        ),
+        None => format!(
+            "`{limit}` counts {currency}, and nobody says what `{model}` costs at `{upstream}`; {help}"
+        ),
+    };
+    Err(Fault::new(Code::PriceUnknown, message).param("model"))
+}
+
+impl LimitConfig {
+    /// Whether it counts what is known only when an answer is over.
+    fn meters(&self) -> bool {
+        matches!(self.measure, Measure::Money | Measure::Tokens)
     }
 }
 
@@ -161,30 +232,50 @@ impl Quota {
 }
 
 /// What the caller is told.
-fn fault<'a>(why: &Exhausted, per: impl Iterator<Item = &'a Apart>) -> Fault {
-    let of: Vec<&str> = per.map(|part| part.told()).collect();
+fn fault(why: &Exhausted, per: &[Apart], currency: Option<&Currency>) -> Fault {
+    let of: Vec<&str> = per.iter().map(|part| part.told()).collect();
     let of = if of.is_empty() {
         "all callers".to_owned()
     } else {
         of.join(" and ")
     };
     let (limit, max) = (&why.limit, why.max);
-    let (message, wait) = match (why.measure, why.wait) {
+    let amount = |amount: u64| match (why.measure, currency) {
+        (Measure::Money, Some(currency)) => format!("{} {currency}", Amount(amount)),
+        (measure, _) => format!("{amount} {measure}", measure = measure.as_str()),
+    };
+    let metered = matches!(why.measure, Measure::Money | Measure::Tokens);
+    let (message, wait) = match (why.measure, why.wait.map(seconds)) {
         (Measure::Streams, _) if max > 0 => (
             format!(
                 "`{limit}` lets {max} requests of {of} run at the same time, and so many do; wait until one ends"
             ),
             Some(CONCURRENT_RETRY_SECONDS),
         ),
-        (_, Some(wait)) => {
-            let seconds = seconds(wait);
-            (
-                format!(
-                    "`{limit}` lets {of} send {max} requests, and they are used up; ask again in {seconds} seconds"
-                ),
-                Some(seconds),
-            )
-        }
+        (_, Some(wait)) if metered => (
+            format!(
+                "`{limit}` lets {of} use {}, of which {} are left, and this request may take {}; ask again in {wait} \
+                 seconds, or for a shorter answer",
+                amount(max),
+                amount(why.left),
+                amount(why.wanted)
+            ),
+            Some(wait),
+        ),
+        (_, Some(wait)) => (
+            format!(
+                "`{limit}` lets {of} send {max} requests, and they are used up; ask again in {wait} seconds"
+            ),
+            Some(wait),
+        ),
+        (_, None) if metered && max > 0 && why.wanted > max => (
+            format!(
+                "`{limit}` lets {of} use {}, and this request alone may take {}; shorten it, or ask for a shorter answer",
+                amount(max),
+                amount(why.wanted)
+            ),
+            None,
+        ),
         (_, None) if max > 0 => (
             format!(
                 "`{limit}` counts too many apart to count {of} too; ask your operator to count fewer by its `per`"

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use carnet_audit::{Attempt, Detection, Kind, Outcome, Record, Ruling, Slot, Tokens};
 use carnet_guard::Detections;
-use carnet_limits::Reservation;
+use carnet_limits::{Exhausted, Measure, Reservation};
 use carnet_policy::{Effect, Verdict};
+use carnet_wire::dialect::Dialect;
 use carnet_wire::form::Usage;
-use carnet_wire::sniff::Absence;
+use carnet_wire::sniff::{Absence, Framing};
 use http::{HeaderValue, StatusCode};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +30,10 @@ use crate::reported::{Check, shortened};
 use crate::resolve::Offer;
 use crate::screen::{Cleared, Made};
 use crate::service::Suspended;
+use crate::spend::Spending;
 
 const SET_ANSWER_MODEL: Made = Made::Borrowed("set answer.model");
+const REMOVE_ANSWER_USAGE: Made = Made::Borrowed("remove answer.usage");
 
 /// The record of a request that still runs.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub(crate) struct OpenRecord {
     found: Found,
     /// What the request has taken of limits. Given up with it.
     held: Option<Reservation>,
+    /// What it uses, where a limit counts that.
+    spending: Option<Box<Spending>>,
 }
 
 #[derive(Debug)]
@@ -94,6 +99,7 @@ impl OpenRecord {
             on_its_way: None,
             found: Found::default(),
             held: None,
+            spending: None,
         })
     }
 
@@ -243,9 +249,35 @@ impl OpenRecord {
     }
 
     /// The request has taken this of limits, in place of what an attempt before had.
-    pub(crate) fn holds(&mut self, held: Option<Reservation>) {
+    pub(crate) fn holds(&mut self, held: Option<Reservation>, spending: Option<Spending>) {
         self.forgive();
         self.held = held;
+        self.spending = spending.map(Box::new);
+    }
+
+    /// Listen in on what the answer uses, if a limit counts that.
+    pub(crate) fn counts_said(&mut self, dialect: Dialect, framing: Option<Framing>) {
+        if let Some(spending) = &mut self.spending {
+            spending.listen(dialect, framing);
+        }
+    }
+
+    /// A piece of the answer has come. The limit that it uses up and that ends it, if it `may_end`.
+    pub(crate) fn heard(&mut self, piece: &[u8], may_end: bool) -> Option<Exhausted> {
+        let spending = self.spending.as_mut()?;
+        let gateway = &self.gateway;
+        let heard = spending.heard(piece, may_end, self.held.as_mut(), || gateway.now());
+        heard.err()
+    }
+
+    /// What the model costs is not known, and a limit needs it.
+    pub(crate) fn unpriced(&mut self) {
+        self.note("what the model costs is not known as a limit of money needs it");
+    }
+
+    /// The answer's usage was told to us alone.
+    pub(crate) fn hid_usage(&mut self) {
+        self.record.edits.push(REMOVE_ANSWER_USAGE);
     }
 
     /// A limit is used up.
@@ -256,6 +288,7 @@ impl OpenRecord {
 
     /// Nothing was sent: what was taken of limits is given back.
     pub(crate) fn forgive(&mut self) {
+        self.spending = None;
         if let Some(held) = self.held.take() {
             held.forgive();
         }
@@ -335,6 +368,9 @@ impl OpenRecord {
             way.attempt.duration_us = micros(way.started.elapsed());
             way.answered = true;
         }
+        if let Some(spending) = &mut self.spending {
+            spending.answered(status.is_success());
+        }
         self.record.status = Some(status.as_u16());
         self.record.timings.get_or_insert_default().first_byte_us =
             Some(micros(self.started.elapsed()));
@@ -374,12 +410,16 @@ impl OpenRecord {
 
     /// The upstream has counted so many tokens so far.
     pub(crate) fn used(&mut self, usage: &Usage) {
+        if let Some(spending) = &mut self.spending {
+            spending.told(usage);
+        }
         self.record.tokens = Some(Tokens {
             input: usage.prompt_including().0,
             cache_read: usage.cache_read.unwrap_or_default(),
             cache_write: usage.cache_write.unwrap_or_default(),
             output: usage.output(),
             reasoning: usage.reasoning.unwrap_or_default(),
+            estimated: false,
         });
     }
 
@@ -457,8 +497,30 @@ impl OpenRecord {
         }
     }
 
+    /// The request is over: what it used stays taken of its limits, and stands in its record.
+    fn settle(&mut self, outcome: Outcome) {
+        let Some(spending) = self.spending.take() else {
+            return;
+        };
+        let (stream, now) = (self.record.stream, self.gateway.now());
+        let (tokens, spend) = spending.settle(outcome, stream, self.held.as_mut(), now);
+        if let Some(held) = &self.held {
+            let metrics = self.gateway.metrics();
+            for limit in held.names(Measure::Tokens) {
+                metrics.limit_tokens(limit, held.taken(Measure::Tokens));
+            }
+            let currency = spend.currency.as_deref().unwrap_or_default();
+            for limit in held.names(Measure::Money) {
+                metrics.limit_money(limit, currency, held.taken(Measure::Money));
+            }
+        }
+        self.record.tokens = Some(tokens);
+        self.record.spend = Some(Box::new(spend));
+    }
+
     fn close(&mut self, outcome: Outcome) -> Option<(Slot, Box<Record>)> {
         let slot = self.slot.take()?;
+        self.settle(outcome);
         self.held = None;
         self.close_attempt(None);
         self.record.outcome = outcome;
@@ -467,7 +529,7 @@ impl OpenRecord {
         metrics.open.dec();
         metrics.records.inc();
         metrics.ended(outcome);
-        if let Some(tokens) = &self.record.tokens {
+        if let Some(tokens) = self.record.tokens.filter(|tokens| !tokens.estimated) {
             metrics.tokens_in.inc_by(tokens.input);
             metrics.tokens_out.inc_by(tokens.output);
         }

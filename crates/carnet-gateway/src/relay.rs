@@ -17,7 +17,7 @@ use carnet_wire::carrier::{Carrier, Unpacker};
 use carnet_wire::dialect as wire;
 use carnet_wire::form::FailureKind;
 use carnet_wire::sniff::{
-    Absence, Framing, JsonEnd, ModelRename, Reported, ReportedModel, ReportedUsage,
+    Absence, Framing, JsonEnd, ModelRename, Reported, ReportedModel, ReportedUsage, UnaskedUsage,
 };
 use carnet_wire::stream::aws::{self, MessageEnds};
 use carnet_wire::stream::sse::KEEP_ALIVE;
@@ -67,6 +67,8 @@ pub(crate) struct Relay {
     listening: Option<Listening>,
     /// What the upstream tells of tokens, or the answer that was made of what it tells.
     usage: Option<(ReportedUsage, Told)>,
+    /// Takes out of the answer what it tells of that to us alone.
+    unasked: Option<UnaskedUsage>,
     check: Check,
     on_mismatch: OnMismatch,
     /// Whether another model answers, and may.
@@ -153,6 +155,8 @@ pub(crate) struct Answered {
     listening: Option<Listening>,
     /// Where it tells what it used.
     tells_usage: Option<Told>,
+    /// Whether it tells that to us alone.
+    hides_usage: bool,
 }
 
 /// How an answer is framed.
@@ -274,7 +278,14 @@ impl Answered {
             kept_at: None,
             listening: None,
             tells_usage: None,
+            hides_usage: false,
         }
+    }
+
+    /// The same answer, of which the caller did not ask what it used.
+    pub(crate) fn hiding_usage(mut self, hides: bool) -> Self {
+        self.hides_usage = hides;
+        self
     }
 
     /// The same answer, which tells there what it used.
@@ -306,7 +317,7 @@ impl ResponseBody {
 impl Relay {
     pub(crate) fn new(
         answer: Answered,
-        record: OpenRecord,
+        mut record: OpenRecord,
         check: Check,
         idle_timeout: Duration,
         connection: CancellationToken,
@@ -343,8 +354,12 @@ impl Relay {
                 Told::ByUpstream(dialect) => (dialect, answer.shape),
                 Told::ToCaller(dialect) => (dialect, shape),
             };
+            if told == Told::ByUpstream(dialect) {
+                record.counts_said(dialect, framed.framing());
+            }
             (ReportedUsage::new(dialect, framed.framing()), told)
         });
+        let hides = answer.hides_usage && answer.success && answer.shape == Shape::Events;
         let now = Instant::now();
         let mut relay = Box::new(Self {
             upstream: answer.body,
@@ -353,6 +368,7 @@ impl Relay {
             making: making.map(|(framing, target)| Making::new(framing, target)),
             listening: answer.listening,
             usage,
+            unasked: hides.then(UnaskedUsage::new),
             end: check.call.dialect().into(),
             check,
             on_mismatch,
@@ -451,7 +467,8 @@ impl Relay {
                 if self.shape == Shape::Events {
                     self.end.passes(&piece);
                 }
-                if self.ended && self.held.is_empty() && self.translator.is_none() {
+                let passed = self.unasked.as_ref().is_none_or(UnaskedUsage::is_empty);
+                if self.ended && self.held.is_empty() && passed && self.translator.is_none() {
                     self.complete();
                 }
                 Poll::Ready(Some(Ok(Frame::data(piece))))
@@ -484,7 +501,10 @@ impl Relay {
         loop {
             let step = ready!(self.upstreams_step(cx));
             let Some(translator) = &mut self.translator else {
-                return Poll::Ready(step);
+                match self.without_unasked(step) {
+                    Some(step) => return Poll::Ready(step),
+                    None => continue,
+                }
             };
             let over = translator.is_over();
             let step = match step {
@@ -522,6 +542,24 @@ impl Relay {
                 Ok(piece) => return Poll::Ready(Step::Piece(piece)),
                 Err(fault) => return Poll::Ready(Step::Stop(fault)),
             }
+        }
+    }
+
+    /// The same without what was told to us alone; nothing where that is all.
+    fn without_unasked(&mut self, step: Step) -> Option<Step> {
+        let Some(filter) = &mut self.unasked else {
+            return Some(step);
+        };
+        let mut left = Vec::new();
+        match step {
+            Step::Piece(piece) => filter.push(&piece, &mut left),
+            Step::End => filter.finish(&mut left),
+            other => return Some(other),
+        }
+        match (left.is_empty(), self.ended && self.held.is_empty()) {
+            (false, _) => Some(Step::Piece(left.into())),
+            (true, true) if filter.is_empty() => Some(Step::End),
+            (true, _) => None,
         }
     }
 
@@ -563,6 +601,9 @@ impl Relay {
             self.take_down_id(&piece);
             if let Some((_, Told::ByUpstream(_))) = self.usage {
                 self.count(&piece);
+            }
+            if let Some(fault) = self.spend(&piece) {
+                return Poll::Ready(Step::Stop(fault));
             }
             // Comments keep a connection alive: they are no content, and say nothing of a model.
             let comment = self.from == Shape::Events
@@ -630,6 +671,20 @@ impl Relay {
         if let Some(told) = usage.usage() {
             record.used(told);
         }
+    }
+
+    /// Take what the piece uses of limits that count it; why the answer must stop, if one of them is used up.
+    fn spend(&mut self, piece: &[u8]) -> Option<Fault> {
+        let record = self.record.as_mut()?;
+        // Nothing can stand behind a part of an answer that comes as a whole.
+        let may_end = matches!(self.from, Shape::AwsStream | Shape::Events);
+        let why = record.heard(piece, may_end)?;
+        record.limited(&why.limit);
+        let message = format!(
+            "the answer ends here, because it has used up the limit `{}`; what it used is counted",
+            why.limit
+        );
+        Some(Fault::new(Code::LimitReached, message))
     }
 
     /// Take a copy of what the caller is given, where it is to be kept. What is kept is found before the caller has read
@@ -749,7 +804,7 @@ impl Relay {
 
     /// Whether the answer goes on with other bytes than it came.
     pub(crate) fn rewrites(&self) -> bool {
-        self.translated || self.rename.is_some()
+        self.translated || self.rename.is_some() || self.unasked.is_some()
     }
 
     /// Whether something of our own can be put into the answer: it is a stream, and its length is not announced.
@@ -806,6 +861,10 @@ impl Relay {
         if let (true, Some(record)) = (renamed, &mut self.record) {
             record.renamed();
         }
+        let hidden = self.unasked.as_ref().is_some_and(UnaskedUsage::removed);
+        if let (true, Some(record)) = (hidden, &mut self.record) {
+            record.hid_usage();
+        }
     }
 
     /// The record, with what is known of the whole answer.
@@ -830,7 +889,11 @@ impl Relay {
         let Some(record) = self.closed_record() else {
             return Poll::Ready(None);
         };
-        let outcome = fault.code.outcome();
+        let outcome = match fault.code {
+            // Not refused: the answer had begun.
+            Code::LimitReached => Outcome::Cut,
+            code => code.outcome(),
+        };
         let event = self
             .has_room()
             .then(|| Stop::Fault(fault).event(&self.end, record.id()));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use carnet_policy::Target;
+use carnet_provenance::Price;
 use carnet_wire::carrier::Carrier;
 use carnet_wire::dialect::{ClientDialect, Dialect, Options};
 use carnet_wire::embeddings::Embedder;
@@ -14,6 +15,7 @@ use crate::error::Fault;
 use crate::generation::Generation;
 use crate::ingress::Call;
 use crate::reported::Expected;
+use crate::spend::Tokenizer;
 
 /// One offer of a model: facts for the decision, the way there, and what the caller is told of it.
 #[derive(Debug)]
@@ -38,6 +40,10 @@ pub(crate) struct Offer {
     pub(crate) keeping: Keeping,
     /// How a translation for it is worded.
     pub(crate) options: Options,
+    /// What its tokens cost, where that is known.
+    pub(crate) price: Option<Arc<Price>>,
+    /// What counts its tokens, where a limit needs it.
+    pub(crate) tokenizer: Option<Tokenizer>,
 }
 
 /// Whether a service may keep exchanges so that later requests can refer to them.

@@ -13,7 +13,7 @@ use carnet_provenance::{FieldAction, FieldKind, FieldRule};
 use carnet_wire::carrier::Carrier;
 use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
 use carnet_wire::embeddings::{EmbedError, Embedder};
-use carnet_wire::json::{self, Edit, Hit, Kind, Scan};
+use carnet_wire::json::{self, Edit, Hit, Kind, Scan, Watch};
 use carnet_wire::translate;
 use http::{HeaderMap, Method, Uri};
 use smallvec::{SmallVec, smallvec};
@@ -21,7 +21,8 @@ use smallvec::{SmallVec, smallvec};
 use crate::codes::Code;
 use crate::config::OnLoss;
 use crate::error::Fault;
-use crate::ingress::{Call, Extras, PREVIOUS, Prompt, Query, STORE, Stored};
+use crate::ingress::{Call, Extras, PREVIOUS, Prompt, Query, STORE, Stored, insert};
+use crate::limits::JSON_DEPTH_MAX;
 use crate::reported::shortened;
 use crate::resolve::{Keeping, Offer, Way};
 use crate::services::{self, Fix};
@@ -47,6 +48,7 @@ pub struct Cleared {
     stored: Option<(Stored, Query)>,
     keeps: bool,
     keeps_here: bool,
+    hides_usage: bool,
 }
 
 /// What was changed in a request, for its record.
@@ -57,6 +59,7 @@ const SET_MODEL: Made = Cow::Borrowed("set model");
 const SET_STORE: Made = Cow::Borrowed("set store");
 const REMOVE_PREVIOUS: Made = Cow::Borrowed("remove previous_response_id");
 const SET_INPUT: Made = Cow::Borrowed("set input");
+const SET_USAGE: Made = Cow::Borrowed("set stream_options.include_usage");
 
 impl Cleared {
     /// The permit that is spent by sending.
@@ -103,6 +106,47 @@ impl Cleared {
     /// How its answer becomes that of the API for vectors, if it has to.
     pub(crate) fn vectors(&self) -> Option<&Vectors> {
         self.vectors.as_ref()
+    }
+
+    /// Whether its stream tells its usage although the caller did not ask for it.
+    pub(crate) fn hides_usage(&self) -> bool {
+        self.hides_usage
+    }
+
+    /// Whether its answer is made after it has been answered. Only an upstream that keeps it can do so.
+    pub(crate) fn runs_in_background(&self) -> bool {
+        let (body, watch) = (whole(&self.body), Watch::new([BACKGROUND]));
+        let scan = watch
+            .ok()
+            .filter(|_| self.keeps)
+            .and_then(|watch| json::scan(&body, &watch, JSON_DEPTH_MAX).ok());
+        let told = scan.as_ref().and_then(|scan| scan.first(0));
+        told.is_some_and(|hit| json::bool_value(&body, hit) == Ok(true))
+    }
+
+    /// Its body in one piece.
+    pub(crate) fn body(&self) -> Bytes {
+        whole(&self.body)
+    }
+
+    /// The same request, whose stream tells its usage, where its dialect leaves that to who asks and it can be told so.
+    pub(crate) fn telling_usage(self) -> Self {
+        let leaves_it = matches!(self.call, Call::Chat | Call::Completions);
+        if !leaves_it || !self.stream || self.translation.is_some() {
+            return self;
+        }
+        let body = whole(&self.body);
+        let Some(edit) = include_usage(&body) else {
+            return self;
+        };
+        let mut edits = self.edits;
+        edits.push(SET_USAGE);
+        Self {
+            body: json::splice(&body, &[edit]),
+            edits,
+            hides_usage: true,
+            ..self
+        }
     }
 
     /// The method with which it is sent.
@@ -158,6 +202,8 @@ impl Fields {
 /// `stored::continued` and `prompt`, not by the registry's rules.
 const KEPT: [&str; 3] = [BACKGROUND, PREVIOUS, STORE];
 const BACKGROUND: &str = "background";
+const STREAM_OPTIONS: &str = "stream_options";
+const INCLUDE_USAGE: &str = "stream_options.include_usage";
 
 /// Whether an upstream may keep what is exchanged with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,6 +259,7 @@ pub(crate) fn clear_stored(permit: Permit, stored: &Stored, query: &Query) -> Cl
         stored: Some((stored.clone(), query.clone())),
         keeps: false,
         keeps_here: false,
+        hides_usage: false,
     }
 }
 
@@ -323,6 +370,7 @@ pub(crate) fn clear(
         stored: None,
         keeps: kept == Kept::Allowed && prompt.storable,
         keeps_here: keeps_here && prompt.storable,
+        hides_usage: false,
     };
     match way {
         Some(Way::Embedded(by)) => embedded(cleared, offer, by, clearing.on_loss),
@@ -403,6 +451,35 @@ fn untranslatable(why: &TranslateError, own: Dialect) -> Fault {
         "the request is translated for its upstream: {why}; change it, or choose a model whose upstream speaks {own}"
     );
     Fault::new(code, message)
+}
+
+/// Has a stream of chat completions tell its usage; nothing where it does so, or where what stands there is nothing that
+/// could be changed.
+fn include_usage(body: &Bytes) -> Option<Edit> {
+    const ASKED: &[u8] = br#"{"include_usage":true}"#;
+    let watch = Watch::new([STREAM_OPTIONS, INCLUDE_USAGE]).ok()?;
+    let scan = json::scan(body, &watch, JSON_DEPTH_MAX).ok()?;
+    let (options, usage) = (scan.first(0), scan.first(1));
+    match (options.map(|hit| hit.kind), options, usage) {
+        (_, Some(_), Some(usage)) => {
+            let told = json::bool_value(body, usage) == Ok(true);
+            (!told).then(|| Edit::replace(usage, Bytes::from_static(b"true")))
+        }
+        (None, ..) => Some(insert(body, STREAM_OPTIONS, ASKED)),
+        (Some(Kind::Null), Some(options), None) => {
+            Some(Edit::replace(options, Bytes::from_static(ASKED)))
+        }
+        (Some(Kind::Object), Some(options), None) => {
+            let object = body.slice(options.value.clone());
+            let edit = insert(&object, "include_usage", b"true");
+            let start = options.value.start + edit.range.start;
+            Some(Edit {
+                range: start..start,
+                with: edit.with,
+            })
+        }
+        _ => None,
+    }
 }
 
 /// Keep in mind once what was changed.

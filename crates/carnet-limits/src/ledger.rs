@@ -77,6 +77,10 @@ pub struct Exhausted {
     pub measure: Measure,
     /// How much there is of it.
     pub max: u64,
+    /// How much was wanted.
+    pub wanted: u64,
+    /// How much of it was left.
+    pub left: u64,
     /// When as much will be left, if nothing else is used meanwhile; never if more is wanted than there is at all, and
     /// unknown where it depends on what others give back.
     pub wait: Option<Duration>,
@@ -222,7 +226,7 @@ impl Ledger {
         let mut parts = Parts::new();
         for claim in claims {
             let counter = claim.limit.book.counter(claim.who, now);
-            let counter = counter.ok_or_else(|| claim.limit.exhausted(None))?;
+            let counter = counter.ok_or_else(|| claim.limit.exhausted(claim.amount, 0, None))?;
             let known = parts
                 .iter_mut()
                 .find(|part| Arc::ptr_eq(&part.counter, &counter));
@@ -236,7 +240,7 @@ impl Ledger {
                 }),
             }
         }
-        take(&mut parts, now)?;
+        take(&mut parts, now, |_| false)?;
         Ok(Reservation { parts })
     }
 }
@@ -266,11 +270,41 @@ impl Reservation {
         self.parts.iter().any(|part| part.measure() == measure)
     }
 
-    /// Take more of a measure, from every limit of it or from none.
+    /// How much of a measure is taken, from the limit from which the most is.
+    #[must_use]
+    pub fn taken(&self, measure: Measure) -> u64 {
+        let of_measure = self.parts.iter().filter(|part| part.measure() == measure);
+        let of_counter = |counter: &Arc<Counter>| {
+            let parts = self.parts.iter();
+            let parts = parts.filter(|part| Arc::ptr_eq(&part.counter, counter));
+            parts.fold(0_u64, |sum, part| sum.saturating_add(part.amount))
+        };
+        let sums = of_measure.map(|part| of_counter(&part.counter));
+        sums.max().unwrap_or_default()
+    }
+
+    /// The limits from which something of a measure is taken, by their names.
+    pub fn names(&self, measure: Measure) -> impl Iterator<Item = &Arc<str>> {
+        let parts = self.parts.iter().enumerate();
+        let first = move |(at, part): &(usize, &Part)| {
+            let mut before = self.parts.iter().take(*at);
+            part.measure() == measure && !before.any(|one| Arc::ptr_eq(&one.counter, &part.counter))
+        };
+        parts.filter(first).map(|(_, part)| part.limit.name())
+    }
+
+    /// Take more of a measure, from every limit of it or from none. Of a limit that `may_run_over` by its name it is taken
+    /// whether it is left or not; whether that was so.
     ///
     /// # Errors
     /// The limit that has to be waited for longest. What was taken before stays taken.
-    pub fn extend(&mut self, measure: Measure, more: u64, now: Timestamp) -> Result<(), Exhausted> {
+    pub fn extend(
+        &mut self,
+        measure: Measure,
+        more: u64,
+        now: Timestamp,
+        may_run_over: impl Fn(&str) -> bool,
+    ) -> Result<bool, Exhausted> {
         let mut further = Parts::new();
         for part in self.parts.iter().filter(|part| part.measure() == measure) {
             let known = further
@@ -285,7 +319,7 @@ impl Reservation {
                 });
             }
         }
-        take(&mut further, now)?;
+        let over = take(&mut further, now, may_run_over)?;
         for part in further {
             let known = self
                 .parts
@@ -296,7 +330,7 @@ impl Reservation {
                 None => self.parts.push(part),
             }
         }
-        Ok(())
+        Ok(over)
     }
 
     /// So much of a measure was used so far, or in the end: the rest is given back to where it was taken, the newest
@@ -354,10 +388,15 @@ impl Drop for Reservation {
     }
 }
 
-/// Take all parts, or none.
-fn take(parts: &mut Parts, now: Timestamp) -> Result<(), Exhausted> {
+/// Take all parts, or none; whether more was taken than was left, which only limits have that may run over.
+fn take(
+    parts: &mut Parts,
+    now: Timestamp,
+    may_run_over: impl Fn(&str) -> bool,
+) -> Result<bool, Exhausted> {
     // In one order, so that two requests never wait for each other.
     parts.sort_by_key(Part::address);
+    let mut over = false;
     let starts: SmallVec<[i64; 4]> = {
         let states = parts.iter().map(|part| lock(&part.counter.state));
         let mut states: SmallVec<[MutexGuard<'_, State>; 4]> = states.collect();
@@ -365,7 +404,15 @@ fn take(parts: &mut Parts, now: Timestamp) -> Result<(), Exhausted> {
         for (part, state) in parts.iter().zip(&mut states) {
             state.turn(part.limit.book.window, now);
             if let Err(wait) = state.room(&part.limit, part.amount, now) {
-                let later = part.limit.exhausted(wait);
+                if may_run_over(part.limit.name()) {
+                    over = true;
+                    continue;
+                }
+                let left = part
+                    .limit
+                    .max
+                    .saturating_sub(state.counts(part.limit.book.window, now));
+                let later = part.limit.exhausted(part.amount, left, wait);
                 exhausted = Some(match exhausted {
                     Some(known) if !later.waits_longer(&known) => known,
                     _ => later,
@@ -384,7 +431,7 @@ fn take(parts: &mut Parts, now: Timestamp) -> Result<(), Exhausted> {
         part.start = start;
         part.limit.book.note(&part.counter);
     }
-    Ok(())
+    Ok(over)
 }
 
 impl Part {
@@ -439,11 +486,13 @@ impl Limit {
         })
     }
 
-    fn exhausted(&self, wait: Option<Duration>) -> Exhausted {
+    fn exhausted(&self, wanted: u64, left: u64, wait: Option<Duration>) -> Exhausted {
         Exhausted {
             limit: self.book.name.clone(),
             measure: self.book.measure,
             max: self.max,
+            wanted,
+            left,
             wait,
         }
     }

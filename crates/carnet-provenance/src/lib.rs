@@ -96,7 +96,9 @@ pub use registry::entry::{
     TaughtBy, Teacher, Weights, WordKind,
 };
 pub use registry::flat::FlatClaim;
-pub use registry::price::{Figures, LongPrompts, PerMillion, PerMillionError, Price, TokenCounts};
+pub use registry::price::{
+    Amount, Figures, LongPrompts, PerMillion, PerMillionError, Price, TokenCounts,
+};
 pub use registry::stats::Stats;
 pub use registry::wire::{
     EditAction, ForModels, KeyStyle, ReasoningBack, Seed, Thinking, TokenLimit, ToolIds, Wire,

@@ -40,3 +40,4 @@ pub mod responses;
 pub mod sniff;
 pub mod stream;
 pub mod translate;
+pub mod weigh;

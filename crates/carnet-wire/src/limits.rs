@@ -93,3 +93,14 @@ pub const MAX_ANSWER_KEPT: usize = 16 * 1024 * 1024;
 
 /// Bytes of an object that tells usage; real ones have some hundred. A longer one is not read.
 pub const MAX_USAGE: usize = 16 * 1024;
+
+/// Bytes of an event in which usage is looked for that the caller did not ask for; those that tell it have some hundred.
+/// A longer one is passed on as it is.
+pub const MAX_UNASKED: usize = 64 * 1024;
+
+/// Bytes of an answer that comes as a whole and is kept until its end, in case it has to be counted; the longest texts
+/// that models write have half as many.
+pub const MAX_SAID: usize = 2 * 1024 * 1024;
+
+/// Characters of base64 that are taken for a file. A shorter run is a name, a digest or an id.
+pub const MIN_FILE: usize = 256;

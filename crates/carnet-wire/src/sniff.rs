@@ -6,7 +6,9 @@
 
 mod finder;
 mod rename;
+mod said;
 mod sse;
+mod unasked;
 mod usage;
 mod whole;
 
@@ -16,7 +18,9 @@ mod tests;
 use finder::{Finder, Found, Idle, Search};
 use memchr::memchr2;
 pub use rename::ModelRename;
+pub use said::SaidTexts;
 use sse::{Lines, Piece};
+pub use unasked::UnaskedUsage;
 pub use usage::ReportedUsage;
 pub use whole::JsonEnd;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use carnet_limits::{Measure, Window};
+use carnet_provenance::{Amount, Currency};
 use toml_span::Span;
 
 use super::{Check, RawConfig, RawUpstream};
@@ -22,7 +23,14 @@ section! {
             requests: u64,
             /// Most requests that run at the same time.
             concurrent: u64,
-            /// The time for which `requests` counts: `day`, `week` or `month` of the calendar in UTC, or the last so many
+            /// Most tokens that are used in `every`, those of prompts and answers together.
+            tokens: u64,
+            /// Most money that is spent in `every`: an amount and the code of its currency, such as `100 USD`.
+            money: String,
+            /// What becomes of an answer that runs while `tokens` or `money` is used up by it: `finish` (default) lets it end
+            /// and counts what it takes, `cut` ends it there.
+            on_exhausted: String,
+            /// The time for which `requests`, `tokens` or `money` counts: `day`, `week` or `month` of the calendar in UTC, or the last so many
             /// seconds, minutes or hours, wherever one stands: `30s`, `5m`, `1h`.
             every: String,
             /// What is counted apart: of `host`, `key`, `model`, `team`, `tenant`, `upstream` and `workload`. Default `[]`:
@@ -47,14 +55,34 @@ pub struct LimitConfig {
     pub name: Arc<str>,
     /// What is counted.
     pub measure: Measure,
-    /// The most.
+    /// The most: requests, tokens, or billionths of a unit of the currency.
     pub max: u64,
+    /// The currency, where money is counted.
+    pub currency: Option<Currency>,
+    /// What becomes of an answer while which it is used up.
+    pub on_exhausted: OnExhausted,
     /// Over which time.
     pub window: Window,
     /// What is counted apart.
     pub per: Vec<Apart>,
     /// Of which requests.
     pub only: Only,
+}
+
+/// What becomes of an answer that uses up a limit while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// It ends there.
+    Cut,
+    /// It runs to its end, and all of it is counted.
+    Finish,
+}
+
+/// What is counted, and how much there may be of it.
+struct Counted {
+    measure: Measure,
+    max: u64,
+    currency: Option<Currency>,
 }
 
 /// What a limit can count apart.
@@ -138,7 +166,22 @@ impl Check<'_> {
             teams: texts(&raw.teams),
             workloads: texts(&raw.workloads),
         };
-        let (measure, max) = self.counted(name.span, raw)?;
+        let Counted {
+            measure,
+            max,
+            currency,
+        } = self.counted(name.span, raw)?;
+        let ways = [("cut", OnExhausted::Cut), ("finish", OnExhausted::Finish)];
+        let way = self.word(&raw.on_exhausted, "a way to meet the end of a limit", &ways);
+        if let (Measure::Requests | Measure::Streams, Some(given)) =
+            (measure, raw.on_exhausted.given())
+        {
+            self.problem(
+                given.span,
+                "only `tokens` and `money` can be used up while an answer runs",
+                "take `on_exhausted` out",
+            );
+        }
         let window = match (measure, &raw.every) {
             (Measure::Streams, Field::Given(every)) => {
                 self.problem(
@@ -164,6 +207,8 @@ impl Check<'_> {
             name: name.value.as_str().into(),
             measure,
             max,
+            currency,
+            on_exhausted: way.unwrap_or(OnExhausted::Finish),
             window: window?,
             per: per.unwrap_or_default(),
             only,
@@ -212,35 +257,65 @@ impl Check<'_> {
         }
     }
 
-    /// What is counted, and how much there may be of it.
-    fn counted(&mut self, span: Span, raw: &RawLimit) -> Option<(Measure, u64)> {
-        let given = |field: &Field<u64>| field.given().map(|max| max.value);
-        match (given(&raw.requests), given(&raw.concurrent)) {
-            (Some(max), None) => Some((Measure::Requests, max)),
-            (None, Some(max)) => Some((Measure::Streams, max)),
-            (None, None)
-                if matches!(
-                    (&raw.requests, &raw.concurrent),
-                    (Field::Absent, Field::Absent)
-                ) =>
-            {
-                self.problem(
-                    span,
-                    "the limit does not say of what",
-                    "add requests = … with every = \"…\", or concurrent = …",
-                );
-                None
-            }
-            (None, None) => None,
-            (Some(_), Some(_)) => {
-                self.problem(
-                    span,
-                    "a limit counts one thing",
-                    "write a second [[limit]] for `concurrent`",
-                );
-                None
-            }
+    fn counted(&mut self, span: Span, raw: &RawLimit) -> Option<Counted> {
+        let numbers = [
+            (Measure::Requests, &raw.requests),
+            (Measure::Streams, &raw.concurrent),
+            (Measure::Tokens, &raw.tokens),
+        ];
+        let mut wrong = matches!(raw.money, Field::Wrong);
+        let mut found: Vec<Counted> = Vec::new();
+        for (measure, field) in numbers {
+            wrong |= matches!(field, Field::Wrong);
+            found.extend(field.given().map(|max| Counted {
+                measure,
+                max: max.value,
+                currency: None,
+            }));
         }
+        if let Some(money) = raw.money.given() {
+            let read = self.money(money);
+            wrong |= read.is_none();
+            found.extend(read);
+        }
+        let one = found.pop();
+        if !found.is_empty() {
+            self.problem(
+                span,
+                "a limit counts one thing",
+                "write a [[limit]] of its own for each of `requests`, `concurrent`, `tokens` and `money`",
+            );
+            return None;
+        }
+        if one.is_none() && !wrong {
+            self.problem(
+                span,
+                "the limit does not say of what",
+                "add requests = …, tokens = … or money = \"…\" with every = \"…\", or concurrent = …",
+            );
+        }
+        one.filter(|_| !wrong)
+    }
+
+    fn money(&mut self, money: &Located<String>) -> Option<Counted> {
+        let parts = money.value.trim().split_once(' ');
+        let read = parts.and_then(|(amount, currency)| {
+            let amount: Amount = amount.parse().ok()?;
+            Some((amount, currency.trim_start().parse::<Currency>().ok()?))
+        });
+        let Some((Amount(max), currency)) = read else {
+            self.problem(
+                money.span,
+                format!("`{}` is no amount of money", money.value),
+                "write a plain decimal number and the code of its currency: \"100 USD\" or \"0.50 EUR\"",
+            );
+            return None;
+        };
+        Some(Counted {
+            measure: Measure::Money,
+            max,
+            currency: Some(currency),
+        })
     }
 
     fn apart(&mut self, per: &Located<Vec<String>>) -> Vec<Apart> {

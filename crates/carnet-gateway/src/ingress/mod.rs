@@ -7,7 +7,8 @@ mod stored;
 pub use self::call::Call;
 pub(crate) use self::call::{Dialect, Route, dialect_of, route};
 pub(crate) use self::prompt::{
-    Extras, ModelPlace, PREVIOUS, Prompt, STORE, read, too_large_joined, unacceptable, watched,
+    Extras, ModelPlace, PREVIOUS, Prompt, STORE, insert, read, too_large_joined, unacceptable,
+    watched,
 };
 pub(crate) use self::stored::{Action, Query, Stored, is_id};
 

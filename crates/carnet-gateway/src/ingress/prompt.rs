@@ -320,7 +320,7 @@ impl Prompt {
 }
 
 /// A member as the first of a body.
-fn insert(body: &[u8], name: &str, value: &[u8]) -> Edit {
+pub(crate) fn insert(body: &[u8], name: &str, value: &[u8]) -> Edit {
     let start = body.iter().position(|byte| *byte == b'{').unwrap_or(0) + 1;
     let rest = body.get(start..).unwrap_or_default();
     let empty = rest.trim_ascii_start().first() == Some(&b'}');

@@ -87,6 +87,7 @@ fn generation() -> Generation {
         models: ["alder-1-8b", "unheard"]
             .map(|name| (name.into(), name.into()))
             .into(),
+        prices: Vec::new(),
         stored_responses: false,
         ca_file: None,
         client_cert: None,

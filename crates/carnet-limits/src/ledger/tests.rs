@@ -174,14 +174,40 @@ fn ledger_of_day() -> (Ledger, Limit) {
 fn a_request_can_take_more_while_it_runs_until_there_is_no_more() {
     let (_ledger, limit) = ledger_of_day();
     let mut held = Ledger::reserve(&claim(&limit, 40), at(0)).unwrap();
-    held.extend(Measure::Tokens, 40, at(1)).unwrap();
-    let refused = held.extend(Measure::Tokens, 40, at(1)).unwrap_err();
+    held.extend(Measure::Tokens, 40, at(1), |_| false).unwrap();
+    let refused = held.extend(Measure::Tokens, 40, at(1), |_| false);
+    let refused = refused.unwrap_err();
     assert_eq!(&*refused.limit, "limit");
+    assert_eq!((refused.wanted, refused.left), (40, 20));
+    assert_eq!(held.taken(Measure::Tokens), 80);
     assert_eq!(limit.used("someone", at(1)), 80);
     held.settle(Measure::Tokens, 50, at(1));
     assert_eq!(limit.used("someone", at(1)), 50);
     held.forgive();
     assert_eq!(limit.used("someone", at(1)), 0);
+}
+
+#[test]
+fn what_may_run_over_does_unless_another_limit_that_may_not_stands_in_the_way() {
+    let ledger = Ledger::default();
+    let limit = |name: &str, max| ledger.limit(&name.into(), Measure::Tokens, Window::Day, max);
+    let (soft, hard) = (limit("soft", 50), limit("hard", 100));
+    let claims = [&soft, &hard].map(|limit| Claim {
+        limit,
+        who: "someone",
+        amount: 40,
+    });
+    let mut held = Ledger::reserve(&claims, at(0)).unwrap();
+    let names: Vec<&str> = held.names(Measure::Tokens).map(|name| &**name).collect();
+    assert_eq!(names, ["soft", "hard"]);
+    let mut extend = |more| held.extend(Measure::Tokens, more, at(1), |name| name == "soft");
+    assert_eq!(extend(10), Ok(false));
+    assert_eq!(extend(40), Ok(true));
+    let refused = extend(20).unwrap_err();
+    assert_eq!(&*refused.limit, "hard");
+    for limit in [&soft, &hard] {
+        assert_eq!(limit.used("someone", at(1)), 90);
+    }
 }
 
 #[test]
@@ -340,7 +366,7 @@ proptest! {
                     let before = counts(&taken, &spent, now);
                     let which = which % taken.len();
                     let (held, parts) = &mut taken[which];
-                    let granted = held.extend(Measure::Tokens, more, now).is_ok();
+                    let granted = held.extend(Measure::Tokens, more, now, |_| false).is_ok();
                     prop_assert_eq!(granted, before + more <= 100);
                     if granted { parts.push((span(now), more)) }
                 }

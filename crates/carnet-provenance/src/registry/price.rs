@@ -26,6 +26,10 @@ const MILLION: u128 = 1_000_000;
 #[serde(transparent)]
 pub struct PerMillion(u64);
 
+/// An amount of money in billionths of the currency's unit, written as [`PerMillion`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Amount(pub u64);
+
 /// A text that is no figure.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
@@ -102,6 +106,20 @@ impl FromStr for PerMillion {
         exact(text)
             .map(Self)
             .ok_or_else(|| PerMillionError(text.to_owned()))
+    }
+}
+
+impl FromStr for Amount {
+    type Err = PerMillionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(|PerMillion(billionths)| Self(billionths))
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        PerMillion(self.0).fmt(f)
     }
 }
 

@@ -187,6 +187,16 @@ impl View {
             .find(|price| price.name == name && price.valid.holds_on(as_of))
     }
 
+    /// The next day on which a host's price for a model may be another one.
+    #[must_use]
+    pub fn price_changes(&self, host: &HostId, name: &str, as_of: Date) -> Option<Date> {
+        let prices = self.inner.registry.prices(host.as_str()).iter();
+        let days = prices
+            .filter(|price| price.name == name)
+            .flat_map(|price| [price.valid.from, price.valid.to]);
+        days.flatten().filter(|day| *day > as_of).min()
+    }
+
     pub(crate) fn model_node(&self, id: &str, horizon: &mut Horizon) -> Option<ModelNode<'_>> {
         let model = self.inner.registry.model(id);
         let entry = self

@@ -259,7 +259,38 @@ fn a_limit_says_of_what_how_much_and_over_which_time() {
         (
             "requests = 1\nconcurrent = 1\nevery = \"day\"",
             "a limit counts one thing",
-            "a second [[limit]]",
+            "a [[limit]] of its own for each of",
+        ),
+        (
+            "tokens = 1\nmoney = \"1 USD\"\nevery = \"day\"",
+            "a limit counts one thing",
+            "a [[limit]] of its own for each of",
+        ),
+        ("tokens = 1", "`every` is missing", "every = \"1m\""),
+        (
+            "money = \"100\"\nevery = \"day\"",
+            "`100` is no amount of money",
+            "\"100 USD\" or \"0.50 EUR\"",
+        ),
+        (
+            "money = \"-1 USD\"\nevery = \"day\"",
+            "`-1 USD` is no amount of money",
+            "the code of its currency",
+        ),
+        (
+            "money = 100\nevery = \"day\"",
+            "`money` must be a text, not a number",
+            "put it in quotes",
+        ),
+        (
+            "tokens = 1\nevery = \"day\"\non_exhausted = \"stop\"",
+            "`stop` is not a way to meet the end of a limit",
+            "write \"cut\" or \"finish\"",
+        ),
+        (
+            "requests = 1\nevery = \"day\"\non_exhausted = \"cut\"",
+            "only `tokens` and `money` can be used up while an answer runs",
+            "take `on_exhausted` out",
         ),
         (
             "concurrent = 1\nevery = \"day\"",
@@ -316,6 +347,37 @@ fn a_limit_says_of_what_how_much_and_over_which_time() {
     }
     let twice = "[[limit]]\nname = \"l\"\nconcurrent = 1\n".repeat(2);
     refuses(&twice, &["`l` is no name of its own"]);
+}
+
+#[test]
+fn a_price_is_exact_and_has_a_currency() {
+    for (price, message, help) in [
+        (
+            "{ currency = \"usd\", input = \"1\" }",
+            "`usd` is not a currency's code",
+            "write it as \"USD\"",
+        ),
+        (
+            "{ currency = \"USD\", input = \"1,50\" }",
+            "`1,50` is not a plain decimal number",
+            "such as \"2.50\"",
+        ),
+        (
+            "{ currency = \"USD\" }",
+            "`input` is missing",
+            "add `input = …`",
+        ),
+        (
+            "{ currency = \"USD\", input = 1.5 }",
+            "`input` must be a text, not a fraction",
+            "put it in quotes",
+        ),
+    ] {
+        let text = format!(
+            "[[upstream]]\nname = \"u\"\nbase_url = \"http://127.0.0.1:9/v1\"\nmodels = [{{ name = \"m\", price = {price} }}]\n"
+        );
+        refuses(&text, &[message, help]);
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod service_account;
 mod services;
 mod shown_model;
 mod sockets;
+mod spent;
 mod stop;
 mod stored;
 mod tokens;

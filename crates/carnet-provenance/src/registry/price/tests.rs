@@ -32,6 +32,8 @@ fn a_figure_is_read_exactly_and_written_back() {
         let figure: PerMillion = text.parse().unwrap();
         assert_eq!(figure.billionths(), billionths, "{text}");
         assert_eq!(figure.to_string(), back);
+        assert_eq!(text.parse(), Ok(Amount(billionths)));
+        assert_eq!(Amount(billionths).to_string(), back);
     }
     for text in [
         "",
@@ -119,6 +121,9 @@ fn a_price_holds_from_its_first_day_to_the_day_before_its_end() {
     };
     assert_eq!(input("birch", "2026-02-28").as_deref(), Some("1"));
     assert_eq!(input("birch", "2026-03-01").as_deref(), Some("1.5"));
+    let changes = |on| view.price_changes(&cloud(), "birch", day(on));
+    assert_eq!(changes("2026-02-28"), Some(day("2026-03-01")));
+    assert_eq!(changes("2026-03-01"), None);
     // A name is exact, and one host says nothing about another.
     assert_eq!(input("Birch", "2026-03-01"), None);
     assert_eq!(input("birch-9", "2026-03-01"), None);

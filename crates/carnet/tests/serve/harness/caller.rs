@@ -216,8 +216,13 @@ impl Gateway {
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
-    /// The value of a counter without labels.
+    /// The value of a counter, with its labels as they are written.
     pub(crate) async fn counter(&self, name: &str) -> u64 {
+        self.metric(name).await.parse().unwrap()
+    }
+
+    /// The same as it is written.
+    pub(crate) async fn metric(&self, name: &str) -> String {
         let (status, body) = self.admin_bytes(Method::GET, "/metrics", "").await;
         assert_eq!(status, 200);
         let text = std::str::from_utf8(&body).unwrap();
@@ -226,8 +231,7 @@ impl Gateway {
             (known == name).then_some(value)
         });
         line.unwrap_or_else(|| panic!("no {name} in {text}"))
-            .parse()
-            .unwrap()
+            .to_owned()
     }
 
     async fn admin_bytes(&self, method: Method, path: &str, body: &str) -> (u16, Bytes) {
