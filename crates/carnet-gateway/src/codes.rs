@@ -78,6 +78,12 @@ codes! {
     InvalidJson = "invalid_json", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
     /// A field that is needed is missing or of the wrong type.
     InvalidRequest = "invalid_request", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
+    /// The key does not work from the address that the request comes from.
+    KeyAddress = "key_address", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
+    /// The key, or this secret of it, has come to its end.
+    KeyExpired = "key_expired", UNAUTHORIZED, "authentication_error", retry: false, outcome: Refused;
+    /// The key was not made for this kind of request or this model.
+    KeyScope = "key_scope", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
     /// A limit that the operator has set is used up; nothing was sent.
     LimitReached = "limit_reached", TOO_MANY_REQUESTS, "rate_limit_error", retry: false, outcome: Refused;
     /// The log cannot take the record of this request, so the request is not made.

@@ -18,7 +18,9 @@ use crate::ingress::Call;
 use crate::limits;
 use crate::section::{Field, Located};
 pub use crate::services::Services;
+use crate::source::TrustedProxies;
 
+mod proxies;
 mod quota;
 
 /// What stands for the region in an address of the registry.
@@ -65,6 +67,11 @@ section! {
             keep_alive_seconds: u64,
             /// Seconds that running requests get after SIGTERM. Default 30.
             drain_seconds: u64,
+            /// Networks of the proxies in front of the listener, such as `["192.0.2.16/28"]`, and of nobody else: they are
+            /// believed from which address a request comes. Default: none; then it comes from where its connection does.
+            trusted_proxies: Vec<String>,
+            /// The header in which they tell it: `x-forwarded-for` (default) or `forwarded`.
+            proxy_header: String,
             /// Seconds after which a WebSocket without a request is closed. Default 900.
             websocket_idle_seconds: u64,
         }
@@ -412,6 +419,8 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// Time that a WebSocket may be open without a request.
     pub websocket_idle: Duration,
+    /// Who is believed from where a request comes.
+    pub proxies: TrustedProxies,
 }
 
 /// How much is read of an answer that comes compressed.
@@ -624,6 +633,7 @@ impl Check<'_> {
             keep_alive: Some(Duration::from_secs(limits::KEEP_ALIVE_SECONDS)),
             drain: limits::DRAIN_TIME_MAX,
             websocket_idle: limits::SOCKET_IDLE_MAX,
+            proxies: TrustedProxies::default(),
         };
         let Some(raw) = raw else {
             server.names = loopback_names();
@@ -756,6 +766,7 @@ impl Check<'_> {
             let seconds = seconds.value.clamp(1, limits::SOCKET_TIME_MAX.as_secs());
             server.websocket_idle = Duration::from_secs(seconds);
         }
+        server.proxies = self.proxies(raw);
         server
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carnet_limits::{KeyId, KeyRing};
+use carnet_limits::{KeyDigest, KeyRing};
 use carnet_policy::{
     Ask, CacheCounters, Decider, DeciderOptions, Decision, Policies, PolicyProblem, Principal,
     Target, TargetSpec,
@@ -214,10 +214,10 @@ impl Generation {
         }
     }
 
-    /// Cancel what ran with keys that `next` no longer accepts.
+    /// Cancel what ran with secrets that `next` no longer knows.
     pub(crate) fn retire(&self, next: &Generation) {
-        for (id, token) in &self.revocations {
-            if !next.revocations.contains_key(id) {
+        for (digest, token) in &self.revocations {
+            if !next.revocations.contains_key(digest) {
                 token.cancel();
             }
         }
@@ -275,6 +275,11 @@ impl Generation {
         self.rules.principals.keys().map(|id| &**id)
     }
 
+    /// The names by which callers ask for models.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.rules.names.iter().map(|name| &**name)
+    }
+
     /// The instant from which a fact would be another one, and this generation decides nothing more.
     #[must_use]
     pub fn valid_until(&self) -> Option<Timestamp> {
@@ -291,8 +296,8 @@ impl Generation {
         self.rules.valid_until.is_some_and(|until| until <= now)
     }
 
-    pub(crate) fn revocation(&self, id: &KeyId) -> Option<CancellationToken> {
-        self.revocations.get(id).cloned()
+    pub(crate) fn revocation(&self, digest: &KeyDigest) -> Option<CancellationToken> {
+        self.revocations.get(digest).cloned()
     }
 
     pub(crate) fn principal(&self, workload: &str) -> Option<&Principal> {
@@ -512,9 +517,14 @@ fn fact_headers(resolution: &Resolution) -> Vec<(HeaderName, HeaderValue)> {
 fn revocations(keys: &KeyRing, previous: Option<&Generation>) -> Revocations {
     keys.iter()
         .filter(|key| key.revoked.is_none())
-        .map(|key| {
-            let kept = previous.and_then(|previous| previous.revocations.get(&key.id));
-            (key.id.clone(), kept.cloned().unwrap_or_default())
+        // A secret whose time is over stays among them: what began with it in time runs on.
+        .flat_map(|key| {
+            let former = key.former.iter().map(|former| former.digest);
+            former.chain([key.digest])
+        })
+        .map(|digest| {
+            let kept = previous.and_then(|previous| previous.revocations.get(&digest));
+            (digest, kept.cloned().unwrap_or_default())
         })
         .collect()
 }

@@ -161,3 +161,5 @@ pub const KEEP_ALIVE_SECONDS_CEILING: u64 = 3_600;
 pub const LIMIT_SECONDS_MAX: u32 = 24 * 60 * 60;
 /// Seconds after which a caller may ask again who has too many requests running: nobody knows when one ends.
 pub const CONCURRENT_RETRY_SECONDS: u32 = 1;
+/// Most proxies that a request may have passed on its way; few setups have more than three.
+pub const PROXIES_MAX: usize = 32;

@@ -20,6 +20,7 @@ mod heads;
 mod http2;
 mod keep_alive;
 mod kept;
+mod keys;
 mod limited;
 mod mismatch;
 mod pitfalls;
