@@ -19,7 +19,7 @@ use crate::limits::{STRANGER_REFUSALS_MAX, STRANGER_SOURCES_MAX, STRANGER_WINDOW
 use crate::scope::Use;
 use crate::source::Source;
 
-/// Who asks: a valid key and, if the configuration still names it, the key's workload.
+/// Who asks: a valid key, or what stands for one, and, if the configuration still names it, the key's workload.
 #[derive(Debug)]
 pub(crate) struct Caller {
     /// The key.
@@ -29,13 +29,19 @@ pub(crate) struct Caller {
 }
 
 /// Find the caller of a request.
-pub(crate) fn identify(
+pub(crate) async fn identify(
     gateway: &Gateway,
     generation: &Generation,
     headers: &HeaderMap,
 ) -> Result<Caller, Fault> {
-    let found = generation.keys().find(credential(headers)?);
-    let found = found.map_err(refused)?;
+    let text = credential(headers)?;
+    let found = match generation.keys().find(text) {
+        Err(KeyRefused::Malformed) if generation.issuers().may_know(text) => {
+            // Apart, so that callers with keys do not carry its room along.
+            return Box::pin(generation.issuers().caller(text, gateway.now())).await;
+        }
+        found => found.map_err(refused)?,
+    };
     if let Some(until) = found.until
         && until <= gateway.now()
     {

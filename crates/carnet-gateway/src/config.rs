@@ -12,6 +12,7 @@ use http::Uri;
 use http::uri::{InvalidUri, Scheme};
 use toml_span::Span;
 
+pub use self::issuer::{ClaimRule, IssuerConfig, KeysAt, RawClaimRule, RawIssuer};
 pub use self::quota::{Apart, LimitConfig, Only, RawLimit};
 use crate::egress::Urls;
 use crate::ingress::Call;
@@ -20,6 +21,7 @@ use crate::section::{Field, Located};
 pub use crate::services::Services;
 use crate::source::TrustedProxies;
 
+mod issuer;
 mod proxies;
 mod quota;
 
@@ -343,6 +345,8 @@ pub struct RawConfig {
     pub conversations: Option<Located<RawConversations>>,
     /// `[[limit]]`
     pub limits: Vec<RawLimit>,
+    /// `[[issuer]]`
+    pub issuers: Vec<RawIssuer>,
     /// What was wrong with the file's form; while there is any, no settings come of it.
     pub problems: Vec<ConfigProblem>,
 }
@@ -373,6 +377,8 @@ pub struct Config {
     pub conversations: Option<ConversationsConfig>,
     /// How much may be used.
     pub limits: Vec<LimitConfig>,
+    /// Whose tokens are accepted.
+    pub issuers: Vec<IssuerConfig>,
 }
 
 /// What Carnet itself keeps of conversations.
@@ -552,6 +558,7 @@ pub fn validate(
     let conversations = raw.conversations.as_ref();
     let conversations = conversations.map(|raw| check.conversations(raw));
     let limits = check.quotas(raw);
+    let issuers = check.issuers(raw);
     if check.problems.is_empty() {
         Ok(Config {
             server,
@@ -560,6 +567,7 @@ pub fn validate(
             durability,
             conversations,
             limits,
+            issuers,
         })
     } else {
         check.problems.sort_by_key(|problem| problem.span.start);

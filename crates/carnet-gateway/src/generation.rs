@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caller::Revocations;
 use crate::config::{Config, ConversationsConfig, ServerConfig, UpstreamConfig};
-use crate::egress::{Upstream, UpstreamFiles, UpstreamProblem};
+use crate::egress::{self, Upstream, UpstreamFiles, UpstreamProblem};
 use crate::ingress::{self, Call};
+use crate::issuers::Issuers;
 use crate::quotas::Quotas;
 use crate::reported::Expected;
 use crate::resolve::{Keeping, Offer};
@@ -46,6 +47,8 @@ pub struct Parts {
     pub keys: KeyRing,
     /// Files of each upstream, by its name.
     pub files: HashMap<Arc<str>, UpstreamFiles>,
+    /// PEM of the authorities of each issuer that has some of its own, by its name.
+    pub issuer_authorities: HashMap<Arc<str>, Vec<u8>>,
     /// The instant at which facts are looked at.
     pub now: Timestamp,
 }
@@ -67,6 +70,14 @@ pub enum BuildFailed {
     /// Rules that do not fit the facts.
     #[error("{} rules do not fit the facts", .0.len())]
     Policy(Vec<PolicyProblem>),
+    /// An issuer that cannot be asked.
+    #[error("{problem}")]
+    Issuer {
+        /// Its name.
+        issuer: Arc<str>,
+        /// Why.
+        problem: UpstreamProblem,
+    },
     /// An upstream that cannot be set up.
     #[error("{problem}")]
     Upstream {
@@ -96,6 +107,7 @@ struct Rules {
     server: ServerConfig,
     conversations: Option<ConversationsConfig>,
     quotas: Quotas,
+    issuers: Issuers,
     versions: Versions,
     decider: Decider,
     principals: HashMap<Arc<str>, Principal>,
@@ -139,6 +151,7 @@ impl Generation {
         let number = previous.map_or(1, |previous| previous.number.saturating_add(1));
         let mut failed = Vec::new();
         let upstreams = upstreams(&parts, previous, &mut failed);
+        let issuers = issuers(&parts, previous, &mut failed);
         let Parts {
             config,
             config_version,
@@ -182,6 +195,7 @@ impl Generation {
             server: config.server,
             conversations: config.conversations,
             quotas,
+            issuers,
             versions,
             decider,
             principals,
@@ -221,6 +235,7 @@ impl Generation {
                 token.cancel();
             }
         }
+        self.rules.issuers.retire(&next.rules.issuers);
     }
 
     /// Cancel everything that runs.
@@ -228,6 +243,7 @@ impl Generation {
         for token in self.revocations.values() {
             token.cancel();
         }
+        self.rules.issuers.cancel_all();
     }
 
     /// Running number, from 1.
@@ -263,6 +279,11 @@ impl Generation {
     /// What Carnet itself keeps of conversations, if it does.
     pub(crate) fn conversations(&self) -> Option<&ConversationsConfig> {
         self.rules.conversations.as_ref()
+    }
+
+    /// Whose tokens are accepted.
+    pub(crate) fn issuers(&self) -> &Issuers {
+        &self.rules.issuers
     }
 
     /// The operator's limits.
@@ -527,6 +548,21 @@ fn revocations(keys: &KeyRing, previous: Option<&Generation>) -> Revocations {
             (digest, kept.cloned().unwrap_or_default())
         })
         .collect()
+}
+
+fn issuers(parts: &Parts, previous: Option<&Generation>, failed: &mut Vec<BuildFailed>) -> Issuers {
+    let mut issuers = Vec::with_capacity(parts.config.issuers.len());
+    for config in &parts.config.issuers {
+        let authorities = parts.issuer_authorities.get(&config.name);
+        if let (Some(file), Some(pem)) = (&config.ca_file, authorities)
+            && let Err(problem) = egress::certificates(pem, &file.display().to_string())
+        {
+            let issuer = config.name.clone();
+            failed.push(BuildFailed::Issuer { issuer, problem });
+        }
+        issuers.push((config.clone(), authorities.cloned()));
+    }
+    Issuers::new(issuers, previous.map(Generation::issuers))
 }
 
 fn upstreams(

@@ -18,6 +18,7 @@ mod hangups;
 mod harness;
 mod heads;
 mod http2;
+mod issuers;
 mod keep_alive;
 mod kept;
 mod keys;
