@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::limits::GRACE_TIME_DEFAULT;
+
 /// How things stand.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StatusAnswer {
@@ -326,6 +328,18 @@ pub struct KeyAnswer {
     /// Since when it no longer works.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked: Option<Timestamp>,
+    /// From when it no longer works by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires: Option<Timestamp>,
+    /// The kinds of requests that it is for; with none, all.
+    pub scopes: Vec<String>,
+    /// The models that it is for; with none, all.
+    pub models: Vec<String>,
+    /// The networks that it works from; with none, all.
+    pub networks: Vec<String>,
+    /// Until when each secret works, or worked, that it had before; oldest first.
+    #[schema(value_type = Vec<String>)]
+    pub former_until: Vec<Timestamp>,
 }
 
 impl From<&KeyRecord> for KeyAnswer {
@@ -336,12 +350,21 @@ impl From<&KeyRecord> for KeyAnswer {
             note: record.note.clone(),
             created: record.created,
             revoked: record.revoked,
+            expires: record.terms.expires,
+            scopes: texts(&record.terms.scopes),
+            models: texts(&record.terms.models),
+            networks: texts(&record.terms.networks),
+            former_until: record.former.iter().map(|former| former.until).collect(),
         }
     }
 }
 
+fn texts(all: &[impl ToString]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}
+
 /// What a new key is to be.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// The workload that requests with this key speak for; the configuration must name it.
@@ -351,6 +374,46 @@ pub struct NewKey {
     #[serde(default)]
     #[schema(max_length = 1024)]
     pub note: String,
+    /// From when it is to work no longer. Default: it works until it is revoked.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires: Option<Timestamp>,
+    /// The kinds of requests that it is for: `inference` (all that ask a model), one of the kinds that policies know, such as
+    /// `chat-completions`, `models` (to list them) and `stored-responses` (to read and end those that are kept). Default: all.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// The models that it is for, by the names that callers use; a `*` at the end stands for any rest. Default: all.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// The networks that it works from, such as `192.0.2.0/24`. Default: all.
+    #[serde(default)]
+    pub networks: Vec<String>,
+}
+
+/// How a key is to get a new secret.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    /// For how long the secret before works on. Default a day, at most 90 days; 0 ends it and all before it at once.
+    #[serde(default = "grace_seconds")]
+    pub grace_seconds: u32,
+    /// The key's new end. Default: as before.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires: Option<Timestamp>,
+}
+
+fn grace_seconds() -> u32 {
+    u32::try_from(GRACE_TIME_DEFAULT.as_secs()).unwrap_or(u32::MAX)
+}
+
+impl Default for RotateKey {
+    fn default() -> Self {
+        Self {
+            grace_seconds: grace_seconds(),
+            expires: None,
+        }
+    }
 }
 
 /// A key just made. Not `Debug`, because of the secret.

@@ -18,8 +18,8 @@ use crate::Admin;
 use crate::actor::Actor;
 use crate::answers::{
     DecisionsAnswer, ErrorAnswer, GenerationAnswer, KeyAnswer, KeysAnswer, NewKey, NewKeyAnswer,
-    NewProof, ProbeAnswer, ProbeTarget, RecordAnswer, ReloadAnswer, RestoreTarget, StatusAnswer,
-    SuspendedAnswer, TargetsAnswer,
+    NewProof, ProbeAnswer, ProbeTarget, RecordAnswer, ReloadAnswer, RestoreTarget, RotateKey,
+    StatusAnswer, SuspendedAnswer, TargetsAnswer,
 };
 use crate::auth;
 use crate::codes::Code;
@@ -58,6 +58,7 @@ routes! {
     get "/api/keys" => list_keys;
     post "/api/keys" => create_key;
     delete "/api/keys/{id}" => revoke_key;
+    post "/api/keys/{id}/rotate" => rotate_key;
     get "/api/openapi.json" => openapi;
     post "/api/proofs" => record_proof;
     post "/api/reload" => reload;
@@ -107,6 +108,7 @@ async fn status(State(admin): State<Arc<Admin>>) -> Response {
     responses((status = 200, description = "Numbers, versions and the last reload's problems", body = GenerationAnswer)))]
 async fn generation(State(admin): State<Arc<Admin>>) -> Response {
     let generation = admin.gateway.generation();
+    let now = admin.gateway.now();
     let mut workloads: Vec<String> = generation.workloads().map(str::to_owned).collect();
     workloads.sort_unstable();
     json(&GenerationAnswer {
@@ -118,7 +120,7 @@ async fn generation(State(admin): State<Arc<Admin>>) -> Response {
         keys: generation
             .keys()
             .iter()
-            .filter(|key| key.revoked.is_none())
+            .filter(|key| key.revoked.is_none() && key.terms.expires.is_none_or(|end| now < end))
             .count(),
         last_reload: admin.last_reload(),
     })
@@ -171,7 +173,7 @@ async fn list_keys(State(admin): State<Arc<Admin>>) -> Result<Response, Fault> {
     responses(
         (status = 201, description = "The key works", body = NewKeyAnswer),
         (status = 400, description = "The body is not of the wanted form", body = ErrorAnswer),
-        (status = 422, description = "The configuration names no such workload", body = ErrorAnswer),
+        (status = 422, description = "The configuration names no such workload or model", body = ErrorAnswer),
         (status = 503, description = "Key database or log cannot be written; no key was made", body = ErrorAnswer),
     ))]
 async fn create_key(
@@ -202,6 +204,30 @@ async fn revoke_key(
 ) -> Result<Response, Fault> {
     let record = admin.revoke_key(KeyId::from_text(&id), actor).await?;
     Ok(json(&KeyAnswer::from(&record)))
+}
+
+/// Give a key a new secret, told in this answer and never again. The one before works on for the grace time.
+#[utoipa::path(post, path = "/api/keys/{id}/rotate", security(("admin_token" = [])), request_body = RotateKey,
+    params(("id" = String, Path, description = "Id of the key (`key_…`)")),
+    responses(
+        (status = 200, description = "The key with its new secret", body = NewKeyAnswer),
+        (status = 400, description = "The body is not of the wanted form", body = ErrorAnswer),
+        (status = 404, description = "There is no such key", body = ErrorAnswer),
+        (status = 409, description = "It is revoked, has ended, or has too many secrets that work", body = ErrorAnswer),
+        (status = 503, description = "Key database or log cannot be written; the key is as it was", body = ErrorAnswer),
+    ))]
+async fn rotate_key(
+    State(admin): State<Arc<Admin>>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    let rotate: RotateKey = read_json(&headers, body).await?;
+    let (secret, record) = admin
+        .rotate_key(KeyId::from_text(&id), &rotate, actor)
+        .await?;
+    Ok(json(&NewKeyAnswer::new(&secret, &record)))
 }
 
 /// Put on record what a proof about policies came to. Nothing is proved here: `carnet policy prove` does.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use carnet_audit::{Kind, Outcome, Record};
 use carnet_gateway::{Gateway, Generation, Probed, Suspended};
-use carnet_limits::{KeyId, KeyRecord, KeyRing, SecretKey};
+use carnet_limits::{KeyId, KeyRecord, KeyTerms, SecretKey};
 use jiff::Timestamp;
 use tokio::task::{spawn, spawn_blocking};
 use tokio::time::timeout;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::Admin;
 use crate::actor::Actor;
 use crate::answers::{
-    NewKey, NewProof, ProbeTarget, Problem, ProofOutcome, ReloadAnswer, RestoreTarget,
+    NewKey, NewProof, ProbeTarget, Problem, ProofOutcome, ReloadAnswer, RestoreTarget, RotateKey,
 };
 use crate::codes::Code;
 use crate::fault::Fault;
@@ -32,10 +32,12 @@ impl Admin {
         actor: Actor,
     ) -> Result<(SecretKey, KeyRecord), Fault> {
         check_new(&new)?;
+        let terms = new.terms(self.gateway.now())?;
         let admin = self.clone();
         to_the_end(async move {
             let _alone = admin.changes.lock().await;
             check_workload(&admin.gateway, &new.workload)?;
+            check_models(&admin.gateway, &terms)?;
             let slot = admin
                 .gateway
                 .log()
@@ -43,7 +45,7 @@ impl Admin {
                 .map_err(|full| log_unavailable(&full.to_string()))?;
             let now = admin.gateway.now();
             let made = admin
-                .in_store(move |store| store.create(&new.workload, &new.note, now))
+                .in_store(move |store| store.create(&new.workload, &new.note, terms, now))
                 .await;
             let (secret, key) = match made {
                 Ok(made) => made,
@@ -71,6 +73,56 @@ impl Admin {
                     ))
                     .await;
                 return Err(log_unavailable(&failed.to_string()));
+            }
+            admin.put_key_in_force(&key);
+            Ok((secret, key))
+        })
+        .await
+    }
+
+    /// Give a key a new secret and put it in force. Answers that run with a former secret which now ends are cut.
+    ///
+    /// # Errors
+    /// When there is no such key, it has ended, or store or log cannot take the change.
+    pub async fn rotate_key(
+        self: &Arc<Self>,
+        id: KeyId,
+        rotate: &RotateKey,
+        actor: Actor,
+    ) -> Result<(SecretKey, KeyRecord), Fault> {
+        let rotation = rotate.rotation(self.gateway.now())?;
+        let admin = self.clone();
+        to_the_end(async move {
+            let _alone = admin.changes.lock().await;
+            let now = admin.gateway.now();
+            let grace = rotation.grace;
+            let (secret, key) = admin
+                .in_store(move |store| store.rotate(&id, &rotation, now))
+                .await?;
+            let slot = admin
+                .gateway
+                .log()
+                .reserve()
+                .map_err(|full| log_unavailable(&full.to_string()))?;
+            let before = if grace.is_zero() {
+                "no secret before it works".to_owned()
+            } else {
+                format!("the one before works for {grace:#}")
+            };
+            let detail = format!("new secret of the key by {actor}; {before}");
+            // INVARIANT: no secret works whose making is not safely in the log, so that comes first.
+            slot.leaf_written(key_record(&key, now, &detail))
+                .await
+                .map_err(|failed| log_unavailable(&failed.to_string()))?;
+            let stored = key.clone();
+            if let Err(fault) = admin.in_store(move |store| store.rotated(&stored)).await {
+                let detail = format!("the new secret was not stored: {}", fault.message);
+                let record = Record {
+                    outcome: Outcome::Refused,
+                    ..key_record(&key, now, &detail)
+                };
+                admin.record(record).await;
+                return Err(fault);
             }
             admin.put_key_in_force(&key);
             Ok((secret, key))
@@ -233,14 +285,8 @@ impl Admin {
     /// The ring in force with this key as it now is. Built from the ring and not from the store, so
     /// that a revocation, once stored, has nothing left that can fail.
     fn put_key_in_force(&self, changed: &KeyRecord) {
-        let generation = self.gateway.generation();
-        let others = generation
-            .keys()
-            .iter()
-            .filter(|key| key.id != changed.id)
-            .map(|key| KeyRecord::clone(key));
-        self.gateway
-            .set_keys(KeyRing::new(others.chain([changed.clone()]).collect()));
+        let keys = self.gateway.generation().keys().with(changed.clone());
+        self.gateway.set_keys(keys);
     }
 
     async fn in_store<T: Send + 'static>(
@@ -358,6 +404,26 @@ fn check_workload(gateway: &Gateway, workload: &str) -> Result<(), Fault> {
         known.join(", ")
     );
     Err(Fault::new(Code::WorkloadUnknown, message, help))
+}
+
+/// A key for models that nobody offers would be of no use, and most likely is a slip.
+fn check_models(gateway: &Gateway, terms: &KeyTerms) -> Result<(), Fault> {
+    let generation = gateway.generation();
+    for wanted in &terms.models {
+        let one = KeyTerms {
+            models: Box::new([wanted.clone()]),
+            ..KeyTerms::default()
+        };
+        if !generation.models().any(|model| one.may_use(model)) {
+            let message = format!(
+                "the configuration offers no model `{}`",
+                wanted.escape_debug()
+            );
+            let help = "`GET /v1/models?include=denied` lists all names; a `*` at the end stands for any rest";
+            return Err(Fault::new(Code::ModelUnknown, message, help));
+        }
+    }
+    Ok(())
 }
 
 fn key_record(key: &KeyRecord, now: Timestamp, detail: &str) -> Record {

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::answers::{
     ErrorAnswer, ErrorBody, KeyAnswer, KeysAnswer, NewKey, NewKeyAnswer, NewProof, RecordAnswer,
-    ReloadAnswer,
+    ReloadAnswer, RotateKey,
 };
 use crate::limits::{ANSWER_BYTES_MAX, ANSWER_TIME_MAX};
 
@@ -96,20 +96,25 @@ impl Client {
         Ok(Some(Self { sender }))
     }
 
-    /// Make a key for a workload.
+    /// Make a key.
     ///
     /// # Errors
     /// When the server refuses or cannot be heard.
-    pub async fn create(
+    pub async fn create(&mut self, new: &NewKey) -> Result<NewKeyAnswer, ClientError> {
+        self.call(Method::POST, "/api/keys", Some(new)).await
+    }
+
+    /// Give a key a new secret.
+    ///
+    /// # Errors
+    /// When the server knows no such key, refuses or cannot be heard.
+    pub async fn rotate(
         &mut self,
-        workload: &str,
-        note: &str,
+        id: &str,
+        rotate: &RotateKey,
     ) -> Result<NewKeyAnswer, ClientError> {
-        let new = NewKey {
-            workload: workload.to_owned(),
-            note: note.to_owned(),
-        };
-        self.call(Method::POST, "/api/keys", Some(&new)).await
+        let path = format!("/api/keys/{}/rotate", path_segment(id));
+        self.call(Method::POST, &path, Some(rotate)).await
     }
 
     /// All keys.

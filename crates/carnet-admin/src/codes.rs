@@ -53,12 +53,18 @@ codes! {
     InvalidJson = "invalid_json", BAD_REQUEST;
     /// A value of the request is missing, too long or not of its kind.
     InvalidRequest = "invalid_request", BAD_REQUEST;
+    /// The key has ended, and no new end was given.
+    KeyExpired = "key_expired", CONFLICT;
+    /// The key was revoked, and that is for good.
+    KeyRevoked = "key_revoked", CONFLICT;
     /// No key has this id.
     KeyUnknown = "key_unknown", NOT_FOUND;
     /// The log cannot take the record of this call, so the call is not made.
     LogUnavailable = "log_unavailable", SERVICE_UNAVAILABLE;
     /// The path is served, but not with this method.
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED;
+    /// The configuration offers no such model.
+    ModelUnknown = "model_unknown", UNPROCESSABLE_ENTITY;
     /// A page of another origin made a browser send this request.
     OriginRefused = "origin_refused", FORBIDDEN;
     /// The path is not served.
@@ -73,6 +79,8 @@ codes! {
     TargetInService = "target_in_service", NOT_FOUND;
     /// The token sent is the one that reads metrics, and it opens nothing else.
     TokenReadsMetricsOnly = "token_reads_metrics_only", FORBIDDEN;
+    /// So many former secrets of the key still work that there is no room for another.
+    TooManySecrets = "too_many_secrets", CONFLICT;
     /// The configuration names no such workload.
     WorkloadUnknown = "workload_unknown", UNPROCESSABLE_ENTITY;
 }

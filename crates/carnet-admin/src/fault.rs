@@ -45,7 +45,10 @@ impl Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         let code = match error {
+            StoreError::KeyExpired { .. } => Code::KeyExpired,
+            StoreError::KeyRevoked { .. } => Code::KeyRevoked,
             StoreError::KeyUnknown { .. } => Code::KeyUnknown,
+            StoreError::TooManySecrets { .. } => Code::TooManySecrets,
             _ => Code::StoreUnavailable,
         };
         Self::new(code, error.to_string(), error.help())

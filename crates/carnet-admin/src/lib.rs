@@ -33,6 +33,7 @@ mod secret;
 mod serve;
 mod socket;
 mod store;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -54,7 +55,7 @@ pub use fault::Fault;
 pub use reload::{ReloadHandle, ReloadRequest, Reloads, reloads};
 pub use secret::{SecretError, Token, load_or_create_secret};
 pub use socket::{AdminSocket, SocketError, StateLock};
-pub use store::{Conversations, Store, StoreError};
+pub use store::{Conversations, Rotation, Store, StoreError};
 
 /// See the crate.
 #[derive(Debug)]

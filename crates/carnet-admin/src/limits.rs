@@ -25,6 +25,16 @@ pub const DECISIONS_DEFAULT: usize = 100;
 pub const WORKLOAD_BYTES_MAX: usize = 256;
 /// Longest remark on a key, in bytes: it is shown in lists.
 pub const NOTE_BYTES_MAX: usize = 1024;
+/// Longest name of a model, scope or network in a key's terms, in bytes.
+pub const TERM_BYTES_MAX: usize = 256;
+/// Most models, scopes or networks of one key: each request of the key may look at all of them.
+pub const TERMS_MAX: usize = 64;
+/// Most former secrets of one key: each is one more that somebody may still hold.
+pub const FORMER_SECRETS_MAX: usize = 8;
+/// Longest time for which a former secret works on: 90 days.
+pub const GRACE_TIME_MAX: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How long it does unless somebody says otherwise.
+pub const GRACE_TIME_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 /// Longest property of policies that is put on record, in bytes.
 pub const PROPERTY_BYTES_MAX: usize = 4096;
 /// How long a store call waits for another process that holds the database.

@@ -5,6 +5,7 @@
 
 mod conversations;
 mod counted;
+mod keys;
 mod state_ids;
 
 use std::fs::OpenOptions;
@@ -13,14 +14,15 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use carnet_limits::{KeyDigest, KeyId, KeyRecord, SecretKey};
+use carnet_limits::KeyId;
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use thiserror::Error;
 
-use crate::limits::STORE_BUSY_TIME_MAX;
+use crate::limits::{FORMER_SECRETS_MAX, STORE_BUSY_TIME_MAX};
 
 pub use self::conversations::Conversations;
+pub use self::keys::Rotation;
 
 /// Marks the file as ours ("carn"), so that no other program's database is taken for it.
 const APPLICATION_ID: i32 = 0x6361_726e;
@@ -57,6 +59,17 @@ const MIGRATIONS: &[&str] = &[
         before INTEGER NOT NULL,
         PRIMARY KEY (name, measure, span, who)
     ) STRICT, WITHOUT ROWID",
+    // Lists are JSON arrays of texts.
+    "ALTER TABLE keys ADD COLUMN expires TEXT;
+    ALTER TABLE keys ADD COLUMN scopes TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE keys ADD COLUMN models TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE keys ADD COLUMN networks TEXT NOT NULL DEFAULT '[]';
+    CREATE TABLE former_secrets (
+        digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+        key TEXT NOT NULL REFERENCES keys (id),
+        until TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX former_secrets_key ON former_secrets (key)",
 ];
 
 /// See the module.
@@ -84,6 +97,20 @@ pub enum StoreError {
     Foreign {
         /// The file.
         path: PathBuf,
+    },
+    /// The key has ended, and no other end was given.
+    #[error("the key `{id}` expired at {expired}")]
+    KeyExpired {
+        /// Which key.
+        id: KeyId,
+        /// When.
+        expired: Timestamp,
+    },
+    /// The key was revoked, and that is for good.
+    #[error("the key `{id}` is revoked")]
+    KeyRevoked {
+        /// Which key.
+        id: KeyId,
     },
     /// No key has this id.
     #[error("there is no key `{id}`")]
@@ -123,6 +150,12 @@ pub enum StoreError {
     /// SQLite reports an error.
     #[error("the key database: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// So many former secrets of the key still work that there is no room for another.
+    #[error("{} former secrets of the key `{id}` still work", FORMER_SECRETS_MAX)]
+    TooManySecrets {
+        /// Which key.
+        id: KeyId,
+    },
 }
 
 impl StoreError {
@@ -137,6 +170,8 @@ impl StoreError {
             }
             Self::Damaged { .. } => "restore carnet.db from a backup".to_owned(),
             Self::Foreign { .. } => "move that file away, or choose another state directory".to_owned(),
+            Self::KeyExpired { .. } => "give it a new end as well, for example `--expires 30d`".to_owned(),
+            Self::KeyRevoked { .. } => "make a new key with `carnet key create`".to_owned(),
             Self::KeyUnknown { .. } => "`carnet key list` shows all keys with their ids".to_owned(),
             Self::Newer { .. } => "run the newer Carnet that wrote it".to_owned(),
             Self::Open { .. } => "check that the state directory exists and belongs to you".to_owned(),
@@ -145,6 +180,7 @@ impl StoreError {
             Self::Sqlite(_) => {
                 "check free space and permissions of the state directory, and that no other program holds carnet.db".to_owned()
             }
+            Self::TooManySecrets { .. } => "end them with `--now`, or wait until one has ended".to_owned(),
         }
     }
 }
@@ -167,107 +203,12 @@ impl Store {
         })
     }
 
-    /// Make a key for a workload. The secret is in the answer and nowhere else.
-    ///
-    /// # Errors
-    /// When the system gives no randomness or the key cannot be stored.
-    pub fn create(
-        &self,
-        workload: &str,
-        note: &str,
-        now: Timestamp,
-    ) -> Result<(SecretKey, KeyRecord), StoreError> {
-        let secret = SecretKey::from_random(random()?);
-        let record = KeyRecord {
-            id: KeyId::from_random(random()?),
-            digest: secret.digest(),
-            workload: workload.into(),
-            note: note.to_owned(),
-            created: now,
-            revoked: None,
-        };
-        self.connection().execute(
-            "INSERT INTO keys (id, digest, workload, note, created) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                record.id.as_str(),
-                record.digest.as_bytes(),
-                workload,
-                note,
-                now.to_string()
-            ],
-        )?;
-        Ok((secret, record))
-    }
-
-    /// All keys, revoked ones included, in the order in which they were made.
-    ///
-    /// # Errors
-    /// When a key cannot be read: with one key missing, a revoked one might be taken for unknown.
-    pub fn records(&self) -> Result<Vec<KeyRecord>, StoreError> {
-        let connection = self.connection();
-        let mut select =
-            connection.prepare_cached(&format!("SELECT {COLUMNS} FROM keys ORDER BY rowid"))?;
-        let mut rows = select.query([])?;
-        let mut records = Vec::new();
-        while let Some(row) = rows.next()? {
-            records.push(read(row)?);
-        }
-        Ok(records)
-    }
-
-    /// Revoke a key for good. Revoking it again changes nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::KeyUnknown`] when no key has this id, or what the database says.
-    pub fn revoke(&self, id: &KeyId, now: Timestamp) -> Result<KeyRecord, StoreError> {
-        let connection = self.connection();
-        connection.execute(
-            "UPDATE keys SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL",
-            params![id.as_str(), now.to_string()],
-        )?;
-        let mut select =
-            connection.prepare_cached(&format!("SELECT {COLUMNS} FROM keys WHERE id = ?1"))?;
-        select
-            .query_row(params![id.as_str()], |row| Ok(read(row)))
-            .optional()?
-            .unwrap_or_else(|| Err(StoreError::KeyUnknown { id: id.clone() }))
-    }
-
     fn connection(&self) -> MutexGuard<'_, Connection> {
         // SQLite undoes what a thread that died had not finished.
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-const COLUMNS: &str = "id, digest, workload, note, created, revoked";
-
-fn read(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
-    let id: String = row.get("id")?;
-    let instant = |text: String, field| {
-        text.parse().map_err(|_| StoreError::Damaged {
-            id: id.clone(),
-            field,
-        })
-    };
-    Ok(KeyRecord {
-        digest: KeyDigest::from_bytes(row.get("digest")?),
-        workload: row.get("workload")?,
-        note: row.get("note")?,
-        created: instant(row.get("created")?, "creation date")?,
-        revoked: row
-            .get::<_, Option<String>>("revoked")?
-            .map(|text| instant(text, "revocation date"))
-            .transpose()?,
-        id: KeyId::from_text(&id),
-    })
-}
-
-fn random<const N: usize>() -> Result<[u8; N], StoreError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(StoreError::Random)?;
-    Ok(bytes)
 }
 
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
@@ -345,13 +286,20 @@ fn migrate(
 mod tests {
     use std::fs;
 
-    use carnet_limits::KeyRing;
+    use carnet_limits::{KeyRecord, KeyRing, KeyTerms, SecretKey};
+    use rusqlite::params;
     use tempfile::TempDir;
 
     use super::*;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    fn create(store: &Store, workload: &str, now: Timestamp) -> (SecretKey, KeyRecord) {
+        store
+            .create(workload, "", KeyTerms::default(), now)
+            .unwrap()
     }
 
     fn new_store() -> (TempDir, PathBuf, Store) {
@@ -365,8 +313,10 @@ mod tests {
     fn keys_come_back_as_they_were_made_and_the_secret_is_not_among_them() {
         let (folder, path, store) = new_store();
         let made = at("2026-01-02T03:04:05.678901234Z");
-        let (secret, record) = store.create("payments", "for « ci »", made).unwrap();
-        store.create("search", "", made).unwrap();
+        let (secret, record) = store
+            .create("payments", "for « ci »", KeyTerms::default(), made)
+            .unwrap();
+        create(&store, "search", made);
         drop(store);
         let records = Store::open(&path).unwrap().records().unwrap();
         let workloads: Vec<_> = records.iter().map(|record| &*record.workload).collect();
@@ -378,7 +328,7 @@ mod tests {
         );
         assert_eq!(found.note, "for « ci »");
         assert_eq!(
-            KeyRing::new(records).find(secret.expose()).unwrap().id,
+            KeyRing::new(records).find(secret.expose()).unwrap().key.id,
             record.id
         );
         let digits = secret.expose().strip_prefix(carnet_limits::PREFIX).unwrap();
@@ -395,9 +345,7 @@ mod tests {
     #[test]
     fn a_revoked_key_stays_revoked_since_the_first_time() {
         let (_folder, path, store) = new_store();
-        let (_, record) = store
-            .create("payments", "", at("2026-01-01T00:00:00Z"))
-            .unwrap();
+        let (_, record) = create(&store, "payments", at("2026-01-01T00:00:00Z"));
         let first = at("2026-02-01T00:00:00Z");
         assert_eq!(
             store.revoke(&record.id, first).unwrap().revoked,
@@ -430,7 +378,7 @@ mod tests {
     #[test]
     fn every_file_is_for_its_owner_alone() {
         let (folder, path, store) = new_store();
-        store.create("payments", "", Timestamp::UNIX_EPOCH).unwrap();
+        create(&store, "payments", Timestamp::UNIX_EPOCH);
         let files: Vec<_> = fs::read_dir(folder.path())
             .unwrap()
             .map(|file| file.unwrap())
@@ -450,17 +398,42 @@ mod tests {
     #[test]
     fn a_file_without_schema_gets_one_and_a_current_one_is_left_alone() {
         let (_folder, path, store) = new_store();
-        store.create("payments", "", Timestamp::UNIX_EPOCH).unwrap();
+        create(&store, "payments", Timestamp::UNIX_EPOCH);
         let version = |store: &Store| {
             store
                 .connection()
                 .pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
                 .unwrap()
         };
-        assert_eq!(version(&store), 3);
+        assert_eq!(version(&store), 4);
         drop(store);
         let again = Store::open(&path).unwrap();
-        assert_eq!((version(&again), again.records().unwrap().len()), (3, 1));
+        assert_eq!((version(&again), again.records().unwrap().len()), (4, 1));
+    }
+
+    #[test]
+    fn keys_of_the_first_version_work_on_without_bounds() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("carnet.db");
+        let secret = SecretKey::from_random([7; 20]);
+        prepare_file(&path).unwrap();
+        let mut old = connect(&path).unwrap();
+        let first = MIGRATIONS.get(..1).unwrap();
+        migrate(&mut old, &path, (APPLICATION_ID, first)).unwrap();
+        old.execute(
+            "INSERT INTO keys (id, digest, workload, note, created, revoked)
+             VALUES ('key_1', ?1, 'payments', '', '2026-01-01T00:00:00Z', NULL),
+                    ('key_2', zeroblob(32), 'search', '', '2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z')",
+            params![secret.digest().as_bytes()],
+        )
+        .unwrap();
+        drop(old);
+        let records = Store::open(&path).unwrap().records().unwrap();
+        assert!(records[1].revoked.is_some());
+        let ring = KeyRing::new(records);
+        let found = ring.find(secret.expose()).unwrap();
+        assert_eq!((found.key.id.as_str(), found.until), ("key_1", None));
+        assert_eq!(found.key.terms, KeyTerms::default());
     }
 
     #[test]
@@ -477,7 +450,7 @@ mod tests {
                 error,
                 StoreError::Newer {
                     found: 7,
-                    known: 3,
+                    known: 4,
                     ..
                 }
             ),
@@ -511,7 +484,7 @@ mod tests {
     #[test]
     fn a_damaged_date_is_an_error_and_never_a_key_that_works() {
         let (_folder, _, store) = new_store();
-        let (_, record) = store.create("payments", "", Timestamp::UNIX_EPOCH).unwrap();
+        let (_, record) = create(&store, "payments", Timestamp::UNIX_EPOCH);
         store
             .connection()
             .execute("UPDATE keys SET revoked = 'soon'", [])

@@ -218,7 +218,13 @@ async fn a_key_works_from_its_making_to_its_end() {
         made["secret"].as_str().unwrap(),
     );
     assert_eq!(
-        &*gateway.generation().keys().find(secret).unwrap().workload,
+        &*gateway
+            .generation()
+            .keys()
+            .find(secret)
+            .unwrap()
+            .key
+            .workload,
         "payments"
     );
     assert_eq!(gateway.generation().number(), 2);
@@ -269,6 +275,99 @@ async fn a_key_works_from_its_making_to_its_end() {
         );
         assert!(!serde_json::to_string(record).unwrap().contains(secret));
     }
+    served.end().await;
+}
+
+#[tokio::test]
+async fn a_key_gets_a_new_secret_and_the_one_before_works_for_the_grace_time() {
+    let served = Served::start().await;
+    let gateway = served.admin.gateway.clone();
+    let until = |secret: &str| {
+        let generation = gateway.generation();
+        let found = generation.keys().find(secret).map(|found| found.until);
+        found.map(|until| until.map(|until| until.to_string()))
+    };
+    let new = json!({
+        "workload": "payments", "expires": "2026-06-01T00:00:00Z", "scopes": ["inference"], "networks": ["192.0.2.7"],
+    });
+    let made = served.call("POST", "/api/keys", Some(new)).await.json();
+    assert_eq!(made["expires"], "2026-06-01T00:00:00Z");
+    assert_eq!(made["networks"], json!(["192.0.2.7/32"]));
+    let path = format!("/api/keys/{}/rotate", made["id"].as_str().unwrap());
+    let first = made["secret"].as_str().unwrap();
+    let rotated = served.call("POST", &path, Some(json!({}))).await;
+    assert_eq!(rotated.status, StatusCode::OK, "{}", rotated.text);
+    let rotated = rotated.json();
+    let second = rotated["secret"].as_str().unwrap();
+    assert_eq!(rotated["former_until"], json!(["2026-05-02T12:00:00Z"]));
+    assert_eq!(until(first).unwrap().unwrap(), "2026-05-02T12:00:00Z");
+    assert_eq!(until(second).unwrap().unwrap(), "2026-06-01T00:00:00Z");
+    let body = json!({"grace_seconds": 0, "expires": "2026-07-01T00:00:00Z"});
+    let last = served.call("POST", &path, Some(body)).await.json();
+    let last = last["secret"].as_str().unwrap();
+    assert_eq!(until(last).unwrap().unwrap(), "2026-07-01T00:00:00Z");
+    for secret in [first, second] {
+        assert_eq!(until(secret).unwrap_err(), KeyRefused::Unknown);
+    }
+    let told: Vec<_> = fixture::records(served.folder.path())
+        .iter()
+        .filter_map(|record| record.detail.as_deref().map(str::to_owned))
+        .collect();
+    assert_eq!(
+        told[1..],
+        [
+            "new secret of the key by the admin token from 127.0.0.1; the one before works for 24h",
+            "new secret of the key by the admin token from 127.0.0.1; no secret before it works",
+        ]
+    );
+    served.end().await;
+}
+
+#[tokio::test]
+async fn a_key_that_gets_no_new_secret_stays_as_it_is() {
+    let served = Served::start().await;
+    let gateway = served.admin.gateway.clone();
+    let new = json!({"workload": "payments"});
+    let made = served.call("POST", "/api/keys", Some(new)).await.json();
+    let path = format!("/api/keys/{}", made["id"].as_str().unwrap());
+    let rotate = format!("{path}/rotate");
+    let secret = made["secret"].as_str().unwrap();
+    for (path, body, status, code) in [
+        ("/api/keys/key_0/rotate", "{}", 404, "key_unknown"),
+        (&rotate, r#"{"now":true}"#, 400, "invalid_json"),
+        (
+            &rotate,
+            r#"{"grace_seconds":7776001}"#,
+            400,
+            "invalid_request",
+        ),
+        (
+            &rotate,
+            r#"{"expires":"2026-05-01T12:00:00Z"}"#,
+            400,
+            "invalid_request",
+        ),
+    ] {
+        let refused = request("POST", path, ADMIN, Some(body.to_owned()));
+        let refused = served.send(refused).await;
+        assert_eq!((refused.status.as_u16(), &*refused.code()), (status, code));
+    }
+    let open: Vec<_> = (0..fixture::OPEN_MAX)
+        .map(|_| gateway.log().reserve().unwrap())
+        .collect();
+    let refused = served.call("POST", &rotate, Some(json!({}))).await;
+    assert_eq!(refused.code(), "log_unavailable");
+    drop(open);
+    let generation = gateway.generation();
+    let found = generation.keys().find(secret).unwrap();
+    assert!(found.until.is_none() && found.key.former.is_empty());
+    assert!(served.admin.keys().await.unwrap()[0].former.is_empty());
+    served.call("DELETE", &path, None).await;
+    let refused = served.call("POST", &rotate, Some(json!({}))).await;
+    assert_eq!(
+        (refused.status, &*refused.code()),
+        (StatusCode::CONFLICT, "key_revoked")
+    );
     served.end().await;
 }
 
@@ -400,6 +499,18 @@ async fn refusals_say_what_is_wrong_and_change_nothing() {
             "/api/keys",
             Some(r#"{"workload":"payments","note":"two\nlines"}"#.to_owned()),
             "invalid_request",
+        ),
+        (
+            "POST",
+            "/api/keys",
+            Some(r#"{"workload":"payments","scopes":["everything"]}"#.to_owned()),
+            "invalid_request",
+        ),
+        (
+            "POST",
+            "/api/keys",
+            Some(r#"{"workload":"payments","models":["nothing-*"]}"#.to_owned()),
+            "model_unknown",
         ),
         ("POST", "/api/keys", Some(large.clone()), "body_too_large"),
         ("DELETE", "/api/keys/..%2Freload", None, "key_unknown"),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use carnet_limits::{KeyEntry, KeyId, KeyRefused};
+use carnet_limits::{Found, KeyDigest, KeyEntry, KeyRefused};
 use carnet_policy::Principal;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
@@ -14,28 +14,94 @@ use tokio_util::sync::CancellationToken;
 use crate::codes::Code;
 use crate::error::Fault;
 use crate::found::Found;
+use crate::gateway::Gateway;
 use crate::generation::Generation;
 use crate::limits::{STRANGER_REFUSALS_MAX, STRANGER_SOURCES_MAX, STRANGER_WINDOW};
+use crate::scope::Use;
+use crate::source::Source;
 
-/// Who asks: a valid key and, if the configuration still names it, the key's workload.
+/// Who asks: a valid key, or what stands for one, and, if the configuration still names it, the key's workload.
 #[derive(Debug)]
 pub(crate) struct Caller {
     /// The key.
     pub(crate) key: KeyEntry,
-    /// Cancelled when the key is revoked.
+    /// Cancelled when the key is revoked, or the secret that was presented is ended.
     pub(crate) revoked: CancellationToken,
 }
 
 /// Find the caller of a request.
-pub(crate) fn identify(generation: &Generation, headers: &HeaderMap) -> Result<Caller, Fault> {
-    let key = credential(headers).and_then(|text| match generation.keys().find(text) {
-        Ok(key) => Ok(key.clone()),
-        Err(why) => Err(refused(why)),
-    })?;
+pub(crate) async fn identify(
+    gateway: &Gateway,
+    generation: &Generation,
+    headers: &HeaderMap,
+) -> Result<Caller, Fault> {
+    let text = credential(headers)?;
+    let found = match generation.keys().find(text) {
+        Err(KeyRefused::Malformed) if generation.issuers().may_know(text) => {
+            // Apart, so that callers with keys do not carry its room along.
+            return Box::pin(generation.issuers().caller(text, gateway.now())).await;
+        }
+        found => found.map_err(refused)?,
+    };
+    if let Some(until) = found.until
+        && until <= gateway.now()
+    {
+        return Err(ended(&found));
+    }
     let revoked = generation
-        .revocation(&key.id)
+        .revocation(found.digest)
         .ok_or_else(|| refused(KeyRefused::Revoked))?;
+    let key = found.key.clone();
     Ok(Caller { key, revoked })
+}
+
+impl Caller {
+    /// Whether the key works from there.
+    pub(crate) fn comes_from(&self, source: Source) -> Result<(), Fault> {
+        if self.key.terms.may_come_from(source.address) {
+            return Ok(());
+        }
+        let id = &self.key.id;
+        let message = match source.address {
+            Some(address) => format!(
+                "the key `{id}` does not work from {address}; ask your operator for one that does"
+            ),
+            None => format!(
+                "the key `{id}` works only from certain addresses, and the proxy in front does not tell where the request comes \
+                 from; ask your operator"
+            ),
+        };
+        Err(Fault::new(Code::KeyAddress, message))
+    }
+
+    /// Whether the key is for such requests.
+    pub(crate) fn may(&self, what: Use) -> Result<(), Fault> {
+        let terms = &self.key.terms;
+        if terms.may_ask(what.scopes()) {
+            return Ok(());
+        }
+        let message = format!(
+            "the key `{}` is not for requests of the kind `{}`, but for: {}",
+            self.key.id,
+            what.scopes().first().unwrap_or(&""),
+            terms.scopes.join(", ")
+        );
+        Err(Fault::new(Code::KeyScope, message))
+    }
+
+    /// Whether the key is for a model, by the name that callers use.
+    pub(crate) fn may_use(&self, model: &str) -> Result<(), Fault> {
+        let terms = &self.key.terms;
+        if terms.may_use(model) {
+            return Ok(());
+        }
+        let message = format!(
+            "the key `{}` is not for the model `{model}`, but for: {}",
+            self.key.id,
+            terms.models.join(", ")
+        );
+        Err(Fault::new(Code::KeyScope, message).param("model"))
+    }
 }
 
 /// The principal that a caller's key speaks for, where nothing is sent in which anything could be found.
@@ -136,12 +202,27 @@ fn refused(why: KeyRefused) -> Fault {
     }
 }
 
+/// Who has the secret may know that it is not mistyped, and what to do.
+fn ended(found: &Found<'_>) -> Fault {
+    let (id, until) = (&found.key.id, found.until.unwrap_or_default());
+    let message = if found.key.terms.expires == Some(until) {
+        format!(
+            "the key `{id}` expired at {until}; ask your operator to renew it (`carnet key rotate {id} --expires …`)"
+        )
+    } else {
+        format!(
+            "the key `{id}` has a new secret, and this one worked until {until}; ask your operator for the new one"
+        )
+    };
+    Fault::new(Code::KeyExpired, message)
+}
+
 fn unauthorized(message: &str) -> Fault {
     Fault::new(Code::InvalidApiKey, message)
 }
 
-/// Tokens by which running requests learn that their key was revoked.
-pub(crate) type Revocations = HashMap<KeyId, CancellationToken>;
+/// Tokens by which running requests learn that their secret no longer counts, by its digest.
+pub(crate) type Revocations = HashMap<KeyDigest, CancellationToken>;
 
 /// Counts requests without valid credentials, per source and for the log's aggregate.
 #[derive(Debug, Default)]

@@ -78,6 +78,14 @@ codes! {
     InvalidJson = "invalid_json", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
     /// A field that is needed is missing or of the wrong type.
     InvalidRequest = "invalid_request", BAD_REQUEST, "invalid_request_error", retry: false, outcome: Refused;
+    /// The public keys of the token's issuer cannot be had, so that it cannot be checked.
+    IssuerUnavailable = "issuer_unavailable", SERVICE_UNAVAILABLE, "api_error", retry: true, outcome: Refused;
+    /// The key does not work from the address that the request comes from.
+    KeyAddress = "key_address", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
+    /// The key, or this secret of it, has come to its end.
+    KeyExpired = "key_expired", UNAUTHORIZED, "authentication_error", retry: false, outcome: Refused;
+    /// The key was not made for this kind of request or this model.
+    KeyScope = "key_scope", FORBIDDEN, "permission_error", retry: false, outcome: Denied;
     /// A limit that the operator has set is used up; nothing was sent.
     LimitReached = "limit_reached", TOO_MANY_REQUESTS, "rate_limit_error", retry: false, outcome: Refused;
     /// The log cannot take the record of this request, so the request is not made.
@@ -112,6 +120,12 @@ codes! {
     StateNotFound = "state_not_found", NOT_FOUND, "invalid_request_error", retry: false, outcome: Refused;
     /// Another model answered there than was decided on, and no administrator has cleared it since.
     TargetSuspended = "target_suspended", SERVICE_UNAVAILABLE, "api_error", retry: false, outcome: Refused;
+    /// The token has come to its end.
+    TokenExpired = "token_expired", UNAUTHORIZED, "authentication_error", retry: false, outcome: Refused;
+    /// The token is not one that is accepted.
+    TokenInvalid = "token_invalid", UNAUTHORIZED, "authentication_error", retry: false, outcome: Refused;
+    /// The token is good, but none of its claims leads to a workload.
+    TokenUnmapped = "token_unmapped", FORBIDDEN, "permission_error", retry: false, outcome: Refused;
     /// Too many requests without valid credentials came from this address.
     TooManyRefusals = "too_many_refusals", TOO_MANY_REQUESTS, "rate_limit_error", retry: true, outcome: Refused;
     /// The key has as many WebSockets open as one may have.

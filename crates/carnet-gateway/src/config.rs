@@ -15,13 +15,17 @@ use http::Uri;
 use http::uri::{InvalidUri, Scheme};
 use toml_span::Span;
 
+pub use self::issuer::{ClaimRule, IssuerConfig, KeysAt, RawClaimRule, RawIssuer};
 pub use self::quota::{Apart, LimitConfig, OnExhausted, Only, RawLimit};
 use crate::egress::Urls;
 use crate::ingress::Call;
 use crate::limits;
 use crate::section::{Field, Located};
 pub use crate::services::Services;
+use crate::source::TrustedProxies;
 
+mod issuer;
+mod proxies;
 mod quota;
 
 /// Who says what an operator's own price is.
@@ -76,6 +80,11 @@ section! {
             keep_alive_seconds: u64,
             /// Seconds that running requests get after SIGTERM. Default 30.
             drain_seconds: u64,
+            /// Networks of the proxies in front of the listener, such as `["192.0.2.16/28"]`, and of nobody else: they are
+            /// believed from which address a request comes. Default: none; then it comes from where its connection does.
+            trusted_proxies: Vec<String>,
+            /// The header in which they tell it: `x-forwarded-for` (default) or `forwarded`.
+            proxy_header: String,
             /// Seconds after which a WebSocket without a request is closed. Default 900.
             websocket_idle_seconds: u64,
         }
@@ -369,6 +378,8 @@ pub struct RawConfig {
     pub conversations: Option<Located<RawConversations>>,
     /// `[[limit]]`
     pub limits: Vec<RawLimit>,
+    /// `[[issuer]]`
+    pub issuers: Vec<RawIssuer>,
     /// What was wrong with the file's form; while there is any, no settings come of it.
     pub problems: Vec<ConfigProblem>,
 }
@@ -399,6 +410,8 @@ pub struct Config {
     pub conversations: Option<ConversationsConfig>,
     /// How much may be used.
     pub limits: Vec<LimitConfig>,
+    /// Whose tokens are accepted.
+    pub issuers: Vec<IssuerConfig>,
 }
 
 /// What Carnet itself keeps of conversations.
@@ -449,6 +462,8 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// Time that a WebSocket may be open without a request.
     pub websocket_idle: Duration,
+    /// Who is believed from where a request comes.
+    pub proxies: TrustedProxies,
 }
 
 /// How much is read of an answer that comes compressed.
@@ -582,6 +597,7 @@ pub fn validate(
     let conversations = raw.conversations.as_ref();
     let conversations = conversations.map(|raw| check.conversations(raw));
     let limits = check.quotas(raw);
+    let issuers = check.issuers(raw);
     if check.problems.is_empty() {
         Ok(Config {
             server,
@@ -590,6 +606,7 @@ pub fn validate(
             durability,
             conversations,
             limits,
+            issuers,
         })
     } else {
         check.problems.sort_by_key(|problem| problem.span.start);
@@ -667,6 +684,7 @@ impl Check<'_> {
             keep_alive: Some(Duration::from_secs(limits::KEEP_ALIVE_SECONDS)),
             drain: limits::DRAIN_TIME_MAX,
             websocket_idle: limits::SOCKET_IDLE_MAX,
+            proxies: TrustedProxies::default(),
         };
         let Some(raw) = raw else {
             server.names = loopback_names();
@@ -805,6 +823,7 @@ impl Check<'_> {
             let seconds = seconds.value.clamp(1, limits::SOCKET_TIME_MAX.as_secs());
             server.websocket_idle = Duration::from_secs(seconds);
         }
+        server.proxies = self.proxies(raw);
         server
     }
 

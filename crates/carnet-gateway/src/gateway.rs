@@ -10,6 +10,8 @@ use carnet_limits::{KeyRing, Ledger};
 use carnet_policy::Api;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::budget::Budget;
 use crate::caller::Strangers;
@@ -30,6 +32,7 @@ pub type Clock = fn() -> Timestamp;
 #[derive(Debug)]
 pub struct Gateway {
     generation: ArcSwap<Generation>,
+    swapped: Notify,
     log: Log,
     clock: Clock,
     started: Timestamp,
@@ -97,6 +100,7 @@ impl Gateway {
         metrics.generation(generation.number());
         Self {
             generation: ArcSwap::from_pointee(generation),
+            swapped: Notify::new(),
             log,
             started: clock(),
             clock,
@@ -133,6 +137,12 @@ impl Gateway {
         let next = Arc::new(next);
         let previous = self.generation.swap(next.clone());
         previous.retire(&next);
+        self.swapped.notify_waiters();
+    }
+
+    /// Ends when another generation has come into force since the call.
+    pub(crate) fn swapped(&self) -> Notified<'_> {
+        self.swapped.notified()
     }
 
     /// Put other keys in force.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carnet_limits::{KeyId, KeyRing};
+use carnet_limits::{KeyDigest, KeyRing};
 use carnet_policy::{
     Ask, CacheCounters, Decider, DeciderOptions, Decision, Policies, PolicyProblem, Principal,
     Target, TargetSpec,
@@ -23,9 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caller::Revocations;
 use crate::config::{Config, ConversationsConfig, ServerConfig, UpstreamConfig};
-use crate::egress::{Upstream, UpstreamFiles, UpstreamProblem};
+use crate::egress::{self, Upstream, UpstreamFiles, UpstreamProblem};
 use crate::found::{Callers, Found};
 use crate::ingress::{self, Call};
+use crate::issuers::Issuers;
 use crate::quotas::Quotas;
 use crate::reported::Expected;
 use crate::resolve::{Keeping, Offer};
@@ -48,6 +49,8 @@ pub struct Parts {
     pub keys: KeyRing,
     /// Files of each upstream, by its name.
     pub files: HashMap<Arc<str>, UpstreamFiles>,
+    /// PEM of the authorities of each issuer that has some of its own, by its name.
+    pub issuer_authorities: HashMap<Arc<str>, Vec<u8>>,
     /// The instant at which facts are looked at.
     pub now: Timestamp,
 }
@@ -69,6 +72,14 @@ pub enum BuildFailed {
     /// Rules that do not fit the facts.
     #[error("{} rules do not fit the facts", .0.len())]
     Policy(Vec<PolicyProblem>),
+    /// An issuer that cannot be asked.
+    #[error("{problem}")]
+    Issuer {
+        /// Its name.
+        issuer: Arc<str>,
+        /// Why.
+        problem: UpstreamProblem,
+    },
     /// An upstream that cannot be set up.
     #[error("{problem}")]
     Upstream {
@@ -98,6 +109,7 @@ struct Rules {
     server: ServerConfig,
     conversations: Option<ConversationsConfig>,
     quotas: Quotas,
+    issuers: Issuers,
     versions: Versions,
     decider: Decider,
     callers: HashMap<Arc<str>, Callers>,
@@ -141,6 +153,7 @@ impl Generation {
         let number = previous.map_or(1, |previous| previous.number.saturating_add(1));
         let mut failed = Vec::new();
         let upstreams = upstreams(&parts, previous, &mut failed);
+        let issuers = issuers(&parts, previous, &mut failed);
         let Parts {
             config,
             config_version,
@@ -185,6 +198,7 @@ impl Generation {
             server: config.server,
             conversations: config.conversations,
             quotas,
+            issuers,
             versions,
             decider,
             callers,
@@ -217,13 +231,14 @@ impl Generation {
         }
     }
 
-    /// Cancel what ran with keys that `next` no longer accepts.
+    /// Cancel what ran with secrets that `next` no longer knows.
     pub(crate) fn retire(&self, next: &Generation) {
-        for (id, token) in &self.revocations {
-            if !next.revocations.contains_key(id) {
+        for (digest, token) in &self.revocations {
+            if !next.revocations.contains_key(digest) {
                 token.cancel();
             }
         }
+        self.rules.issuers.retire(&next.rules.issuers);
     }
 
     /// Cancel everything that runs.
@@ -231,6 +246,7 @@ impl Generation {
         for token in self.revocations.values() {
             token.cancel();
         }
+        self.rules.issuers.cancel_all();
     }
 
     /// Running number, from 1.
@@ -268,6 +284,11 @@ impl Generation {
         self.rules.conversations.as_ref()
     }
 
+    /// Whose tokens are accepted.
+    pub(crate) fn issuers(&self) -> &Issuers {
+        &self.rules.issuers
+    }
+
     /// The operator's limits.
     pub(crate) fn quotas(&self) -> &Quotas {
         &self.rules.quotas
@@ -276,6 +297,11 @@ impl Generation {
     /// Ids of all workloads.
     pub fn workloads(&self) -> impl Iterator<Item = &str> {
         self.rules.callers.keys().map(|id| &**id)
+    }
+
+    /// The names by which callers ask for models.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.rules.names.iter().map(|name| &**name)
     }
 
     /// The instant from which a fact would be another one, and this generation decides nothing more.
@@ -294,8 +320,8 @@ impl Generation {
         self.rules.valid_until.is_some_and(|until| until <= now)
     }
 
-    pub(crate) fn revocation(&self, id: &KeyId) -> Option<CancellationToken> {
-        self.revocations.get(id).cloned()
+    pub(crate) fn revocation(&self, digest: &KeyDigest) -> Option<CancellationToken> {
+        self.revocations.get(digest).cloned()
     }
 
     /// A workload, if this was found in what it sends.
@@ -551,11 +577,31 @@ fn fact_headers(resolution: &Resolution) -> Vec<(HeaderName, HeaderValue)> {
 fn revocations(keys: &KeyRing, previous: Option<&Generation>) -> Revocations {
     keys.iter()
         .filter(|key| key.revoked.is_none())
-        .map(|key| {
-            let kept = previous.and_then(|previous| previous.revocations.get(&key.id));
-            (key.id.clone(), kept.cloned().unwrap_or_default())
+        // A secret whose time is over stays among them: what began with it in time runs on.
+        .flat_map(|key| {
+            let former = key.former.iter().map(|former| former.digest);
+            former.chain([key.digest])
+        })
+        .map(|digest| {
+            let kept = previous.and_then(|previous| previous.revocations.get(&digest));
+            (digest, kept.cloned().unwrap_or_default())
         })
         .collect()
+}
+
+fn issuers(parts: &Parts, previous: Option<&Generation>, failed: &mut Vec<BuildFailed>) -> Issuers {
+    let mut issuers = Vec::with_capacity(parts.config.issuers.len());
+    for config in &parts.config.issuers {
+        let authorities = parts.issuer_authorities.get(&config.name);
+        if let (Some(file), Some(pem)) = (&config.ca_file, authorities)
+            && let Err(problem) = egress::certificates(pem, &file.display().to_string())
+        {
+            let issuer = config.name.clone();
+            failed.push(BuildFailed::Issuer { issuer, problem });
+        }
+        issuers.push((config.clone(), authorities.cloned()));
+    }
+    Issuers::new(issuers, previous.map(Generation::issuers))
 }
 
 fn upstreams(

@@ -185,3 +185,42 @@ pub const SOUND_CHARACTERS_PER_TOKEN: u64 = 32;
 pub const SEALED_CHARACTERS_PER_TOKEN: u64 = 4;
 /// Bytes for one token of an answer that cannot be read, such as one that broke off: about as many as a token of text has.
 pub const UNREAD_BYTES_PER_TOKEN: usize = 4;
+/// Most proxies that a request may have passed on its way; few setups have more than three.
+pub const PROXIES_MAX: usize = 32;
+
+/// Most issuers of tokens: each keeps its keys fresh, and a token is looked for at all of them.
+pub const ISSUERS_MAX: usize = 16;
+/// Most rules of one issuer: a new token may be held against each.
+pub const ISSUER_RULES_MAX: usize = 256;
+/// Seconds by which the clock of an issuer may differ, unless the configuration says otherwise.
+pub const ISSUER_LEEWAY_SECONDS: u64 = 60;
+/// The most that it can say: RFC 7519 speaks of a few minutes.
+pub const ISSUER_LEEWAY_SECONDS_MAX: u64 = 300;
+/// Most keys of one issuer; large ones have about ten.
+pub const ISSUER_KEYS_MAX: usize = 64;
+/// Bytes of a key set or a discovery document: the largest known have about 20,000.
+pub const ISSUER_ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// Time for a fetch, document and keys together.
+pub const ISSUER_FETCH_TIME_MAX: Duration = Duration::from_secs(15);
+/// Time for a connection to an issuer.
+pub const ISSUER_CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Keys are fetched again after this time: so long may a key count that its issuer has withdrawn.
+pub const ISSUER_REFRESH_EVERY: Duration = Duration::from_secs(5 * 60);
+/// For a token with an unknown key, keys are fetched before their time at most so often.
+pub const ISSUER_HURRY_EVERY: Duration = Duration::from_secs(30);
+/// After a failure keys are tried again after this time, and after each further one after twice as long…
+pub const ISSUER_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// …up to this.
+pub const ISSUER_RETRY_MAX: Duration = Duration::from_secs(60);
+/// So long are keys used after they were fetched, when there are no newer ones to be had.
+pub const ISSUER_KEYS_TIME_MAX: Duration = Duration::from_secs(12 * 3600);
+/// How long a request waits for keys.
+pub const ISSUER_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Longest token, in bytes; those of large directories with many groups have about 5,000.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Longest subject of a token, in bytes: OpenID Connect Core has 255 characters of ASCII.
+pub const SUBJECT_BYTES_MAX: usize = 255;
+/// Checked tokens that are known of one issuer, at about 500 bytes each; what goes beyond is checked again.
+pub const TOKENS_KNOWN_MAX: usize = 32 * 1024;
+/// Parts into which they are divided, so that requests seldom meet at one lock.
+pub const TOKENS_KNOWN_PARTS: usize = 16;

@@ -13,6 +13,7 @@ use crate::generation::Generation;
 use crate::ingress::Dialect;
 use crate::record::OpenRecord;
 use crate::resolve::{self, Offer};
+use crate::scope::Use;
 
 /// The list for one caller, in the shape that it reads. `?include=denied` adds what is denied, with the reasons.
 pub(crate) fn list(
@@ -23,14 +24,20 @@ pub(crate) fn list(
     record: &mut OpenRecord,
 ) -> Result<Bytes, Stop> {
     record.listed(&gateway.words().models);
+    caller.may(Use::Models)?;
     let principal = caller::principal(generation, caller)?;
     let denied = query.is_some_and(|query| query.split('&').any(|pair| pair == "include=denied"));
-    let now = gateway.now();
+    let (now, loaded_at) = (gateway.now(), generation.loaded_at().as_second());
     let list: Vec<Model> = generation
         .names()
         .iter()
         .filter_map(|name| {
             let (_, offers) = generation.offers(name)?;
+            if let Err(fault) = caller.may_use(name) {
+                let first = offers.first().filter(|_| denied)?;
+                let model = Model::new(&**name, first.upstream.name()).created(loaded_at);
+                return Some(model.extra("denied", fault.message));
+            }
             permitted(generation, principal, name, offers, now).or_else(|| {
                 let shown = denied.then(|| refused(generation, principal, name, offers, now));
                 shown.flatten()
@@ -52,8 +59,11 @@ pub(crate) fn one(
     record: &mut OpenRecord,
 ) -> Result<Bytes, Stop> {
     record.listed(&gateway.words().models);
+    caller.may(Use::Models)?;
     let principal = caller::principal(generation, caller)?;
-    let (_, offers) = resolve::offers(generation, name)?;
+    let (name, offers) = resolve::offers(generation, name)?;
+    // As one that policy denies: it is there for nobody who may not use it.
+    caller.may_use(name).map_err(|_| resolve::not_found(name))?;
     let model = permitted(generation, principal, name, offers, gateway.now())
         .ok_or_else(|| resolve::not_found(name))?;
     Ok(match dialect {

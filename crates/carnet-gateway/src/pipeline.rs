@@ -1,7 +1,6 @@
 //! The life of a request, every stage in order, top to bottom.
 
 use std::future::pending;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,9 +33,11 @@ use crate::record::OpenRecord;
 use crate::relay::{self, Answered, Relay, ResponseBody, Shape, Told};
 use crate::reported::Check;
 use crate::resolve::Offer;
+use crate::scope::Use;
 use crate::screen::{Cleared, Clearing};
 use crate::server::Via;
 use crate::socket::{self, Asked, Memory, Session};
+use crate::source::Source;
 use crate::spend::{Estimate, Spending, Tokenizer};
 use crate::state_ids::StateTarget;
 use crate::translate::{Translation, Translator, Vectors};
@@ -78,18 +79,23 @@ pub(crate) async fn handle(
         _ => {}
     }
     // 1 identify
-    let caller = match caller::identify(&generation, request.headers()) {
+    let proxies = &generation.server().proxies;
+    let source = proxies.source(via.source, request.headers());
+    let caller = match caller::identify(&gateway, &generation, request.headers()).await {
         Ok(caller) => caller,
-        Err(fault) => return stranger(&gateway, fault, dialect, via.source),
+        Err(fault) => return stranger(&gateway, fault, dialect, source),
     };
     // 7 record: opened first, so that nothing of an authenticated caller goes without
     let mut record = match OpenRecord::open(&gateway, &generation, &caller) {
         Ok(record) => record,
         Err(fault) => return Stop::Fault(fault).response(dialect, None),
     };
+    if let Err(fault) = caller.comes_from(source) {
+        return refused(fault.into(), dialect, record).await;
+    }
     if socket::is_asked_for(&request) {
         record.detail("opens a WebSocket");
-        return match socket::open(&gateway, &caller, request, via) {
+        return match socket::open(&gateway, &caller, request, (via, source)) {
             Ok(response) => written(response, Dialect::Responses, record).await,
             Err(fault) => refused(fault.into(), Dialect::Responses, record).await,
         };
@@ -104,6 +110,9 @@ pub(crate) async fn handle(
             };
         }
         Ok(Route::Stored(asked)) => {
+            if let Err(fault) = caller.may(Use::StoredResponses) {
+                return refused(fault.into(), Dialect::Responses, record).await;
+            }
             let asked = (&asked, request.uri().query());
             match kept_here(&gateway, &generation, &caller, asked, &mut record).await {
                 Ok(None) => {}
@@ -147,7 +156,7 @@ pub(crate) async fn turn(
     let (gateway, dialect) = (&session.gateway, Dialect::Responses);
     let generation = gateway.generation();
     // 1 identify: the key may have been revoked since the socket was opened
-    let caller = match caller::identify(&generation, &session.headers) {
+    let caller = match caller::identify(gateway, &generation, &session.headers).await {
         Ok(caller) => caller,
         Err(fault) => return stranger(gateway, fault, dialect, session.source),
     };
@@ -156,6 +165,9 @@ pub(crate) async fn turn(
         Err(fault) => return Stop::Fault(fault).response(dialect, None),
     };
     record.detail("a message of a WebSocket");
+    if let Err(fault) = caller.comes_from(session.source) {
+        return refused(fault.into(), dialect, record).await;
+    }
     let workload = &caller.key.workload;
     let is_kept = |id: &str| {
         let ids = gateway.state_ids();
@@ -298,6 +310,7 @@ async fn resolved<'a>(
     (call, place, extras, body): (Call, ModelPlace, Extras, Body),
     record: &mut OpenRecord,
 ) -> Result<Resolved<'a>, Stop> {
+    caller.may(Use::Ask(call.api()))?;
     caller::principal(generation, caller)?;
     let reader = generation.reader(call).ok_or_else(|| no_rules(call))?;
     let bytes_max = generation.server().body_bytes_max;
@@ -321,6 +334,7 @@ async fn resolved<'a>(
         .map_or_else(|_| (&*prompt.model).into(), |(name, _)| Arc::clone(name));
     record.asked(gateway.words().api(call.api()), name, prompt.stream);
     let (name, offers) = named?;
+    caller.may_use(name)?;
     let workload = &caller.key.workload;
     let prompt = stored::joined(gateway, generation, workload, prompt, reader).await?;
     let offers = stored::continued(gateway, &caller.key.workload, &prompt, offers)?;
@@ -351,9 +365,7 @@ async fn kept_here(
     record.detail(asked.told());
     let query = asked.query(query)?;
     let asking = (asked, &query);
-    let Some((name, answer)) =
-        stored::own(gateway, generation, &caller.key.workload, asking).await?
-    else {
+    let Some((name, answer)) = stored::own(gateway, generation, caller, asking).await? else {
         return Ok(None);
     };
     record.detail(asked.told_here());
@@ -379,6 +391,7 @@ async fn kept<'a>(
     let workload = &caller.key.workload;
     let (name, offer) = stored::offer(gateway, generation, workload, asked)?;
     record.asked(api, Arc::clone(name), query.stream);
+    caller.may_use(name)?;
     let offers = std::slice::from_ref(offer);
     let asking = (name, offers, Asking::Stored(asked, &query));
     let answering = attempts(gateway, generation, (caller, principal), asking, record).await?;
@@ -753,9 +766,12 @@ async fn written(
 }
 
 /// A refusal is told only when its record is in the journal.
-async fn refused(stop: Stop, dialect: Dialect, record: OpenRecord) -> Response<ResponseBody> {
+async fn refused(stop: Stop, dialect: Dialect, mut record: OpenRecord) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
     let mut response = stop.response(dialect, Some(record.id()));
+    if let Stop::Fault(fault) = &stop {
+        record.kept_out(fault);
+    }
     if let Err(fault) = record
         .finish_written(stop.code().outcome(), stop.code().status())
         .await
@@ -771,10 +787,10 @@ fn stranger(
     gateway: &Gateway,
     fault: Fault,
     dialect: Dialect,
-    source: IpAddr,
+    source: Source,
 ) -> Response<ResponseBody> {
     gateway.metrics().strangers.inc();
-    if gateway.strangers().refuse(source, Instant::now()) {
+    if gateway.strangers().refuse(source.nearest, Instant::now()) {
         return Stop::Fault(fault).response(dialect, None);
     }
     let message =

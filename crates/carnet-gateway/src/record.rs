@@ -280,6 +280,13 @@ impl OpenRecord {
         self.record.edits.push(REMOVE_ANSWER_USAGE);
     }
 
+    /// The terms of the key do not allow the request: the log says which, since a stolen key may show so.
+    pub(crate) fn kept_out(&mut self, fault: &Fault) {
+        if matches!(fault.code, Code::KeyAddress | Code::KeyScope) {
+            self.note(&fault.message);
+        }
+    }
+
     /// A limit is used up.
     pub(crate) fn limited(&mut self, limit: &str) {
         self.gateway.metrics().limited(limit);

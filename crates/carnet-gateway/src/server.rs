@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::egress::{UpstreamProblem, certificates, private_key};
 use crate::gateway::Gateway;
+use crate::issuers;
 use crate::limits::{
     ACCEPT_BACKLOG, CUT_TIME_MAX, H2_ERROR_RESETS_MAX, H2_PENDING_RESETS_MAX, H2_STREAMS_MAX,
     HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADER_FIELDS_MAX, SWEEP_EVERY,
@@ -129,6 +130,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
     let graceful = GracefulShutdown::new();
     let builder = Arc::new(protocols());
     let sweeping = tokio::spawn(sweep(gateway.clone()));
+    let keeping = tokio::spawn(issuers::keep(gateway.clone()));
     let accept = async {
         loop {
             // With no room left, further connections wait in the kernel's queue.
@@ -163,6 +165,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
         () = stop.cancelled() => {}
     }
     drop(listener);
+    keeping.abort();
     gateway.sockets().stop();
     let drain = gateway.generation().server().drain;
     let mut ended = pin!(async {

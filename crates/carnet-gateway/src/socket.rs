@@ -10,7 +10,6 @@ mod open;
 
 use std::collections::VecDeque;
 use std::future::pending;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -45,6 +44,7 @@ use crate::limits::{
 };
 use crate::pipeline;
 use crate::relay::ResponseBody;
+use crate::source::Source;
 
 /// What a caller sent.
 pub(crate) type Sent = Result<Bytes, Fault>;
@@ -83,7 +83,7 @@ pub(crate) struct Session {
     /// The headers of the opening, which say who asks.
     pub(crate) headers: HeaderMap,
     /// Where it was opened from.
-    pub(crate) source: IpAddr,
+    pub(crate) source: Source,
     /// Cancelled when an answer that nobody reads must end.
     pub(crate) connection: CancellationToken,
     _place: Place,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carnet_wire::responses::kept::{PageError, deleted};
 
+use crate::caller::Caller;
 use crate::codes::Code;
 use crate::conversations::Conversation;
 use crate::error::Fault;
@@ -83,9 +84,10 @@ pub(crate) async fn joined(
 pub(crate) async fn own(
     gateway: &Gateway,
     generation: &Generation,
-    workload: &str,
+    caller: &Caller,
     (asked, query): (&Stored, &Query),
 ) -> Result<Option<(Arc<str>, Result<Bytes, Fault>)>, Fault> {
+    let workload = &*caller.key.workload;
     let made_at = gateway.state_ids().find(workload, &asked.id, gateway.now());
     if made_at.is_some() {
         return Ok(None);
@@ -93,6 +95,7 @@ pub(crate) async fn own(
     let Some(kept) = kept_here(gateway, generation, workload, &asked.id).await? else {
         return Ok(None);
     };
+    caller.may_use(&kept.requested)?;
     let refused =
         |message: &str, param: &str| Fault::new(Code::InvalidRequest, message).param(param);
     let answer = match asked.action {

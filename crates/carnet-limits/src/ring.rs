@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
@@ -14,8 +16,28 @@ pub type KeyEntry = Arc<KeyRecord>;
 /// An immutable set of keys. A change makes a new ring, so a reader never waits.
 #[derive(Debug, Default)]
 pub struct KeyRing {
-    by_digest: HashMap<[u8; 8], Vec<KeyEntry>>,
+    by_digest: HashMap<[u8; 8], SmallVec<[Secret; 1]>>,
     by_id: HashMap<KeyId, KeyEntry>,
+}
+
+/// One secret that opens a key.
+#[derive(Debug)]
+struct Secret {
+    digest: KeyDigest,
+    /// When the secret or the key ends, whichever is first.
+    until: Option<Timestamp>,
+    key: KeyEntry,
+}
+
+/// What a secret opens.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The key.
+    pub key: &'a KeyEntry,
+    /// Digest of the secret that was presented.
+    pub digest: &'a KeyDigest,
+    /// From when it opens nothing: whoever lets a caller in compares this with the clock.
+    pub until: Option<Timestamp>,
 }
 
 /// Why a presented key opens nothing. Callers are told the same for all three.
@@ -36,38 +58,65 @@ impl KeyRing {
     /// Build the ring from all stored keys.
     #[must_use]
     pub fn new(records: Vec<KeyRecord>) -> Self {
+        Self::of(records.into_iter().map(Arc::new))
+    }
+
+    /// The same ring with this key as it now is, or with this one more.
+    #[must_use]
+    pub fn with(&self, changed: KeyRecord) -> Self {
+        let changed = Arc::new(changed);
+        let others = self.iter().filter(|key| key.id != changed.id);
+        Self::of(others.chain([&changed]).cloned())
+    }
+
+    fn of(entries: impl Iterator<Item = KeyEntry>) -> Self {
         let mut ring = Self::default();
-        for record in records {
-            let entry = Arc::new(record);
-            ring.by_digest
-                .entry(slot(&entry.digest))
-                .or_default()
-                .push(entry.clone());
-            ring.by_id.insert(entry.id.clone(), entry);
+        for key in entries {
+            let expires = key.terms.expires;
+            ring.open_with(key.digest, expires, &key);
+            for former in &key.former {
+                let until = expires.map_or(former.until, |expires| expires.min(former.until));
+                ring.open_with(former.digest, Some(until), &key);
+            }
+            ring.by_id.insert(key.id.clone(), key);
         }
         ring
     }
 
-    /// Find the key with this text.
+    fn open_with(&mut self, digest: KeyDigest, until: Option<Timestamp>, key: &KeyEntry) {
+        let secret = Secret {
+            digest,
+            until,
+            key: key.clone(),
+        };
+        let secrets = self.by_digest.entry(slot(&digest)).or_default();
+        secrets.push(secret);
+    }
+
+    /// Find the key that has or had this text as its secret.
     ///
     /// The table is indexed by a piece of the digest, which an outsider cannot steer without
     /// knowing a preimage; the digests themselves are compared in constant time.
     ///
     /// # Errors
-    /// [`KeyRefused`] when no valid key has this text.
-    pub fn find(&self, text: &str) -> Result<&KeyEntry, KeyRefused> {
+    /// [`KeyRefused`] when no key has this text, or one that was revoked.
+    pub fn find(&self, text: &str) -> Result<Found<'_>, KeyRefused> {
         if text.len() != KEY_LENGTH {
             return Err(KeyRefused::Malformed);
         }
         let digest = KeyDigest::of(text);
-        let found = self.by_digest.get(&slot(&digest)).and_then(|entries| {
-            entries
+        let found = self.by_digest.get(&slot(&digest)).and_then(|secrets| {
+            secrets
                 .iter()
-                .find(|entry| entry.digest.0.ct_eq(&digest.0).into())
+                .find(|secret| secret.digest.0.ct_eq(&digest.0).into())
         });
         match found {
-            Some(found) if found.revoked.is_some() => Err(KeyRefused::Revoked),
-            Some(found) => Ok(found),
+            Some(found) if found.key.revoked.is_some() => Err(KeyRefused::Revoked),
+            Some(Secret { digest, until, key }) => Ok(Found {
+                key,
+                digest,
+                until: *until,
+            }),
             // What is known is well-formed; only of the rest it has to be asked.
             None if check(text).is_err() => Err(KeyRefused::Malformed),
             None => Err(KeyRefused::Unknown),
@@ -110,17 +159,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::secret::SecretKey;
+    use crate::secret::{FormerSecret, SecretKey};
+    use crate::terms::KeyTerms;
 
     fn record(random: [u8; 20], revoked: bool) -> (SecretKey, KeyRecord) {
         let secret = SecretKey::from_random(random);
         let record = KeyRecord {
             id: KeyId::from_random([random[0]; 8]),
             digest: secret.digest(),
+            former: Box::default(),
             workload: format!("workload-{}", random[0]).into(),
             note: String::new(),
             created: Timestamp::UNIX_EPOCH,
             revoked: revoked.then_some(Timestamp::UNIX_EPOCH),
+            terms: KeyTerms::default(),
         };
         (secret, record)
     }
@@ -131,7 +183,8 @@ mod tests {
         let (gone, gone_record) = record([2; 20], true);
         let (stranger, _) = record([3; 20], false);
         let ring = KeyRing::new(vec![good_record, gone_record]);
-        assert_eq!(&*ring.find(good.expose()).unwrap().workload, "workload-1");
+        let found = ring.find(good.expose()).unwrap();
+        assert_eq!((&*found.key.workload, found.until), ("workload-1", None));
         assert_eq!(ring.find(gone.expose()).unwrap_err(), KeyRefused::Revoked);
         assert_eq!(
             ring.find(stranger.expose()).unwrap_err(),
@@ -140,13 +193,49 @@ mod tests {
         assert_eq!(ring.find("Bearer x").unwrap_err(), KeyRefused::Malformed);
     }
 
+    #[test]
+    fn a_key_is_open_to_its_former_secrets_until_they_or_the_key_end() {
+        let (new, mut key) = record([1; 20], false);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let former = [(2, 100), (3, 300)].map(|(random, until)| {
+            let secret = SecretKey::from_random([random; 20]);
+            let digest = secret.digest();
+            let until = at(until);
+            (secret, FormerSecret { digest, until })
+        });
+        key.former = former.iter().map(|(_, former)| former.clone()).collect();
+        let (other, mut changed) = record([4; 20], false);
+        let ring = KeyRing::new(vec![key.clone(), changed.clone()]);
+        let until = |ring: &KeyRing, secret: &SecretKey| {
+            let found = ring.find(secret.expose()).unwrap();
+            assert_eq!((&found.key.id, *found.digest), (&key.id, secret.digest()));
+            found.until
+        };
+        assert_eq!(until(&ring, &new), None);
+        assert_eq!(until(&ring, &former[0].0), Some(at(100)));
+        key.terms.expires = Some(at(200));
+        let ring = ring.with(key.clone());
+        assert_eq!(until(&ring, &new), Some(at(200)));
+        assert_eq!(until(&ring, &former[0].0), Some(at(100)));
+        assert_eq!(until(&ring, &former[1].0), Some(at(200)));
+        changed.revoked = Some(at(1));
+        let ring = ring.with(changed);
+        assert_eq!(ring.len(), 2);
+        assert_eq!(ring.find(other.expose()).unwrap_err(), KeyRefused::Revoked);
+        let (_, next) = record([5; 20], false);
+        assert_eq!(ring.with(next).len(), 3);
+        key.former = Box::default();
+        let refused = ring.with(key).find(former[0].0.expose()).map(|_| ());
+        assert_eq!(refused.unwrap_err(), KeyRefused::Unknown);
+    }
+
     proptest! {
         #[test]
         fn every_key_finds_itself_and_no_altered_key_finds_any(randoms in prop::collection::btree_set(any::<[u8; 20]>(), 1..20), at in 10usize..58, with in "[0-9a-f]") {
             let pairs: Vec<_> = randoms.into_iter().map(|random| record(random, false)).collect();
             let ring = KeyRing::new(pairs.iter().map(|(_, record)| record.clone()).collect());
             for (secret, record) in &pairs {
-                prop_assert_eq!(ring.find(secret.expose()).unwrap().digest, record.digest);
+                prop_assert_eq!(*ring.find(secret.expose()).unwrap().digest, record.digest);
                 let mut altered = secret.expose().to_owned();
                 altered.replace_range(at..=at, &with);
                 if altered != secret.expose() {

@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::terms::KeyTerms;
+
 /// What every key begins with, so that scanners can find leaked ones.
 pub const PREFIX: &str = "sk-carnet-";
 /// 160 random bits: beyond guessing, and a whole number of hex digits.
@@ -39,6 +41,8 @@ pub struct KeyRecord {
     pub id: KeyId,
     /// Digest of the secret.
     pub digest: KeyDigest,
+    /// The secrets that it had before and that worked on for some time, oldest first.
+    pub former: Box<[FormerSecret]>,
     /// The workload that a request with this key speaks for.
     pub workload: Arc<str>,
     /// The operator's own remark.
@@ -47,6 +51,17 @@ pub struct KeyRecord {
     pub created: Timestamp,
     /// Since when it no longer works.
     pub revoked: Option<Timestamp>,
+    /// Until when, for what and from where it works.
+    pub terms: KeyTerms,
+}
+
+/// A secret in whose place a key has got another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormerSecret {
+    /// Its digest.
+    pub digest: KeyDigest,
+    /// From when it no longer works.
+    pub until: Timestamp,
 }
 
 /// A text that cannot be a key of ours.

@@ -1,5 +1,6 @@
 //! What can be typed. Each command's work is in `commands`.
 
+mod key;
 mod registry;
 
 use std::ffi::OsString;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::import::Product;
 
+pub(crate) use key::{CreateArgs, KeyCommand, RotateArgs, Told};
 pub(crate) use registry::{
     BundleArgs, BundleKeyArgs, DiffArgs, ExportArgs, GraphArgs, GraphFormat, ListArgs,
     RegistryCommand, RegistryKind, ServicesArgs, ShowArgs, StatsArgs, UpdateArgs, ValidateArgs,
@@ -46,7 +48,7 @@ pub(crate) enum Command {
     /// Show and verify the log of records.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Make, list and revoke keys.
+    /// Make, list, rotate and revoke keys.
     #[command(subcommand)]
     Key(KeyCommand),
     /// Write, check and describe the configuration.
@@ -445,45 +447,6 @@ pub(crate) enum AuditCommand {
         /// One JSON object.
         #[arg(long)]
         json: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
-    /// Make a key for a workload; the secret is printed once.
-    Create {
-        /// The workload that requests with this key speak for.
-        #[arg(long, value_name = "NAME")]
-        workload: String,
-        /// A remark of your own.
-        #[arg(long, default_value = "")]
-        note: String,
-        /// State directory. Default: $XDG_STATE_HOME/carnet.
-        #[arg(long, value_name = "DIR")]
-        state: Option<PathBuf>,
-        /// Write the secret into this new file (mode 0600) instead of printing it.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-        /// One JSON object.
-        #[arg(long)]
-        json: bool,
-    },
-    /// List keys; secrets are not stored and cannot be shown.
-    List {
-        /// State directory. Default: $XDG_STATE_HOME/carnet.
-        #[arg(long, value_name = "DIR")]
-        state: Option<PathBuf>,
-        /// JSON Lines.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Revoke a key; answers that run with it are cut within a second.
-    Revoke {
-        /// Id of the key (`key_…`).
-        id: String,
-        /// State directory. Default: $XDG_STATE_HOME/carnet.
-        #[arg(long, value_name = "DIR")]
-        state: Option<PathBuf>,
     },
 }
 

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use carnet_gateway::config::{
-    self as gateway, ConfigProblem, RawAudit, RawConversations, RawLimit, RawServer, RawUpstream,
-    RawWorkload, Services,
+    self as gateway, ConfigProblem, RawAudit, RawConversations, RawIssuer, RawLimit, RawServer,
+    RawUpstream, RawWorkload, Services,
 };
 use carnet_gateway::section;
 use carnet_gateway::section::{Field, Located, Read};
@@ -76,6 +76,8 @@ section! {
             workload: Vec<RawWorkload>,
             /// How much may be used.
             limit: Vec<RawLimit>,
+            /// Whose tokens callers may show in place of a key.
+            issuer: Vec<RawIssuer>,
         }
     }
 }
@@ -212,6 +214,7 @@ impl Draft {
                     Field::Absent | Field::Wrong => None,
                 },
                 limits: raw.limit.into_value().unwrap_or_default(),
+                issuers: raw.issuer.into_value().unwrap_or_default(),
                 problems: found,
             },
             packs,

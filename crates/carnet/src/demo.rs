@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use carnet_admin::Store;
+use carnet_limits::KeyTerms;
 use jiff::Timestamp;
 
 use crate::config::{Draft, Given};
@@ -38,6 +39,7 @@ pub(crate) fn prepare_key(state: &State, store: &Store, now: Timestamp) -> Resul
         .create(
             "demo",
             "made by the first start without a configuration",
+            KeyTerms::default(),
             now,
         )
         .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])?;

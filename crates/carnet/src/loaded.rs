@@ -30,6 +30,7 @@ pub(crate) struct Loaded {
     policies: Arc<Policies>,
     view: Arc<View>,
     files: HashMap<Arc<str>, UpstreamFiles>,
+    issuer_authorities: HashMap<Arc<str>, Vec<u8>>,
     now: Timestamp,
 }
 
@@ -80,6 +81,7 @@ fn read(draft: Draft, now: Timestamp, mut found: Found) -> Result<Loaded, Troubl
         found.here.extend(unknown);
     }
     let files = files(&draft, &mut found);
+    let issuer_authorities = issuer_authorities(&draft, &mut found);
     found
         .here
         .extend(draft.engines.iter().filter_map(|engine| engine.missing()));
@@ -91,6 +93,7 @@ fn read(draft: Draft, now: Timestamp, mut found: Found) -> Result<Loaded, Troubl
             policies,
             view,
             files,
+            issuer_authorities,
             now,
         }),
         (_, policies, view) => {
@@ -120,6 +123,7 @@ impl Loaded {
             view: self.view,
             keys,
             files: self.files,
+            issuer_authorities: self.issuer_authorities,
             now: self.now,
         };
         match Generation::build(parts, previous) {
@@ -193,6 +197,21 @@ impl Found {
                     span: entry.map_or(Span::default(), |entry| blamed(entry, &problem)),
                     message: problem.to_string(),
                     help: Some("correct the entry, or the file that it names".to_owned()),
+                });
+            }
+            BuildFailed::Issuer { issuer, problem } => {
+                let mut entries = draft.sections.issuers.iter();
+                let file = entries.find_map(|entry| {
+                    let named = entry
+                        .name
+                        .given()
+                        .is_some_and(|name| *name.value == *issuer);
+                    entry.ca_file.given().filter(|_| named)
+                });
+                self.here.push(ConfigProblem {
+                    span: file.map_or(Span::default(), |file| file.span),
+                    message: problem.to_string(),
+                    help: Some("correct the file, or name another".to_owned()),
                 });
             }
             BuildFailed::Watch(error) => self.elsewhere.push(Trouble::new(
@@ -292,6 +311,18 @@ fn registry(draft: &Draft, found: &mut Found) -> Option<Arc<Registry>> {
         span,
         world::registry_in(folder.as_deref(), draft.state.as_deref()),
     )
+}
+
+/// Certificate authorities of the issuers that have some of their own.
+fn issuer_authorities(draft: &Draft, found: &mut Found) -> HashMap<Arc<str>, Vec<u8>> {
+    let mut all = HashMap::new();
+    for issuer in &draft.sections.issuers {
+        let pem = found.file(&draft.base, &issuer.ca_file);
+        if let (Some(name), Some(pem)) = (issuer.name.given(), pem) {
+            all.insert(name.value.as_str().into(), pem);
+        }
+    }
+    all
 }
 
 /// Keys and certificates of all upstreams.

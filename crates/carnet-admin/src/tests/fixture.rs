@@ -64,6 +64,7 @@ pub(super) fn generation(keys: KeyRing, previous: Option<&Generation>) -> Genera
         view: Arc::new(View::new(registry, overlay)),
         keys,
         files: HashMap::new(),
+        issuer_authorities: HashMap::new(),
         now: now(),
     };
     Generation::build(parts, previous).unwrap()

@@ -13,9 +13,11 @@ mod urls;
 
 use std::error::Error as StdError;
 use std::fmt::Display;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_provenance::KeyStyle;
@@ -25,8 +27,9 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT,
 };
 use http::uri::Scheme;
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Limited};
 use hyper_util::client::legacy::connect::{
     CaptureConnection, Connect, HttpConnector, capture_connection,
 };
@@ -41,6 +44,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+pub(crate) use self::address::is_public;
 use self::address::{AddressRefused, Resolver};
 use self::aws::Signer;
 pub(crate) use self::coding::{AnswerBody, Coding, forget_bytes};
@@ -50,7 +54,7 @@ use self::google::{Account, ServiceAccount};
 pub use self::secret::Secret;
 pub use self::urls::Urls;
 use crate::codes::Code;
-use crate::config::{DecodedMax, UpstreamConfig};
+use crate::config::{DecodedMax, TlsFiles, UpstreamConfig};
 use crate::error::Fault;
 use crate::ingress::Call;
 use crate::limits::{POOL_IDLE_MAX, POOL_IDLE_TIME_MAX};
@@ -87,7 +91,7 @@ impl Auth {
             let problem = || UpstreamProblem::AccountKey(config.name.clone());
             let (account, uri) = Account::read(key).ok_or_else(problem)?;
             // The upstream's own authorities and certificate are for the upstream alone.
-            let client = client(tcp(&uri, config, &UpstreamFiles::default())?);
+            let client = client(tcp(&uri, &Line::of(config, &UpstreamFiles::default()))?);
             let account = ServiceAccount::new(account, uri, client);
             return account.map(Self::ServiceAccount).ok_or_else(problem);
         }
@@ -159,7 +163,7 @@ impl Upstream {
     ) -> Result<Self, UpstreamProblem> {
         let client = client(match &config.socket {
             Some(socket) => Connector::unix(socket, config.connect_timeout),
-            None => tcp(config.urls.base(), &config, files)?,
+            None => tcp(config.urls.base(), &Line::of(&config, files))?,
         });
         let auth = Auth::new(&config, files)?;
         Ok(Self {
@@ -206,65 +210,111 @@ fn client<C: Connect + Clone>(connector: C) -> Client<C, SegmentsBody> {
         .build(connector)
 }
 
-/// The way to an upstream over the network.
-fn tcp(
-    base: &Uri,
-    config: &UpstreamConfig,
-    files: &UpstreamFiles,
-) -> Result<Connector, UpstreamProblem> {
+/// How somebody is reached over the network.
+pub(crate) struct Line<'a> {
+    /// The name that problems are told with.
+    pub(crate) name: &'a Arc<str>,
+    /// Certificate authorities instead of the public ones: their file, and its PEM.
+    pub(crate) authorities: Option<(&'a Path, &'a [u8])>,
+    /// Our own certificate: its files, and the PEM of chain and key.
+    pub(crate) client_cert: Option<(&'a TlsFiles, &'a (Vec<u8>, Vec<u8>))>,
+    /// CONNECT proxy.
+    pub(crate) proxy: Option<&'a Uri>,
+    /// Whether a name may resolve to a private address.
+    pub(crate) private_addresses: bool,
+    /// Time for a connection.
+    pub(crate) connect_timeout: Duration,
+}
+
+impl<'a> Line<'a> {
+    fn of(config: &'a UpstreamConfig, files: &'a UpstreamFiles) -> Self {
+        Self {
+            name: &config.name,
+            authorities: config.ca_file.as_deref().zip(files.ca.as_deref()),
+            client_cert: config.client_cert.as_ref().zip(files.client_cert.as_ref()),
+            proxy: config.proxy.as_ref(),
+            private_addresses: config.private_addresses,
+            connect_timeout: config.connect_timeout,
+        }
+    }
+}
+
+/// Ask for a document that is not an answer to any caller: status and body, of at most so many bytes. Redirects are not followed.
+pub(crate) async fn get(
+    uri: &Uri,
+    line: &Line<'_>,
+    bytes_max: usize,
+) -> Result<(StatusCode, Bytes), String> {
+    let client = client(tcp(uri, line).map_err(|problem| problem.to_string())?);
+    let mut request = Request::get(uri.clone())
+        .body(SegmentsBody::new(SmallVec::new()))
+        .map_err(|error| error.to_string())?;
+    for (name, value) in [
+        (ACCEPT, JSON),
+        (ACCEPT_ENCODING, IDENTITY),
+        (USER_AGENT, AGENT),
+    ] {
+        request.headers_mut().insert(name, value);
+    }
+    let answer = client
+        .request(request)
+        .await
+        .map_err(|error| root(&error))?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), bytes_max).collect().await;
+    let body = body.map_err(|error| error.to_string())?;
+    Ok((status, body.to_bytes()))
+}
+
+/// The way to somebody over the network.
+fn tcp(base: &Uri, line: &Line<'_>) -> Result<Connector, UpstreamProblem> {
     let host = base.host().unwrap_or_default();
     let names_itself_local = host == "localhost" || host.ends_with(".localhost");
     let mut tcp = HttpConnector::new_with_resolver(Resolver {
         // A proxy is the operator's own and may well be private; behind it we resolve nothing.
-        private_addresses: config.private_addresses || names_itself_local || config.proxy.is_some(),
+        private_addresses: line.private_addresses || names_itself_local || line.proxy.is_some(),
     });
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(config.connect_timeout));
+    tcp.set_connect_timeout(Some(line.connect_timeout));
     let tls = match base.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTPS => Some(tls(config, files, host)?),
+        Some(scheme) if *scheme == Scheme::HTTPS => Some(tls(line, host)?),
         _ => None,
     };
-    Ok(Connector::new(
-        tcp,
-        config.proxy.as_ref(),
-        tls,
-        config.connect_timeout,
-    ))
+    Ok(Connector::new(tcp, line.proxy, tls, line.connect_timeout))
 }
 
 fn tls(
-    config: &UpstreamConfig,
-    files: &UpstreamFiles,
+    line: &Line<'_>,
     host: &str,
 ) -> Result<(TlsConnector, ServerName<'static>), UpstreamProblem> {
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
         .map_err(|_| UpstreamProblem::ServerName(host.to_owned()))?;
     let problem = |why| UpstreamProblem::Tls {
-        upstream: config.name.clone(),
+        upstream: line.name.clone(),
         why,
     };
     let mut roots = RootCertStore::empty();
-    match (&files.ca, &config.ca_file) {
-        (Some(pem), Some(file)) => {
+    match line.authorities {
+        Some((file, pem)) => {
             for certificate in certificates(pem, &file.display().to_string())? {
                 roots.add(certificate).map_err(problem)?;
             }
         }
-        _ => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
     }
     let builder = ClientConfig::builder_with_provider(crate::server::crypto_provider())
         .with_safe_default_protocol_versions()
         .map_err(problem)?
         .with_root_certificates(roots);
-    let mut client = match (&files.client_cert, &config.client_cert) {
-        (Some((chain, key)), Some(paths)) => {
+    let mut client = match line.client_cert {
+        Some((paths, (chain, key))) => {
             let chain = certificates(chain, &paths.cert.display().to_string())?;
             builder
                 .with_client_auth_cert(chain, private_key(key, &paths.key.display().to_string())?)
                 .map_err(problem)?
         }
-        _ => builder.with_no_client_auth(),
+        None => builder.with_no_client_auth(),
     };
     // One request at a time has a connection. The streams of an HTTP/2 connection share a window:
     // a few answers that callers leave unread would hold up those of all others.

@@ -104,6 +104,7 @@ fn generation() -> Generation {
         view: Arc::new(View::new(registry, overlay)),
         keys: KeyRing::default(),
         files: HashMap::new(),
+        issuer_authorities: HashMap::new(),
         now: now(),
     };
     Generation::build(parts, None).unwrap()

@@ -26,7 +26,9 @@ use crate::gateway::Gateway;
 use crate::ingress::{self, Call, ModelPlace, Route};
 use crate::limits::SOCKETS_OF_KEY_MAX;
 use crate::relay::ResponseBody;
+use crate::scope::Use;
 use crate::server::Via;
+use crate::source::Source;
 
 /// The sockets that are open.
 #[derive(Debug, Default)]
@@ -118,8 +120,9 @@ pub(crate) fn open(
     gateway: &Arc<Gateway>,
     caller: &Caller,
     mut request: Request<Incoming>,
-    via: Via,
+    (via, source): (Via, Source),
 ) -> Result<Response<ResponseBody>, Fault> {
+    caller.may(Use::Ask(Call::Responses.api()))?;
     let accept = accept(&request)?;
     let place = Sockets::take(gateway, &caller.key.id).ok_or_else(|| {
         let message = format!(
@@ -133,7 +136,7 @@ pub(crate) fn open(
     let session = Session {
         gateway: gateway.clone(),
         headers: std::mem::take(request.headers_mut()),
-        source: via.source,
+        source,
         connection: via.dropped.clone(),
         _place: place,
     };

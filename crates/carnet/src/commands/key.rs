@@ -3,11 +3,12 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use carnet_admin::answers::{KeyAnswer, NewKeyAnswer};
+use carnet_admin::answers::{KeyAnswer, NewKey, NewKeyAnswer, RotateKey};
 use carnet_admin::{Client, StateLock, Store};
 use carnet_limits::KeyId;
+use jiff::Timestamp;
 
-use crate::cli::KeyCommand;
+use crate::cli::{CreateArgs, KeyCommand, RotateArgs, Told};
 use crate::exit::Exit;
 use crate::state::{SecretFile, State};
 use crate::trouble::{Trouble, Troubles};
@@ -33,14 +34,9 @@ pub(crate) fn run(command: &KeyCommand) -> Exit {
 
 async fn dispatch(command: &KeyCommand) -> Result<Exit, Troubles> {
     match command {
-        KeyCommand::Create {
-            workload,
-            note,
-            state,
-            out,
-            json,
-        } => create(workload, note, state.as_deref(), out.as_deref(), *json).await,
+        KeyCommand::Create(args) => create(args).await,
         KeyCommand::List { state, json } => list(state.as_deref(), *json).await,
+        KeyCommand::Rotate(args) => rotate(args).await,
         KeyCommand::Revoke { id, state } => revoke(id, state.as_deref()).await,
     }
 }
@@ -68,6 +64,10 @@ async fn keys(state: Option<&Path>) -> Result<Keys, Troubles> {
         .map_err(store_trouble)
 }
 
+fn fault_trouble(fault: carnet_admin::Fault) -> Troubles {
+    vec![Trouble::new(fault.message, fault.help)]
+}
+
 fn admin_trouble(error: carnet_admin::ClientError) -> Troubles {
     vec![Trouble::new(error.to_string(), error.help())]
 }
@@ -76,26 +76,76 @@ fn store_trouble(error: carnet_admin::StoreError) -> Troubles {
     vec![Trouble::new(error.to_string(), error.help())]
 }
 
-async fn create(
-    workload: &str,
-    note: &str,
-    state: Option<&Path>,
-    file: Option<&Path>,
-    json: bool,
+async fn create(args: &CreateArgs) -> Result<Exit, Troubles> {
+    let now = clock::now();
+    let new = NewKey {
+        workload: args.workload.clone(),
+        note: args.note.clone(),
+        expires: args.expires.map(|when| when.instant(now)),
+        scopes: args.scopes.clone(),
+        models: args.models.clone(),
+        networks: args.networks.clone(),
+    };
+    let terms = new.terms(now).map_err(fault_trouble)?;
+    let made = async || match keys(args.told.state.as_deref()).await? {
+        Keys::Server(mut client) => client.create(&new).await.map_err(admin_trouble),
+        Keys::Store(store, _lock) => {
+            let (secret, record) = store
+                .create(&new.workload, &new.note, terms, now)
+                .map_err(store_trouble)?;
+            Ok(NewKeyAnswer::new(&secret, &record))
+        }
+    };
+    hand_over(&args.told, made).await
+}
+
+async fn rotate(args: &RotateArgs) -> Result<Exit, Troubles> {
+    let now = clock::now();
+    let seconds = if args.now {
+        0
+    } else {
+        // A part of a second is one, so that it does not become none.
+        let part = i64::from(args.grace.subsec_nanos() > 0);
+        args.grace.as_secs().saturating_add(part)
+    };
+    let rotate = RotateKey {
+        grace_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+        expires: args.expires.map(|when| when.instant(now)),
+    };
+    let rotation = rotate.rotation(now).map_err(fault_trouble)?;
+    let made = async || match keys(args.told.state.as_deref()).await? {
+        Keys::Server(mut client) => client
+            .rotate(&args.id, &rotate)
+            .await
+            .map_err(admin_trouble),
+        Keys::Store(store, _lock) => {
+            let id = KeyId::from_text(&args.id);
+            let (secret, record) = store.rotate(&id, &rotation, now).map_err(store_trouble)?;
+            store.rotated(&record).map_err(store_trouble)?;
+            Ok(NewKeyAnswer::new(&secret, &record))
+        }
+    };
+    hand_over(&args.told, made).await
+}
+
+/// Have a secret made, and tell it once.
+async fn hand_over(
+    told: &Told,
+    made: impl AsyncFnOnce() -> Result<NewKeyAnswer, Troubles>,
 ) -> Result<Exit, Troubles> {
-    // The file comes first: a key whose secret nobody could keep is not made.
-    let waiting = file.map(secret_file).transpose()?;
-    let new = make(workload, note, state).await?;
+    // The file comes first: a secret that nobody could keep is not made.
+    let waiting = told.out.as_deref().map(secret_file).transpose()?;
+    let new = made().await?;
     let NewKeyAnswer { key, secret } = &new;
     if let Some((waiting, file)) = waiting {
         let help = format!(
-            "the key is made already: revoke it with `carnet key revoke {}`, and make another",
+            "the secret is made already: make another with `carnet key rotate {} --now`",
             key.id
         );
         waiting
             .keep(secret)
             .map_err(|error| Trouble::io("write the key", file, &error, &help))?;
-        if json {
+        if told.json {
             return Ok(commands::json(key));
         }
         out::answer(format_args!(
@@ -106,7 +156,7 @@ async fn create(
         ));
         return Ok(Exit::Good);
     }
-    if json {
+    if told.json {
         return Ok(commands::json(&new));
     }
     out::note(format_args!(
@@ -129,18 +179,6 @@ fn secret_file(file: &Path) -> Result<(SecretFile<'_>, &Path), Troubles> {
     Ok((waiting, file))
 }
 
-async fn make(workload: &str, note: &str, state: Option<&Path>) -> Result<NewKeyAnswer, Troubles> {
-    match keys(state).await? {
-        Keys::Server(mut client) => client.create(workload, note).await.map_err(admin_trouble),
-        Keys::Store(store, _lock) => {
-            let (secret, record) = store
-                .create(workload, note, clock::now())
-                .map_err(store_trouble)?;
-            Ok(NewKeyAnswer::new(&secret, &record))
-        }
-    }
-}
-
 async fn list(state: Option<&Path>, json: bool) -> Result<Exit, Troubles> {
     let keys: Vec<KeyAnswer> = match keys(state).await? {
         Keys::Server(mut client) => client.list().await.map_err(admin_trouble)?,
@@ -151,13 +189,12 @@ async fn list(state: Option<&Path>, json: bool) -> Result<Exit, Troubles> {
             .map(KeyAnswer::from)
             .collect(),
     };
+    let now = clock::now();
     for key in &keys {
         if json {
             commands::json(key);
         } else {
-            let state = key
-                .revoked
-                .map_or_else(|| "valid".to_owned(), |when| format!("revoked {when}"));
+            let state = standing(key, now);
             out::answer(format_args!(
                 "{}",
                 format!("{}  {:<24} {state:<32} {}", key.id, key.workload, key.note).trim_end()
@@ -168,6 +205,24 @@ async fn list(state: Option<&Path>, json: bool) -> Result<Exit, Troubles> {
         out::note("no key yet; `carnet key create --workload NAME` makes one");
     }
     Ok(Exit::Good)
+}
+
+/// How a key stands, for people; the JSON has all of it.
+fn standing(key: &KeyAnswer, now: Timestamp) -> String {
+    let mut text = match (key.revoked, key.expires) {
+        (Some(when), _) => return format!("revoked {when}"),
+        (None, Some(when)) if when <= now => return format!("expired {when}"),
+        (None, Some(when)) => format!("valid until {when}"),
+        (None, None) => "valid".to_owned(),
+    };
+    let bounds = [&key.scopes, &key.models, &key.networks];
+    if bounds.iter().any(|bound| !bound.is_empty()) {
+        text.push_str(", bounded");
+    }
+    if key.former_until.iter().any(|until| now < *until) {
+        text.push_str(", rotated");
+    }
+    text
 }
 
 async fn revoke(id: &str, state: Option<&Path>) -> Result<Exit, Troubles> {

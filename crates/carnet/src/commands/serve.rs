@@ -496,6 +496,11 @@ pub(crate) fn watched(config: &Config, file: Option<&Path>, state: &State) -> Wa
             add(&folder);
         }
     }
+    for issuer in &config.gateway.issuers {
+        if let Some(path) = &issuer.ca_file {
+            add(path);
+        }
+    }
     for upstream in &config.gateway.upstreams {
         if let Some(carnet_gateway::config::KeyRef::File(path)) = &upstream.key {
             add(path);

@@ -181,13 +181,37 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ),
     (
         "key",
-        &["Make, list and revoke keys", "create", "list", "revoke"],
+        &[
+            "Make, list, rotate and revoke keys",
+            "create",
+            "list",
+            "rotate",
+            "revoke",
+        ],
     ),
     (
         "key create",
-        &["Make a key for a workload", "--out", "0600"],
+        &[
+            "Make a key for a workload",
+            "--expires",
+            "--scope",
+            "--model",
+            "--from",
+            "--out",
+            "0600",
+        ],
     ),
     ("key list", &["List keys"]),
+    (
+        "key rotate",
+        &[
+            "Give a key a new secret",
+            "--grace",
+            "--now",
+            "--expires",
+            "--out",
+        ],
+    ),
     ("key revoke", &["Revoke a key"]),
     (
         "config",

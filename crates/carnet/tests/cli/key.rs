@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::sandbox::{GOOD, Sandbox};
+use crate::sandbox::{ERROR, GOOD, Sandbox};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -59,6 +59,82 @@ fn a_key_is_made_listed_and_revoked() {
     );
     assert_eq!(mode(&sandbox.state()), 0o700);
     assert_eq!(mode(&sandbox.state().join("carnet.db")), 0o600);
+}
+
+#[test]
+fn a_key_is_bounded_and_gets_a_new_secret() {
+    let sandbox = Sandbox::new();
+    let made = sandbox.run(
+        "key create --workload shop --expires 2099-01-01 --scope inference,models --model llama* --from 192.0.2.0/24 --json",
+    );
+    let made = made.exits(GOOD).quietly().json();
+    assert_eq!(made["expires"], "2099-01-01T00:00:00Z");
+    assert_eq!(made["scopes"], serde_json::json!(["inference", "models"]));
+    assert_eq!(made["models"], serde_json::json!(["llama*"]));
+    assert_eq!(made["networks"], serde_json::json!(["192.0.2.0/24"]));
+    let id = made["id"].as_str().unwrap();
+    let rotated = sandbox.run(&format!("key rotate {id} --grace 7d --json"));
+    let rotated = rotated.exits(GOOD).quietly().json();
+    assert_eq!(
+        (&rotated["id"], &rotated["workload"]),
+        (&made["id"], &made["workload"])
+    );
+    assert_ne!(rotated["secret"], made["secret"]);
+    assert_eq!(rotated["former_until"].as_array().unwrap().len(), 1);
+    sandbox
+        .run("key list")
+        .exits(GOOD)
+        .says(&["valid until 2099-01-01T00:00:00Z, bounded, rotated"]);
+    let last = sandbox.run(&format!(
+        "key rotate {id} --now --expires 30d --out new.key --json"
+    ));
+    let last = last.exits(GOOD).quietly().json();
+    assert_eq!(last["former_until"], serde_json::json!([]));
+    assert_ne!(last["expires"], made["expires"]);
+    let secret = sandbox.read("new.key");
+    assert!(secret.starts_with("sk-carnet-") && secret.trim() != rotated["secret"]);
+    sandbox.run(&format!("key revoke {id}")).exits(GOOD);
+    sandbox.run(&format!("key rotate {id}")).complains(&[
+        &format!("the key `{id}` is revoked"),
+        "help: make a new key",
+    ]);
+}
+
+#[test]
+fn terms_that_cannot_be_are_refused_and_no_key_is_made() {
+    let sandbox = Sandbox::new();
+    for (terms, complaint) in [
+        (
+            "--expires 2020-01-01",
+            "a key that expires at 2020-01-01T00:00:00Z would never work",
+        ),
+        ("--scope everything", "`everything` is not a scope"),
+        ("--model a*b", "`a*b` is not the name of a model"),
+        (
+            "--from 192.0.2.1/24",
+            "help: write 192.0.2.0/24 for all of it",
+        ),
+    ] {
+        sandbox
+            .run(&format!(
+                "key create --workload shop {terms} --out shop.key"
+            ))
+            .complains(&[complaint]);
+    }
+    sandbox
+        .run("key create --workload shop --expires soon")
+        .exits(ERROR);
+    sandbox
+        .run("key rotate key_0 --grace 100d")
+        .complains(&["at most 90 days"]);
+    sandbox
+        .run("key rotate key_0 --grace 1h --now")
+        .exits(ERROR);
+    sandbox
+        .run("key rotate key_0")
+        .complains(&["there is no key `key_0`"]);
+    assert_eq!(sandbox.run("key list --json").exits(GOOD).out, "");
+    assert!(!sandbox.path("shop.key").exists());
 }
 
 #[test]

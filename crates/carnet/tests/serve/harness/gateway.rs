@@ -129,9 +129,19 @@ impl Gateway {
 
     /// Make a key for a workload: its id and its secret.
     pub(crate) async fn key_for(&self, workload: &str) -> (String, String) {
-        let made = self
-            .carnet(&["key", "create", "--workload", workload, "--json"])
-            .await;
+        self.key(&["create", "--workload", workload]).await
+    }
+
+    /// Make a key for the workload `app` on these terms: its id and its secret.
+    pub(crate) async fn key_with(&self, terms: &[&str]) -> (String, String) {
+        let create = ["create", "--workload", "app"];
+        self.key(&[&create, terms].concat()).await
+    }
+
+    /// Have `carnet key` make a secret: the key's id and the secret.
+    pub(crate) async fn key(&self, arguments: &[&str]) -> (String, String) {
+        let line = [&["key"], arguments, &["--json"]].concat();
+        let made = self.carnet(&line).await;
         assert!(made.status.success(), "{made:?}");
         let made: Value = serde_json::from_slice(&made.stdout).unwrap();
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
