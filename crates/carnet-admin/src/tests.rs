@@ -755,6 +755,17 @@ async fn a_key_revoked_during_a_reload_does_not_come_back() {
     served.end().await;
 }
 
+fn new_key(workload: &str, note: &str) -> NewKey {
+    NewKey {
+        workload: workload.to_owned(),
+        note: note.to_owned(),
+        expires: None,
+        scopes: Vec::new(),
+        models: Vec::new(),
+        networks: Vec::new(),
+    }
+}
+
 #[tokio::test]
 async fn the_command_line_reaches_a_running_server_and_knows_when_there_is_none() {
     let mut served = Served::start().await;
@@ -764,7 +775,7 @@ async fn the_command_line_reaches_a_running_server_and_knows_when_there_is_none(
     let serving = tokio::spawn(served.admin.clone().serve_unix(socket, served.stop.clone()));
     let mut client = Client::connect(&path).await.unwrap().unwrap();
 
-    let made = client.create("payments", "by hand").await.unwrap();
+    let made = client.create(&new_key("payments", "by hand")).await.unwrap();
     assert!(
         served
             .admin
@@ -797,7 +808,7 @@ async fn the_command_line_reaches_a_running_server_and_knows_when_there_is_none(
 
     for (error, code) in [
         (client.revoke("../reload").await.err(), "key_unknown"),
-        (client.create("nobody", "").await.err(), "workload_unknown"),
+        (client.create(&new_key("nobody", "")).await.err(), "workload_unknown"),
     ] {
         let Some(ClientError::Refused(body)) = error else {
             panic!("{error:?}")

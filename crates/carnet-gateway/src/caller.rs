@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::codes::Code;
 use crate::error::Fault;
-use crate::found::Found;
+use crate::found::Findings;
 use crate::gateway::Gateway;
 use crate::generation::Generation;
 use crate::limits::{STRANGER_REFUSALS_MAX, STRANGER_SOURCES_MAX, STRANGER_WINDOW};
@@ -109,14 +109,14 @@ pub(crate) fn principal<'a>(
     generation: &'a Generation,
     caller: &Caller,
 ) -> Result<&'a Principal, Fault> {
-    principal_with(generation, caller, Found::default())
+    principal_with(generation, caller, Findings::default())
 }
 
 /// The same, if this was found in what it sends.
 pub(crate) fn principal_with<'a>(
     generation: &'a Generation,
     caller: &Caller,
-    found: Found,
+    found: Findings,
 ) -> Result<&'a Principal, Fault> {
     generation.principal(&caller.key.workload, found).ok_or_else(|| {
         Fault::new(

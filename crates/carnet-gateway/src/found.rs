@@ -18,9 +18,9 @@ pub(crate) fn look(body: &[u8]) -> Detections {
 
 /// What was found, as far as rules can ask for it: each class by how sure that is.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Found([u8; Class::ALL.len()]);
+pub(crate) struct Findings([u8; Class::ALL.len()]);
 
-impl From<&Detections> for Found {
+impl From<&Detections> for Findings {
     fn from(detections: &Detections) -> Self {
         let step = |class| {
             detections
@@ -31,7 +31,7 @@ impl From<&Detections> for Found {
     }
 }
 
-impl Found {
+impl Findings {
     /// Its number among all combinations.
     fn place(self) -> usize {
         let steps = self.0.iter();
@@ -67,12 +67,12 @@ impl Callers {
             },
             by_found: [const { OnceLock::new() }; COMBINATIONS],
         };
-        callers.principal(Found::default(), decider);
+        callers.principal(Findings::default(), decider);
         callers
     }
 
     /// Who asks, if this was found.
-    pub(crate) fn principal(&self, found: Found, decider: &Decider) -> Option<&Principal> {
+    pub(crate) fn principal(&self, found: Findings, decider: &Decider) -> Option<&Principal> {
         let principal = self.by_found.get(found.place())?;
         Some(principal.get_or_init(|| {
             let mut workload = self.workload.clone();
@@ -95,14 +95,17 @@ mod tests {
         let mut places = BTreeSet::new();
         for first in 0..STEPS as u8 {
             for second in 0..STEPS as u8 {
-                let found = Found([first, second]);
+                let found = Findings([first, second]);
                 assert!(found.place() < COMBINATIONS && places.insert(found.place()));
                 let wanted = [first, second].iter().filter(|step| **step > 0).count();
                 assert_eq!(found.findings().count(), wanted);
             }
         }
         let found = look(br#"["card 4111111111111111"]"#);
-        let findings: Vec<String> = Found::from(&found).findings().map(String::from).collect();
+        let findings: Vec<String> = Findings::from(&found)
+            .findings()
+            .map(String::from)
+            .collect();
         assert_eq!(findings, ["personal-data/high"]);
     }
 

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::caller::Revocations;
 use crate::config::{Config, ConversationsConfig, ServerConfig, UpstreamConfig};
 use crate::egress::{self, Upstream, UpstreamFiles, UpstreamProblem};
-use crate::found::{Callers, Found};
+use crate::found::{Callers, Findings};
 use crate::ingress::{self, Call};
 use crate::issuers::Issuers;
 use crate::quotas::Quotas;
@@ -325,7 +325,7 @@ impl Generation {
     }
 
     /// A workload, if this was found in what it sends.
-    pub(crate) fn principal(&self, workload: &str, found: Found) -> Option<&Principal> {
+    pub(crate) fn principal(&self, workload: &str, found: Findings) -> Option<&Principal> {
         let callers = self.rules.callers.get(workload)?;
         callers.principal(found, &self.rules.decider)
     }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::config::OnLoss;
 use crate::egress;
 use crate::error::Fault;
-use crate::found::Found;
+use crate::found::Findings;
 use crate::gateway::Gateway;
 use crate::generation::Generation;
 use crate::ingress::{self, Call, Extras, ModelPlace};
@@ -66,7 +66,7 @@ impl Gateway {
         };
         let clean = reported.as_deref().is_some_and(|reported| {
             let answering =
-                check.answering(reported, (workload, Found::default()), false, self.now());
+                check.answering(reported, (workload, Findings::default()), false, self.now());
             matches!(answering, Answering::Expected(_))
         });
         // What another answer showed meanwhile stands.
@@ -85,7 +85,7 @@ impl Gateway {
         workload: &str,
     ) -> Result<Option<String>, String> {
         let principal = generation
-            .principal(workload, Found::default())
+            .principal(workload, Findings::default())
             .ok_or_else(|| format!("the configuration names no workload `{workload}`"))?;
         let ask = Ask {
             api: call.api(),

@@ -23,7 +23,7 @@ use crate::config::OnRevoke;
 use crate::conversations::Unkept;
 use crate::egress::{Coding, Sent, Upstream};
 use crate::error::{Fault, Stop};
-use crate::found::Found;
+use crate::found::Findings;
 use crate::gateway::Gateway;
 use crate::generation::Generation;
 use crate::reported::{Check, shortened};
@@ -49,7 +49,7 @@ pub(crate) struct OpenRecord {
     /// The attempt that has neither failed nor been answered whole.
     on_its_way: Option<OnItsWay>,
     /// What was found in the request.
-    found: Found,
+    found: Findings,
     /// What the request has taken of limits. Given up with it.
     held: Option<Reservation>,
     /// What it uses, where a limit counts that.
@@ -97,7 +97,7 @@ impl OpenRecord {
             intent_written: false,
             started: Instant::now(),
             on_its_way: None,
-            found: Found::default(),
+            found: Findings::default(),
             held: None,
             spending: None,
         })
@@ -164,7 +164,7 @@ impl OpenRecord {
     }
 
     /// What was found in the request, for rules.
-    pub(crate) fn found(&self) -> Found {
+    pub(crate) fn found(&self) -> Findings {
         self.found
     }
 

@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::egress::Upstream;
-use crate::found::Found;
+use crate::found::Findings;
 use crate::generation::Generation;
 use crate::ingress::Call;
 use crate::limits::{REPORTED_NAME_SHOWN, REPORTED_NAMES_MAX};
@@ -161,7 +161,7 @@ impl Check {
     pub(crate) fn answering(
         &self,
         name: &str,
-        (workload, found): (&str, Found),
+        (workload, found): (&str, Findings),
         stream: bool,
         now: Timestamp,
     ) -> Answering {
@@ -219,7 +219,7 @@ impl Check {
     fn permits(
         &self,
         target: &Target,
-        (workload, found): (&str, Found),
+        (workload, found): (&str, Findings),
         stream: bool,
         now: Timestamp,
     ) -> bool {

@@ -140,7 +140,7 @@ fn a_name_means_the_same_every_time_it_is_reported() {
             (&unheard, "whatever", Answering::Expected(None)),
         ] {
             assert_eq!(
-                check.answering(name, ("demo", Found::default()), false, now()),
+                check.answering(name, ("demo", Findings::default()), false, now()),
                 answering,
                 "{name}"
             );
@@ -148,7 +148,7 @@ fn a_name_means_the_same_every_time_it_is_reported() {
     }
     // Nobody knew what would answer: the policy decides on what is known now, for each caller.
     let answering =
-        |workload| unheard.answering("birch-1", (workload, Found::default()), false, now());
+        |workload| unheard.answering("birch-1", (workload, Findings::default()), false, now());
     for _ in 0..2 {
         assert_eq!(answering("demo"), Answering::Expected(node("birch-1")));
         assert_eq!(answering("other"), Answering::Other(node("birch-1")));
@@ -166,13 +166,13 @@ fn more_names_than_are_kept_in_mind_are_judged_all_the_same() {
     for number in 0..REPORTED_NAMES_MAX * 3 {
         let other = known.answering(
             &format!("other-{number}"),
-            ("demo", Found::default()),
+            ("demo", Findings::default()),
             false,
             now(),
         );
         assert_eq!(other, Answering::Other(None));
     }
-    let right = known.answering("alder-1", ("demo", Found::default()), false, now());
+    let right = known.answering("alder-1", ("demo", Findings::default()), false, now());
     assert!(matches!(right, Answering::Expected(Some(_))));
 }
 
@@ -180,12 +180,12 @@ fn more_names_than_are_kept_in_mind_are_judged_all_the_same() {
 fn a_request_resolves_by_one_look_into_a_table() {
     let generation = Arc::new(generation());
     let check = check(&generation, "alder-1-8b");
-    check.answering("alder-1-8b", ("demo", Found::default()), false, now());
+    check.answering("alder-1-8b", ("demo", Findings::default()), false, now());
     let at = now();
     let cost = allocation_counter::measure(|| {
         for _ in 0..100 {
             assert!(resolve::offers(&generation, "alder-1-8b").is_ok());
-            let answering = check.answering("alder-1-8b", ("demo", Found::default()), false, at);
+            let answering = check.answering("alder-1-8b", ("demo", Findings::default()), false, at);
             assert!(matches!(answering, Answering::Expected(Some(_))));
         }
     });
