@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::answers::{KeyAnswer, Problem};
+use crate::answers::{KeyAnswer, NewKey, Problem};
 use crate::api::ROUTES;
 use crate::limits::BODY_BYTES_MAX;
 use crate::{
