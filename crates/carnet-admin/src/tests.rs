@@ -775,7 +775,10 @@ async fn the_command_line_reaches_a_running_server_and_knows_when_there_is_none(
     let serving = tokio::spawn(served.admin.clone().serve_unix(socket, served.stop.clone()));
     let mut client = Client::connect(&path).await.unwrap().unwrap();
 
-    let made = client.create(&new_key("payments", "by hand")).await.unwrap();
+    let made = client
+        .create(&new_key("payments", "by hand"))
+        .await
+        .unwrap();
     assert!(
         served
             .admin
@@ -808,7 +811,10 @@ async fn the_command_line_reaches_a_running_server_and_knows_when_there_is_none(
 
     for (error, code) in [
         (client.revoke("../reload").await.err(), "key_unknown"),
-        (client.create(&new_key("nobody", "")).await.err(), "workload_unknown"),
+        (
+            client.create(&new_key("nobody", "")).await.err(),
+            "workload_unknown",
+        ),
     ] {
         let Some(ClientError::Refused(body)) = error else {
             panic!("{error:?}")

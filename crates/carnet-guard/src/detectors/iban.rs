@@ -10,87 +10,12 @@ use crate::text::{Place, ends_after, run};
 const LONGEST: usize = 34;
 /// Characters behind country and check digits, for the shape alone.
 const SHAPE: std::ops::RangeInclusive<usize> = 13..=32;
-/// Characters by country.
-const LENGTHS: &[(&[u8; 2], usize)] = &[
-    (b"AD", 24),
-    (b"AE", 23),
-    (b"AL", 28),
-    (b"AT", 20),
-    (b"AZ", 28),
-    (b"BA", 20),
-    (b"BE", 16),
-    (b"BG", 22),
-    (b"BH", 22),
-    (b"BR", 29),
-    (b"BY", 28),
-    (b"CH", 21),
-    (b"CR", 22),
-    (b"CY", 28),
-    (b"CZ", 24),
-    (b"DE", 22),
-    (b"DK", 18),
-    (b"DO", 28),
-    (b"EE", 20),
-    (b"EG", 29),
-    (b"ES", 24),
-    (b"FI", 18),
-    (b"FO", 18),
-    (b"FR", 27),
-    (b"GB", 22),
-    (b"GE", 22),
-    (b"GI", 23),
-    (b"GL", 18),
-    (b"GR", 27),
-    (b"GT", 28),
-    (b"HR", 21),
-    (b"HU", 28),
-    (b"IE", 22),
-    (b"IL", 23),
-    (b"IQ", 23),
-    (b"IS", 26),
-    (b"IT", 27),
-    (b"JO", 30),
-    (b"KW", 30),
-    (b"KZ", 20),
-    (b"LB", 28),
-    (b"LC", 32),
-    (b"LI", 21),
-    (b"LT", 20),
-    (b"LU", 20),
-    (b"LV", 21),
-    (b"LY", 25),
-    (b"MC", 27),
-    (b"MD", 24),
-    (b"ME", 22),
-    (b"MK", 19),
-    (b"MR", 27),
-    (b"MT", 31),
-    (b"MU", 30),
-    (b"NL", 18),
-    (b"NO", 15),
-    (b"PK", 24),
-    (b"PL", 28),
-    (b"PS", 29),
-    (b"PT", 25),
-    (b"QA", 29),
-    (b"RO", 24),
-    (b"RS", 22),
-    (b"SA", 24),
-    (b"SC", 31),
-    (b"SE", 24),
-    (b"SI", 19),
-    (b"SK", 24),
-    (b"SM", 27),
-    (b"ST", 25),
-    (b"SV", 28),
-    (b"TL", 23),
-    (b"TN", 24),
-    (b"TR", 26),
-    (b"UA", 29),
-    (b"VA", 22),
-    (b"VG", 24),
-    (b"XK", 20),
-];
+/// Countries and the characters of their numbers.
+const LENGTHS: &str = "\
+    AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 \
+    ES24 FI18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 \
+    LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 \
+    QA29 RO24 RS22 SA24 SC31 SE24 SI19 SK24 SM27 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20";
 
 /// Asked at the first digit, which does not begin a word.
 pub(crate) fn find(place: Place<'_>) -> Option<Confidence> {
@@ -105,13 +30,18 @@ pub(crate) fn find(place: Place<'_>) -> Option<Confidence> {
     else {
         return None;
     };
-    let country = LENGTHS.iter().find(|(code, _)| **code == [a, b]);
-    if country.is_some_and(|(_, length)| is_valid(number, *length)) {
+    if length_in([a, b]).is_some_and(|length| is_valid(number, length)) {
         return Some(Confidence::High);
     }
     let compact = run(number, is_character);
     (SHAPE.contains(&(compact.saturating_sub(2))) && ends_after(number, compact))
         .then_some(Confidence::Low)
+}
+
+fn length_in(country: [u8; 2]) -> Option<usize> {
+    let mut lengths = LENGTHS.split(' ');
+    let length = lengths.find_map(|word| word.as_bytes().strip_prefix(&country))?;
+    std::str::from_utf8(length).ok()?.parse().ok()
 }
 
 fn is_character(byte: u8) -> bool {

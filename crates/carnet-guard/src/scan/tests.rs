@@ -1,3 +1,5 @@
+//! What is found in texts, against other detectors, in ordinary business, and in texts that are made to be slow.
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::LazyLock;

@@ -24,14 +24,14 @@ async fn while_the_server_is_replaced_nothing_is_lost() {
     assert_eq!(running.piece().await.unwrap(), DELTA);
 
     gateway.signal(Signal::TERM);
-    // Nobody takes this one yet, and nobody refuses it.
-    let waiting = gateway.connect().await;
     arrival.chunk(DONE).await;
     arrival.write(LAST_CHUNK).await;
     assert_eq!(running.text().await, DONE);
     let status = gateway.ended().await;
     assert!(status.success(), "{status}: {}", gateway.stderr());
 
+    // Nobody takes this one yet, and nobody refuses it.
+    let waiting = gateway.connect().await;
     gateway.start_again().await;
     assert_eq!(gateway.data, address);
     let request = gateway.chat_request(chat_body(MODEL, false));
