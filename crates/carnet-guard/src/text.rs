@@ -37,7 +37,7 @@ impl<'t> Place<'t> {
             let mut windows = near.windows(word.len());
             windows.any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
         };
-        words.iter().any(|word| is(&word))
+        words.iter().any(is)
     }
 }
 

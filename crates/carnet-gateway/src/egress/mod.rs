@@ -210,6 +210,9 @@ fn client<C: Connect + Clone>(connector: C) -> Client<C, SegmentsBody> {
         .build(connector)
 }
 
+/// A certificate and its key, both in PEM.
+type PemPair = (Vec<u8>, Vec<u8>);
+
 /// How somebody is reached over the network.
 pub(crate) struct Line<'a> {
     /// The name that problems are told with.
@@ -217,7 +220,7 @@ pub(crate) struct Line<'a> {
     /// Certificate authorities instead of the public ones: their file, and its PEM.
     pub(crate) authorities: Option<(&'a Path, &'a [u8])>,
     /// Our own certificate: its files, and the PEM of chain and key.
-    pub(crate) client_cert: Option<(&'a TlsFiles, &'a (Vec<u8>, Vec<u8>))>,
+    pub(crate) client_cert: Option<(&'a TlsFiles, &'a PemPair)>,
     /// CONNECT proxy.
     pub(crate) proxy: Option<&'a Uri>,
     /// Whether a name may resolve to a private address.
