@@ -200,7 +200,7 @@ fn what_may_run_over_does_unless_another_limit_that_may_not_stands_in_the_way() 
     let mut held = Ledger::reserve(&claims, at(0)).unwrap();
     let mut names: Vec<&str> = held.names(Measure::Tokens).map(|name| &**name).collect();
     names.sort_unstable();
-    assert_eq!(names, ["soft", "hard"]);
+    assert_eq!(names, ["hard", "soft"]);
     let mut extend = |more| held.extend(Measure::Tokens, more, at(1), |name| name == "soft");
     assert_eq!(extend(10), Ok(false));
     assert_eq!(extend(40), Ok(true));
