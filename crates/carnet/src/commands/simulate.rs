@@ -7,9 +7,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use carnet_audit::{Kind, Leaf, Reader, Ruling};
+use carnet_audit::{Detection, Kind as RecordKind, Leaf, Reader, Ruling};
 use carnet_gateway::facts_of;
-use carnet_policy::{Api, Ask, Decider, DeciderOptions, TargetSpec, Verdict, Workload};
+use carnet_guard::{Class, Confidence, Kind};
+use carnet_policy::{Api, Ask, Decider, DeciderOptions, Finding, TargetSpec, Verdict, Workload};
 use carnet_provenance::{Query, Resolution, View};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -336,6 +337,34 @@ fn named(config: Option<&Config>, name: &str) -> Option<Workload> {
     workloads.iter().find(|one| one.id == name).cloned()
 }
 
+/// What recorded requests have in common that are decided on alike.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Alike {
+    workload: String,
+    upstream: String,
+    model: String,
+    found: Vec<Finding>,
+    permitted: bool,
+}
+
+/// What was found in a request, as rules ask for it: of each class the surest.
+fn findings(detections: &[Detection]) -> Vec<Finding> {
+    let of = |class: Class| {
+        let kinds = Kind::ALL
+            .into_iter()
+            .filter(move |kind| kind.class() == class);
+        let kinds: Vec<&str> = kinds.map(Kind::as_str).collect();
+        let found = detections.iter().filter(|one| kinds.contains(&&*one.kind));
+        let sure = |one: &Detection| {
+            let mut all = Confidence::ALL.into_iter();
+            all.find(|confidence| confidence.as_str() == one.confidence)
+        };
+        let surest = found.filter_map(sure).max()?;
+        Finding::try_from(format!("{}/{}", class.as_str(), surest.as_str())).ok()
+    };
+    Class::ALL.into_iter().filter_map(of).collect()
+}
+
 /// The decided requests of the log, those alike counted together.
 fn records(
     args: &SimulateArgs,
@@ -357,7 +386,7 @@ fn records(
             "--state DIR names the state directory of the server; --input FILE reads requests of your own",
         )]
     })?;
-    let mut counts: BTreeMap<(String, String, String, bool), u64> = BTreeMap::new();
+    let mut counts: BTreeMap<Alike, u64> = BTreeMap::new();
     for entry in reader.newest() {
         let entry = entry.map_err(|error| {
             vec![Trouble::new(
@@ -375,21 +404,23 @@ fn records(
         {
             continue;
         }
-        let (Kind::Request, Some(decision)) = (record.kind, record.decision) else {
+        let (RecordKind::Request, Some(decision)) = (record.kind, record.decision) else {
             continue;
         };
         let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
-        let key = (
-            text(&record.workload),
-            text(&record.upstream),
-            text(&record.requested_model),
-            decision != Ruling::Deny,
-        );
-        *counts.entry(key).or_default() += record.count.unwrap_or(1);
+        let alike = Alike {
+            workload: text(&record.workload),
+            upstream: text(&record.upstream),
+            model: text(&record.requested_model),
+            found: findings(&record.detections),
+            permitted: decision != Ruling::Deny,
+        };
+        *counts.entry(alike).or_default() += record.count.unwrap_or(1);
     }
     let mut all = Vec::new();
     let mut missing = BTreeSet::new();
-    for ((workload, upstream, model, permitted), count) in counts {
+    for (alike, count) in counts {
+        let (workload, upstream, model) = (alike.workload, alike.upstream, alike.model);
         let target = config
             .gateway
             .upstreams
@@ -400,13 +431,17 @@ fn records(
                 Some(facts_of(view, one, name, own, day))
             });
         match (named(Some(config), &workload), target) {
-            (Some(workload), Some((spec, resolution))) => all.push(Asked {
-                workload,
-                spec,
-                resolution,
-                count,
-                permitted: Some(permitted),
-            }),
+            (Some(mut workload), Some((spec, resolution))) => {
+                // As the server would see it that has this configuration.
+                workload.found = config.gateway.server.detect.then_some(alike.found);
+                all.push(Asked {
+                    workload,
+                    spec,
+                    resolution,
+                    count,
+                    permitted: Some(alike.permitted),
+                });
+            }
             _ => {
                 found.not_asked += count;
                 missing.insert(format!("{workload} to {model}"));

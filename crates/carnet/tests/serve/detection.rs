@@ -99,6 +99,21 @@ async fn rules_decide_on_what_is_found() {
     // The same caller with another text: a decision of its own.
     let (answer, ()) = tokio::join!(gateway.chat(asked("hello")), upstream.complete());
     assert_eq!(answer.text().await, COMPLETION);
+    // Put to the same rules again, the recorded requests are decided as they were.
+    let config = gateway.setup.path("carnet.toml").display().to_string();
+    let rules = gateway.setup.path("found").display().to_string();
+    let simulated = gateway
+        .carnet(&["policy", "simulate", &rules, "--json", "--config", &config])
+        .await;
+    let simulated: Value = serde_json::from_slice(&simulated.stdout).unwrap();
+    let figures = [
+        "requests",
+        "newly_refused",
+        "newly_let_through",
+        "unchanged",
+    ];
+    let figures = figures.map(|name| simulated[name].as_u64().unwrap());
+    assert_eq!(figures, [4, 0, 0, 4], "{simulated:#}");
     gateway.finish().await;
 }
 
