@@ -72,8 +72,8 @@ section! {
             /// How many times as long as its compressed form such an answer may become, once it is longer than 1 MiB.
             /// Default 100.
             decoded_ratio_max: u64,
-            /// Tokens of an answer that are reserved under a limit of tokens or money where the request does not say how
-            /// many it may have. Default 4096.
+            /// Tokens of an answer that are reserved under a limit of tokens or money before it comes, or fewer where its
+            /// request allows fewer; a stream takes more as it grows. Default 4096.
             reserved_output_tokens: u64,
             /// Seconds of silence in a stream after which the caller gets a comment, so that nothing on the way takes the
             /// connection for dead. Default 15; 0 sends none.

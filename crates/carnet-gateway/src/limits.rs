@@ -161,13 +161,13 @@ pub const KEEP_ALIVE_SECONDS_CEILING: u64 = 3_600;
 pub const LIMIT_SECONDS_MAX: u32 = 24 * 60 * 60;
 /// Seconds after which a caller may ask again who has too many requests running: nobody knows when one ends.
 pub const CONCURRENT_RETRY_SECONDS: u32 = 1;
-/// Tokens of an answer that are reserved where its request does not limit them, by default: more than most answers have.
+/// Tokens of an answer that are reserved at most before it comes, by default: more than most answers have.
 pub const RESERVED_OUTPUT_TOKENS: u64 = 4_096;
 /// Tokens by which a reservation grows at once when an answer becomes longer than what was reserved: some seconds of a fast
 /// model, so that the counters are not touched for each event.
 pub const RESERVED_STEP_TOKENS: u64 = 512;
 /// Bytes of texts of one request that are cut into tokens. Of what is beyond, each byte counts as a token, of which no text
-/// has more. It is four times the largest context of most models, and takes a tenth of a second at worst.
+/// has more. It is four times the largest context of most models, and takes a fifth of a second at worst.
 pub const COUNTED_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a request that is counted at once; larger ones are counted beside what answers other requests.
 pub const COUNTED_INLINE_BYTES_MAX: usize = 32 * 1024;

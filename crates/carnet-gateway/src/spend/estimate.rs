@@ -17,7 +17,7 @@ use crate::limits::{
 /// Digits that no vocabulary makes more than one token of.
 const DIGITS_PER_TOKEN: usize = 3;
 
-/// Each takes a core for up to a tenth of a second.
+/// Each takes a core for up to a fifth of a second.
 static AT_ONCE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(COUNTED_AT_ONCE_MAX));
 
 /// Tokens that a request may use.
@@ -30,7 +30,7 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
-    /// Of a request as it is sent, of which an answer has `output` tokens where it does not say how many.
+    /// Of a request as it is sent, for which `output` tokens of an answer are reserved, or fewer where it allows fewer.
     pub(crate) async fn of(call: Call, body: Bytes, tokenizer: Tokenizer, output: u64) -> Self {
         if call == Call::CountTokens {
             // It is counted, and nothing is made of it.
@@ -85,7 +85,7 @@ impl Estimate {
                 prompt: tokenizer.of_model(texts).saturating_add(others),
                 output: wanted
                     .tokens
-                    .unwrap_or(output)
+                    .map_or(output, |wanted| wanted.min(output))
                     .saturating_mul(wanted.answers),
             },
             // What is not read counts in full.
@@ -124,6 +124,8 @@ mod tests {
         assert_eq!(short.prompt, silent.prompt + 2);
         let limited = estimate(r#"{"messages":[],"max_tokens":7,"n":3}"#);
         assert_eq!(limited.output, 21);
+        let generous = estimate(r#"{"messages":[],"max_tokens":7000,"n":3}"#);
+        assert_eq!(generous.output, 300);
         assert_eq!(estimate("[").total(), 101);
     }
 

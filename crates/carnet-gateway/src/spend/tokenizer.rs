@@ -22,7 +22,7 @@ pub(crate) struct Tokenizer {
 
 impl Tokenizer {
     /// The one of the model that has these names. The first one that is asked for of a vocabulary unpacks it, which takes a
-    /// tenth of a second.
+    /// fifth of a second.
     pub(crate) fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let own = names.into_iter().find_map(|name| {
             let name = name.rsplit('/').next().unwrap_or(name);

@@ -16,6 +16,9 @@ const CHAT: &str = "/v1/chat/completions";
 const PRICE: &str =
     r#"price = { currency = "USD", input = "2", output = "10", cached_input = "0.50" }"#;
 
+/// Reserves for an answer whatever a request of these tests allows it.
+const AMPLE: &str = "reserved_output_tokens = 200";
+
 /// A gateway before one upstream, one of whose models has a price, with these limits.
 fn limited(upstream: &Upstream, more: &str, limits: &[&str]) -> Setup {
     let model = "name = \"llama3.3:70b\" }";
@@ -91,7 +94,7 @@ async fn ends(mut arrival: Arrival) {
 async fn what_may_take_more_than_is_left_is_refused_before_it_is_sent() {
     let mut upstream = Upstream::start().await;
     let limit = "name = \"daily\"\ntokens = 150\nevery = \"day\"\nper = [\"key\"]";
-    let gateway = limited(&upstream, "", &[limit]).start().await;
+    let gateway = limited(&upstream, "", &[limit]).server(AMPLE).start().await;
     let refused = ask(&gateway, CHAT, &chat(&json!({ "max_tokens": 150 }))).await;
     assert_eq!(refused.header("retry-after"), "");
     assert_eq!(refused.header("x-should-retry"), "false");
@@ -135,7 +138,7 @@ async fn what_may_take_more_than_is_left_is_refused_before_it_is_sent() {
     assert_eq!(record["detail"], "the limit `daily` is used up");
     assert_eq!(record.get("spend"), None);
     let both = (&gateway, &mut upstream);
-    answered(both, (CHAT, &chat(&json!({}))), &told).await;
+    answered(both, (CHAT, &chat(&json!({ "max_tokens": 20 }))), &told).await;
     let counter = "carnet_limit_tokens_total{limit=\"daily\"}";
     assert_eq!(gateway.counter(counter).await, 120);
     gateway.finish().await;
@@ -145,7 +148,7 @@ async fn what_may_take_more_than_is_left_is_refused_before_it_is_sent() {
 async fn money_is_counted_at_the_price_of_the_model_and_nothing_without_one_is_sent() {
     let mut upstream = Upstream::start().await;
     let limit = "name = \"budget\"\nmoney = \"0.002 USD\"\nevery = \"month\"";
-    let gateway = limited(&upstream, "", &[limit]).start().await;
+    let gateway = limited(&upstream, "", &[limit]).server(AMPLE).start().await;
     let unpriced = json!({ "model": RENAMED, "messages": [] });
     let refused = ask(&gateway, CHAT, &unpriced).await;
     let id = refused.record();
@@ -536,7 +539,7 @@ async fn what_was_spent_stays_spent_over_a_sudden_death() {
         (tokens, "of which 40 tokens are left"),
         (money, "of which 0.00048 USD are left"),
     ] {
-        let mut gateway = limited(&upstream, "", &[limit]).start().await;
+        let mut gateway = limited(&upstream, "", &[limit]).server(AMPLE).start().await;
         let told = completion(&json!({ "prompt_tokens": 10, "completion_tokens": 50 }));
         let asked = chat(&json!({ "max_tokens": 60 }));
         let both = (&gateway, &mut upstream);
