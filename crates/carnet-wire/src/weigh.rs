@@ -288,11 +288,11 @@ mod tests {
                 Medium::Picture,
             ),
             (
-                format!(r#"{{"data":"{}"}}"#, data("UklGAAAAXXXXRUJQ")),
+                format!(r#"{{"data":"{}"}}"#, data("UklGRgAAAFdFRUJQ")),
                 Medium::Picture,
             ),
             (
-                format!(r#"{{"data":"{}"}}"#, data("UklGAAAAXXXXQVZF")),
+                format!(r#"{{"data":"{}"}}"#, data("UklGRgAAAFdBQVZF")),
                 Medium::Sound,
             ),
             (
