@@ -10,10 +10,11 @@
 //!
 //! ```
 //! use carnet_admin::Store;
+//! use carnet_limits::terms::KeyTerms;
 //!
 //! let folder = tempfile::tempdir()?;
 //! let store = Store::open(&folder.path().join("carnet.db"))?;
-//! let (secret, key) = store.create("payments", "first", jiff::Timestamp::UNIX_EPOCH)?;
+//! let (secret, key) = store.create("payments", "first", KeyTerms::default(), jiff::Timestamp::UNIX_EPOCH)?;
 //! assert!(secret.expose().starts_with("sk-carnet-"));
 //! assert_eq!(store.records()?[0].id, key.id);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
