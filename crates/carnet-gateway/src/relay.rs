@@ -297,7 +297,9 @@ impl Answered {
 
 /// Whether a piece of a stream is only comments, by which upstreams keep a connection alive.
 fn is_comment(piece: &[u8]) -> bool {
-    ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end))
+    let begins = matches!(piece.first(), None | Some(b':' | b'\n' | b'\r'));
+    begins
+        && ENDS_OF_EVENT.iter().any(|end| piece.ends_with(end))
         && piece
             .split(|byte| matches!(byte, b'\n' | b'\r'))
             .all(|line| matches!(line, [] | [b':', ..]))
@@ -565,9 +567,6 @@ impl Relay {
 
     /// What comes next, as the upstream says it.
     fn upstreams_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        if let Some(fault) = self.interruption(cx) {
-            return Poll::Ready(Step::Stop(fault));
-        }
         loop {
             if self.sniff.is_none()
                 && let Some(piece) = self.held.pop_front()
@@ -585,7 +584,14 @@ impl Relay {
                     let fault = broken.fault(self.check.expected.upstream());
                     return Poll::Ready(Step::Stop(fault));
                 }
-                Poll::Pending => return self.poll_timer(cx),
+                // Whoever waits can be stopped. An upstream that always has something waits too now and then, when its
+                // connection's turn is over, and what its caller does not take the sweep stops.
+                Poll::Pending => {
+                    return match self.interruption(cx) {
+                        Some(fault) => Poll::Ready(Step::Stop(fault)),
+                        None => self.poll_timer(cx),
+                    };
+                }
             };
             let Some(piece) = piece else {
                 if self.json_end.take().is_some_and(|end| end.is_missing()) {

@@ -5,6 +5,8 @@
 //! usage of the whole request, and puts `"usage": null` into all others.
 //! Source: platform.openai.com/docs/api-reference/chat/create, `stream_options`.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use memchr::{memchr2, memmem};
 
@@ -13,8 +15,9 @@ use crate::limits::{MAX_DEPTH, MAX_UNASKED};
 
 const CHOICES: usize = 0;
 const USAGE: usize = 1;
-/// Without it nothing is to be taken out.
-const WORD: &[u8] = b"\"usage\"";
+/// Finds the word without which nothing is to be taken out; made once, since most events are looked through for it alone.
+static FIND: LazyLock<memmem::Finder<'static>> =
+    LazyLock::new(|| memmem::Finder::new(b"\"usage\""));
 /// How an event ends behind which another one begins.
 const ENDS: [&[u8]; 2] = [b"\n\n", b"\r\n\r\n"];
 
@@ -84,7 +87,7 @@ impl UnaskedUsage {
         if between
             && self.after_cr == AfterCr::Nothing
             && ENDS.iter().any(|end| chunk.ends_with(end))
-            && memmem::find(chunk, WORD).is_none()
+            && FIND.find(chunk).is_none()
         {
             out.extend_from_slice(chunk);
             return;
@@ -164,7 +167,7 @@ impl UnaskedUsage {
 
     /// What is left of an event of which something goes, and whether its end is.
     fn without(&self, event: &[u8]) -> Option<(Vec<u8>, bool)> {
-        memmem::find(event, WORD)?;
+        FIND.find(event)?;
         let data = data(event)?;
         let text = event.get(data.clone())?;
         let found = scan(text, self.watch.as_ref()?, MAX_DEPTH).ok()?;

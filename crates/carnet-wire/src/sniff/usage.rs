@@ -3,6 +3,8 @@
 //! A stream is read event by event only where an event may tell of them; all others cost one search for a word. Of an
 //! answer that comes as a whole nothing is kept but the object that tells.
 
+use std::sync::LazyLock;
+
 use memchr::{memchr2, memmem};
 
 use crate::dialect::{Dialect, read_usage};
@@ -16,6 +18,8 @@ use super::Framing;
 
 /// How every name begins under which usage is told.
 const WORD: &[u8] = b"\"usage";
+/// Finds it; made once, since most events are looked through for it alone.
+static FIND: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(WORD));
 /// How an event ends behind which another one begins.
 const ENDS: [&[u8]; 2] = [b"\n\n", b"\r\n\r\n"];
 
@@ -83,7 +87,7 @@ impl ReportedUsage {
             }
             Reading::Events(parser) => {
                 let whole = parser.at_boundary() && ENDS.iter().any(|end| chunk.ends_with(end));
-                if whole && memmem::find(chunk, WORD).is_none() {
+                if whole && FIND.find(chunk).is_none() {
                     return;
                 }
                 loop {
@@ -141,7 +145,7 @@ fn tell_of(dialect: Dialect, event: &[u8], usage: &mut Usage) {
 /// looked at a fixed number of times, whatever stands there.
 fn may_tell(dialect: Dialect, event: &[u8]) -> bool {
     let name = name(dialect).as_bytes();
-    memmem::find_iter(event, WORD).any(|at| {
+    FIND.find_iter(event).any(|at| {
         let behind = event.get(at + 1..).and_then(|key| key.strip_prefix(name));
         let behind = behind.and_then(|rest| rest.strip_prefix(b"\""));
         let behind = behind.and_then(|rest| rest.trim_ascii_start().strip_prefix(b":"));
