@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// See the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// A file that the generation in force was read from has changed.
     FileChange,
@@ -12,6 +13,13 @@ pub enum Actor {
     Schedule,
     /// SIGHUP.
     Signal,
+    /// Somebody with a token of an issuer.
+    Person {
+        /// The issuer's name with the token's subject.
+        name: Arc<str>,
+        /// Where the call came from.
+        source: IpAddr,
+    },
     /// A process on this machine, over the socket; the system vouches for its user.
     Socket {
         /// User id.
@@ -30,6 +38,9 @@ impl fmt::Display for Actor {
             Self::FileChange => f.write_str("a changed file"),
             Self::Schedule => f.write_str("the date of a fact"),
             Self::Signal => f.write_str("SIGHUP"),
+            Self::Person { name, source } => {
+                write!(f, "`{}` from {source}", name.escape_debug())
+            }
             Self::Socket { uid } => write!(f, "user {uid} over the socket"),
             Self::Token { source } => write!(f, "the admin token from {source}"),
         }

@@ -1,7 +1,8 @@
 //! Who may call the TCP listener: a request passes here before any route is looked up.
 //!
 //! A request is refused unless it is addressed to one of the listener's names, comes from no other
-//! origin's page, and carries a token. Only `/healthz` is answered without one. The Unix socket has
+//! origin's page, and carries a token: one of the two of the state directory, or one of an issuer that
+//! gives its bearer a role. Only `/healthz` is answered without one. The Unix socket has
 //! none of this: there the mode of the file is the credential.
 
 use std::path::Path;
@@ -10,12 +11,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use carnet_gateway::config::Role;
+use carnet_gateway::{Administrator, NotAdmitted};
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::Admin;
+use crate::actor::Actor;
 use crate::codes::Code;
 use crate::fault::Fault;
 use crate::secret::{SecretError, Token, load_or_create_secret};
@@ -59,23 +63,23 @@ impl Access {
         *self.names.write().unwrap_or_else(PoisonError::into_inner) = names.into();
     }
 
-    /// Whether a request may go on to its route.
-    fn check(&self, head: &Parts) -> Result<(), Fault> {
+    /// Whether a request may go on to its route, or who has to vouch for it.
+    fn check<'a>(&self, head: &'a Parts) -> Result<Checked<'a>, Fault> {
         let host = self.host(head)?;
         check_origin(&head.headers, host)?;
         let path = head.uri.path();
         if path == "/healthz" {
-            return Ok(());
+            return Ok(Checked::Open);
         }
         let token = bearer(&head.headers)?;
         if self.admin.is(token) {
-            return Ok(());
+            return Ok(Checked::Open);
         }
         if !self.metrics.is(token) {
-            return Err(unauthorized("this is not the admin token"));
+            return Ok(Checked::OfIssuer(token));
         }
         if path == "/metrics" {
-            return Ok(());
+            return Ok(Checked::Open);
         }
         let message = format!("the metrics token does not open `{path}`");
         Err(Fault::new(
@@ -116,15 +120,89 @@ impl Access {
     }
 }
 
+/// What is known of a request by itself.
+#[derive(Debug)]
+enum Checked<'a> {
+    /// It may go on.
+    Open,
+    /// It may if this is the token of an issuer that gives its bearer the role.
+    OfIssuer(&'a str),
+}
+
+/// Calls that change something else than keys.
+const OPERATION: [&str; 4] = [
+    "/api/proofs",
+    "/api/reload",
+    "/api/targets/probe",
+    "/api/targets/restore",
+];
+
+/// The role that a call needs: the highest one, where nothing else is said.
+pub(crate) fn needed(method: &Method, path: &str) -> Role {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        Role::Viewer
+    } else if OPERATION.contains(&path) {
+        Role::Operator
+    } else {
+        Role::Admin
+    }
+}
+
+/// Whether the bearer of an issuer's token may make a call.
+fn admitted(
+    head: &Parts,
+    bearer: Result<Administrator, NotAdmitted>,
+) -> Result<Administrator, Fault> {
+    let bearer = bearer.map_err(|why| match why {
+        NotAdmitted::Invalid(message) => unauthorized(&message),
+        NotAdmitted::NoRole(message) => Fault::new(
+            Code::TokenUnmapped,
+            message,
+            "have the identity provider give the group or role that a rule of `admins` names",
+        ),
+        NotAdmitted::Unavailable(message) => Fault::new(
+            Code::IssuerUnavailable,
+            message,
+            "see whether the issuer answers; the admin token works without it",
+        ),
+    })?;
+    let needed = needed(&head.method, head.uri.path());
+    if bearer.role >= needed {
+        return Ok(bearer);
+    }
+    let message = format!(
+        "`{}` is {}, and {} `{}` needs {}",
+        bearer.name.escape_debug(),
+        bearer.role.as_str(),
+        head.method,
+        head.uri.path().escape_debug(),
+        needed.as_str()
+    );
+    let help =
+        "ask somebody who has that role, or whoever gives out roles at the identity provider";
+    Err(Fault::new(Code::RoleTooLow, message, help))
+}
+
 /// The guard of the TCP listener.
 pub(crate) async fn guard(
     State(admin): State<Arc<Admin>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let (head, body) = request.into_parts();
-    match admin.access.check(&head) {
-        Ok(()) => next.run(Request::from_parts(head, body)).await,
+    let (mut head, body) = request.into_parts();
+    let bearer = match admin.access.check(&head) {
+        Ok(Checked::Open) => return next.run(Request::from_parts(head, body)).await,
+        Ok(Checked::OfIssuer(token)) => admin.gateway.administrator(token).await,
+        Err(fault) => return fault.into_response(),
+    };
+    match admitted(&head, bearer) {
+        Ok(bearer) => {
+            if let Some(Actor::Token { source }) = head.extensions.get() {
+                let (name, source) = (bearer.name, *source);
+                head.extensions.insert(Actor::Person { name, source });
+            }
+            next.run(Request::from_parts(head, body)).await
+        }
         Err(fault) => fault.into_response(),
     }
 }
@@ -226,10 +304,12 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        access
-            .check(&head)
-            .err()
-            .map_or("", |fault| fault.code.as_str())
+        match access.check(&head) {
+            Ok(Checked::Open) => "",
+            // No issuer is configured.
+            Ok(Checked::OfIssuer(_)) => Code::InvalidAdminToken.as_str(),
+            Err(fault) => fault.code.as_str(),
+        }
     }
 
     #[test]
@@ -270,6 +350,68 @@ mod tests {
             ("authorization", &almost),
         ];
         assert_eq!(verdict("/api/keys", &twice), "invalid_admin_token");
+    }
+
+    #[test]
+    fn each_role_makes_its_calls_and_those_below_it() {
+        let role = |method: &str, path: &str| {
+            needed(
+                &Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(),
+                path,
+            )
+        };
+        for (method, path) in crate::api::ROUTES {
+            let expected = match *method {
+                "get" => Role::Viewer,
+                _ if path.starts_with("/api/keys") => Role::Admin,
+                _ => Role::Operator,
+            };
+            assert_eq!(role(method, path), expected, "{method} {path}");
+        }
+        // What nobody has thought of yet.
+        for (method, path) in [
+            ("POST", "/api/more"),
+            ("PUT", "/api/status"),
+            ("POST", "/api/reload/"),
+        ] {
+            assert_eq!(role(method, path), Role::Admin, "{method} {path}");
+        }
+        let reading = |given: Result<Role, NotAdmitted>, method: Method, path: &str| {
+            let request = http::Request::builder().method(method).uri(path);
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            let bearer = given.map(|role| Administrator {
+                name: "corp:alice".into(),
+                role,
+            });
+            admitted(&head, bearer)
+                .err()
+                .map_or("", |fault| fault.code.as_str())
+        };
+        let all = [Role::Viewer, Role::Operator, Role::Admin];
+        for (method, path, verdicts) in [
+            (Method::GET, "/api/keys", ["", "", ""]),
+            (Method::POST, "/api/reload", ["role_too_low", "", ""]),
+            (
+                Method::POST,
+                "/api/keys",
+                ["role_too_low", "role_too_low", ""],
+            ),
+            (
+                Method::DELETE,
+                "/api/keys/key_1",
+                ["role_too_low", "role_too_low", ""],
+            ),
+        ] {
+            let got = all.map(|role| reading(Ok(role), method.clone(), path));
+            assert_eq!(got, verdicts, "{method} {path}");
+        }
+        for (why, code) in [
+            (NotAdmitted::Invalid("x".into()), "invalid_admin_token"),
+            (NotAdmitted::NoRole("x".into()), "token_unmapped"),
+            (NotAdmitted::Unavailable("x".into()), "issuer_unavailable"),
+        ] {
+            assert_eq!(reading(Err(why), Method::GET, "/api/status"), code);
+        }
     }
 
     #[test]

@@ -53,6 +53,8 @@ codes! {
     InvalidJson = "invalid_json", BAD_REQUEST;
     /// A value of the request is missing, too long or not of its kind.
     InvalidRequest = "invalid_request", BAD_REQUEST;
+    /// The public keys of the token's issuer cannot be had, so that it cannot be checked.
+    IssuerUnavailable = "issuer_unavailable", SERVICE_UNAVAILABLE;
     /// The key has ended, and no new end was given.
     KeyExpired = "key_expired", CONFLICT;
     /// The key was revoked, and that is for good.
@@ -73,12 +75,16 @@ codes! {
     ProbeFailed = "probe_failed", BAD_GATEWAY;
     /// The configuration, or a file that it names, has mistakes; the one before stays in force.
     ReloadRefused = "reload_refused", UNPROCESSABLE_ENTITY;
+    /// The token's role does not allow this call.
+    RoleTooLow = "role_too_low", FORBIDDEN;
     /// The key database cannot be read or written.
     StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE;
     /// No target of this name is out of service.
     TargetInService = "target_in_service", NOT_FOUND;
     /// The token sent is the one that reads metrics, and it opens nothing else.
     TokenReadsMetricsOnly = "token_reads_metrics_only", FORBIDDEN;
+    /// The token is good, but none of its claims gives a role.
+    TokenUnmapped = "token_unmapped", FORBIDDEN;
     /// So many former secrets of the key still work that there is no room for another.
     TooManySecrets = "too_many_secrets", CONFLICT;
     /// The configuration names no such workload.

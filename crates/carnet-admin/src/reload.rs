@@ -42,7 +42,7 @@ impl ReloadRequest {
     /// Who asks.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        self.actor
+        self.actor.clone()
     }
 
     /// Tell how it went.

@@ -11,6 +11,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 use tokio_util::sync::CancellationToken;
 
+use crate::certificates::Shown;
 use crate::codes::Code;
 use crate::error::Fault;
 use crate::found::Findings;
@@ -29,13 +30,27 @@ pub(crate) struct Caller {
     pub(crate) revoked: CancellationToken,
 }
 
-/// Find the caller of a request.
+/// What clients send that cannot do without a key, where their certificate counts.
+const IN_PLACE: &str = "certificate";
+
+/// Find the caller of a request. `shown` is the certificate that its connection was opened with.
 pub(crate) async fn identify(
     gateway: &Gateway,
     generation: &Generation,
     headers: &HeaderMap,
+    shown: Option<&Shown>,
 ) -> Result<Caller, Fault> {
-    let text = credential(headers)?;
+    let text = match (credential(headers)?, shown) {
+        (None | Some(IN_PLACE), Some(shown)) => {
+            return generation.certificates().caller(shown, gateway.now());
+        }
+        (Some(text), _) => text,
+        (None, None) => {
+            return Err(unauthorized(
+                "no key was sent; set the header `Authorization: Bearer sk-carnet-…`",
+            ));
+        }
+    };
     let found = match generation.keys().find(text) {
         Err(KeyRefused::Malformed) if generation.issuers().may_know(text) => {
             // Apart, so that callers with keys do not carry its room along.
@@ -137,7 +152,7 @@ const KEY_HEADERS: [HeaderName; 3] = [
 ];
 
 /// The one key of a request. Several headers may carry it; two different keys could be two callers.
-fn credential(headers: &HeaderMap) -> Result<&str, Fault> {
+fn credential(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
     let mut found = bearer(headers)?;
     for name in &KEY_HEADERS {
         let Some(key) = single(headers, name)? else {
@@ -154,9 +169,7 @@ fn credential(headers: &HeaderMap) -> Result<&str, Fault> {
             _ => found = Some(key),
         }
     }
-    found.ok_or_else(|| {
-        unauthorized("no key was sent; set the header `Authorization: Bearer sk-carnet-…`")
-    })
+    Ok(found)
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Fault> {

@@ -64,6 +64,10 @@ codes! {
     BodyTimeout = "body_timeout", REQUEST_TIMEOUT, "invalid_request_error", retry: false, outcome: Refused;
     /// The request body is larger than the configured limit.
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "invalid_request_error", retry: false, outcome: Refused;
+    /// The certificate that the caller's connection was opened with has come to its end.
+    CertificateExpired = "certificate_expired", UNAUTHORIZED, "authentication_error", retry: false, outcome: Refused;
+    /// The caller's certificate is good, but leads to no workload.
+    CertificateUnmapped = "certificate_unmapped", FORBIDDEN, "permission_error", retry: false, outcome: Refused;
     /// What Carnet keeps of conversations cannot be read or changed now.
     ConversationsUnavailable = "conversations_unavailable", SERVICE_UNAVAILABLE, "api_error", retry: true, outcome: Refused;
     /// The request asks the upstream for something that would lead the prompt past the decision.

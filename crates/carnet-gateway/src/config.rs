@@ -15,15 +15,21 @@ use http::Uri;
 use http::uri::{InvalidUri, Scheme};
 use toml_span::Span;
 
-pub use self::issuer::{ClaimRule, IssuerConfig, KeysAt, RawClaimRule, RawIssuer};
+pub use self::certificate::{
+    CertificateRule, ClientAuthorities, ListenerTls, RawCertificate, Wants,
+};
+pub use self::issuer::{
+    AdminRule, ClaimRule, IssuerConfig, KeysAt, RawAdminRule, RawClaimRule, RawIssuer, Role,
+};
 pub use self::quota::{Apart, LimitConfig, OnExhausted, Only, RawLimit};
 use crate::egress::Urls;
 use crate::ingress::Call;
 use crate::limits;
-use crate::section::{Field, Located};
+use crate::section::{Field, Located, closest};
 pub use crate::services::Services;
 use crate::source::TrustedProxies;
 
+mod certificate;
 mod issuer;
 mod proxies;
 mod quota;
@@ -100,7 +106,12 @@ section! {
             /// File with the private key.
             key: String,
         }
-        optional {}
+        optional {
+            /// PEM file of the authorities whose certificates callers may show in place of a key; see `[[certificate]]`.
+            client_ca_file: String,
+            /// Whether a connection without such a certificate is refused. Default false.
+            client_required: bool,
+        }
     }
 }
 
@@ -380,6 +391,8 @@ pub struct RawConfig {
     pub limits: Vec<RawLimit>,
     /// `[[issuer]]`
     pub issuers: Vec<RawIssuer>,
+    /// `[[certificate]]`
+    pub certificates: Vec<RawCertificate>,
     /// What was wrong with the file's form; while there is any, no settings come of it.
     pub problems: Vec<ConfigProblem>,
 }
@@ -412,6 +425,8 @@ pub struct Config {
     pub limits: Vec<LimitConfig>,
     /// Whose tokens are accepted.
     pub issuers: Vec<IssuerConfig>,
+    /// To which workloads certificates lead.
+    pub certificates: Vec<CertificateRule>,
 }
 
 /// What Carnet itself keeps of conversations.
@@ -435,7 +450,7 @@ pub struct ServerConfig {
     /// Host names served, lower case, without port.
     pub names: Vec<String>,
     /// Certificate and key files.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<ListenerTls>,
     /// Largest body in bytes.
     pub body_bytes_max: u64,
     /// Connections open at once.
@@ -598,6 +613,7 @@ pub fn validate(
     let conversations = conversations.map(|raw| check.conversations(raw));
     let limits = check.quotas(raw);
     let issuers = check.issuers(raw);
+    let certificates = check.certificate_rules(raw);
     if check.problems.is_empty() {
         Ok(Config {
             server,
@@ -607,6 +623,7 @@ pub fn validate(
             conversations,
             limits,
             issuers,
+            certificates,
         })
     } else {
         check.problems.sort_by_key(|problem| problem.span.start);
@@ -641,6 +658,15 @@ struct Check<'a> {
     problems: Vec<ConfigProblem>,
 }
 
+impl RawConfig {
+    /// The ids of all workloads, as far as they are written.
+    fn workload_ids(&self) -> Vec<&str> {
+        let ids = self.workloads.iter();
+        let ids = ids.filter_map(|workload| workload.id.given());
+        ids.map(|id| id.value.as_str()).collect()
+    }
+}
+
 impl Check<'_> {
     fn problem(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.problems.push(ConfigProblem {
@@ -648,6 +674,19 @@ impl Check<'_> {
             message: message.into(),
             help: Some(help.into()),
         });
+    }
+
+    /// A workload to which callers are led must be one of these.
+    fn leads_to(&mut self, workload: &Located<String>, ids: &[&str]) {
+        if ids.contains(&workload.value.as_str()) {
+            return;
+        }
+        let help = match closest(&workload.value, ids.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "add a [[workload]] with this id".to_owned(),
+        };
+        let message = format!("no workload has the id `{}`", workload.value);
+        self.problem(workload.span, message, help);
     }
 
     fn path(&self, text: &str) -> PathBuf {
@@ -721,7 +760,7 @@ impl Check<'_> {
         server.tls = raw
             .tls
             .given()
-            .and_then(|tls| self.tls_files(&tls.value.cert, &tls.value.key));
+            .and_then(|tls| self.listener_tls(&tls.value));
         for (name, max, setting, range) in [
             (
                 "body_bytes_max",

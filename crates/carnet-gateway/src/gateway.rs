@@ -17,6 +17,7 @@ use crate::budget::Budget;
 use crate::caller::Strangers;
 use crate::conversations::{ConversationStore, Conversations};
 use crate::generation::{Generation, Versions};
+use crate::issuers::{Administrator, NotAdmitted};
 use crate::limits::{RECENT_DECISIONS_MAX, SOCKET_MEMORY_BYTES_MAX};
 use crate::metrics::Metrics;
 use crate::recent::{Recent, RecentDecision};
@@ -245,6 +246,21 @@ impl Gateway {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Which administrator shows a token of one of the issuers.
+    ///
+    /// # Errors
+    /// When it is not one that is accepted, gives no role, or cannot be checked now.
+    pub async fn administrator(&self, text: &str) -> Result<Administrator, NotAdmitted> {
+        let generation = self.generation();
+        let issuers = generation.issuers();
+        if !issuers.may_know(text) {
+            return Err(NotAdmitted::Invalid(
+                "this is not the admin token".to_owned(),
+            ));
+        }
+        Ok(issuers.administrator(text, self.now()).await?)
     }
 
     /// The counters as Prometheus reads them.

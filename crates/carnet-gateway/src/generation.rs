@@ -22,6 +22,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Revocations;
+use crate::certificates::Certificates;
 use crate::config::{Config, ConversationsConfig, ServerConfig, UpstreamConfig};
 use crate::egress::{self, Upstream, UpstreamFiles, UpstreamProblem};
 use crate::found::{Callers, Findings};
@@ -110,6 +111,7 @@ struct Rules {
     conversations: Option<ConversationsConfig>,
     quotas: Quotas,
     issuers: Issuers,
+    certificates: Certificates,
     versions: Versions,
     decider: Decider,
     callers: HashMap<Arc<str>, Callers>,
@@ -154,6 +156,8 @@ impl Generation {
         let mut failed = Vec::new();
         let upstreams = upstreams(&parts, previous, &mut failed);
         let issuers = issuers(&parts, previous, &mut failed);
+        let before = previous.map(Generation::certificates);
+        let certificates = Certificates::new(parts.config.certificates.clone(), before);
         let Parts {
             config,
             config_version,
@@ -199,6 +203,7 @@ impl Generation {
             conversations: config.conversations,
             quotas,
             issuers,
+            certificates,
             versions,
             decider,
             callers,
@@ -239,6 +244,7 @@ impl Generation {
             }
         }
         self.rules.issuers.retire(&next.rules.issuers);
+        self.rules.certificates.retire(&next.rules.certificates);
     }
 
     /// Cancel everything that runs.
@@ -247,6 +253,7 @@ impl Generation {
             token.cancel();
         }
         self.rules.issuers.cancel_all();
+        self.rules.certificates.cancel_all();
     }
 
     /// Running number, from 1.
@@ -282,6 +289,11 @@ impl Generation {
     /// What Carnet itself keeps of conversations, if it does.
     pub(crate) fn conversations(&self) -> Option<&ConversationsConfig> {
         self.rules.conversations.as_ref()
+    }
+
+    /// To which workloads certificates lead.
+    pub(crate) fn certificates(&self) -> &Certificates {
+        &self.rules.certificates
     }
 
     /// Whose tokens are accepted.

@@ -29,13 +29,43 @@ use self::known::{Checked, Known};
 use self::token::{Claims, Refused, Token};
 use crate::caller::Caller;
 use crate::codes::Code;
-use crate::config::IssuerConfig;
+use crate::config::{IssuerConfig, Role};
 use crate::error::Fault;
 use crate::gateway::Gateway;
 use crate::limits::{
     ISSUER_HURRY_EVERY, ISSUER_KEYS_TIME_MAX, ISSUER_REFRESH_EVERY, ISSUER_RETRY_FIRST,
     ISSUER_RETRY_MAX, ISSUER_WAIT_MAX,
 };
+
+/// Who administrates, by a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Administrator {
+    /// The issuer's name with the token's subject.
+    pub name: Arc<str>,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// Why a token does not let its bearer administrate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// It is none of an issuer's tokens, or not a good one; what is wrong with it.
+    Invalid(String),
+    /// It gives no role; whose it is.
+    NoRole(String),
+    /// It cannot be checked now.
+    Unavailable(String),
+}
+
+impl From<Fault> for NotAdmitted {
+    fn from(fault: Fault) -> Self {
+        match fault.code {
+            Code::IssuerUnavailable => Self::Unavailable(fault.message),
+            Code::TokenUnmapped => Self::NoRole(fault.message),
+            _ => Self::Invalid(fault.message),
+        }
+    }
+}
 
 /// The issuers of one generation.
 #[derive(Debug, Default)]
@@ -134,15 +164,7 @@ impl Issuers {
         if let Some(caller) = known {
             return Ok(caller);
         }
-        let token = Token::read(text).map_err(refused)?;
-        let named = token.claims.issuer();
-        let issuer = self
-            .0
-            .iter()
-            .find(|issuer| Some(&*issuer.config.issuer) == named);
-        let issuer = issuer
-            .ok_or_else(|| refused(Refused::Invalid("no issuer is configured that it names")))?;
-        let keys = issuer.verified(&token).await?;
+        let (issuer, token, keys) = self.verified(text).await?;
         let key = issuer.entry(digest, &token.claims, now)?;
         let until = key.terms.expires.unwrap_or(now);
         let checked = Checked {
@@ -152,6 +174,45 @@ impl Issuers {
         };
         issuer.known.insert(digest, checked, now);
         Ok(issuer.caller(key))
+    }
+
+    /// Which administrator shows a token.
+    pub(crate) async fn administrator(
+        &self,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<Administrator, Fault> {
+        let (issuer, token, _) = self.verified(text).await?;
+        let config = &issuer.config;
+        let accepted = token.claims.accept(config, &config.admin_audiences, now);
+        let accepted = accepted.map_err(refused)?;
+        let mut rules = config.admins.iter();
+        let rule = rules.find(|rule| token.claims.has(&rule.wants.0, &rule.wants.1));
+        let rule = rule.ok_or_else(|| {
+            let message = format!(
+                "the token of `{}` is good, but none of its claims gives a role; whoever configures Carnet adds a rule to `admins` of the \
+                 issuer `{}`",
+                accepted.subject.escape_debug(),
+                config.name
+            );
+            Fault::new(Code::TokenUnmapped, message)
+        })?;
+        Ok(Administrator {
+            name: format!("{}:{}", config.name, accepted.subject).into(),
+            role: rule.role,
+        })
+    }
+
+    /// A token that its issuer has signed, with the number of the key set that says so.
+    async fn verified<'a>(&self, text: &'a str) -> Result<(&Issuer, Token<'a>, u64), Fault> {
+        let token = Token::read(text).map_err(refused)?;
+        let named = token.claims.issuer();
+        let mut issuers = self.0.iter();
+        let issuer = issuers.find(|issuer| Some(&*issuer.config.issuer) == named);
+        let issuer = issuer
+            .ok_or_else(|| refused(Refused::Invalid("no issuer is configured that it names")))?;
+        let keys = issuer.verified(&token).await?;
+        Ok((issuer, token, keys))
     }
 }
 
@@ -244,7 +305,8 @@ impl Issuer {
 
     /// What an accepted token stands for: as if it were a key of the workload that its claims lead to.
     fn entry(&self, digest: KeyDigest, claims: &Claims, now: Timestamp) -> Result<KeyEntry, Fault> {
-        let accepted = claims.accept(&self.config, now).map_err(refused)?;
+        let accepted = claims.accept(&self.config, &self.config.audiences, now);
+        let accepted = accepted.map_err(refused)?;
         let leads = self.config.rules.iter().find(|rule| {
             let wants = rule.wants.as_ref();
             wants.is_none_or(|(claim, value)| claims.has(claim, value))

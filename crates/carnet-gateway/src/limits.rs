@@ -188,6 +188,10 @@ pub const UNREAD_BYTES_PER_TOKEN: usize = 4;
 /// Most proxies that a request may have passed on its way; few setups have more than three.
 pub const PROXIES_MAX: usize = 32;
 
+/// Rules for certificates of callers.
+pub const CERTIFICATE_RULES_MAX: usize = 1_024;
+/// Names that are read of one certificate.
+pub const CERTIFICATE_NAMES_MAX: usize = 64;
 /// Most issuers of tokens: each keeps its keys fresh, and a token is looked for at all of them.
 pub const ISSUERS_MAX: usize = 16;
 /// Most rules of one issuer: a new token may be held against each.

@@ -81,7 +81,14 @@ pub(crate) async fn handle(
     // 1 identify
     let proxies = &generation.server().proxies;
     let source = proxies.source(via.source, request.headers());
-    let caller = match caller::identify(&gateway, &generation, request.headers()).await {
+    let caller = match caller::identify(
+        &gateway,
+        &generation,
+        request.headers(),
+        via.certificate.as_deref(),
+    )
+    .await
+    {
         Ok(caller) => caller,
         Err(fault) => return stranger(&gateway, fault, dialect, source),
     };
@@ -156,7 +163,14 @@ pub(crate) async fn turn(
     let (gateway, dialect) = (&session.gateway, Dialect::Responses);
     let generation = gateway.generation();
     // 1 identify: the key may have been revoked since the socket was opened
-    let caller = match caller::identify(gateway, &generation, &session.headers).await {
+    let caller = match caller::identify(
+        gateway,
+        &generation,
+        &session.headers,
+        session.certificate.as_deref(),
+    )
+    .await
+    {
         Ok(caller) => caller,
         Err(fault) => return stranger(gateway, fault, dialect, session.source),
     };

@@ -11,8 +11,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use rustls::ServerConfig as TlsServerConfig;
 use rustls::crypto::CryptoProvider;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig as TlsServerConfig};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::certificates::Shown;
 use crate::egress::{UpstreamProblem, certificates, private_key};
 use crate::gateway::Gateway;
 use crate::issuers;
@@ -55,6 +57,25 @@ pub enum ListenFailed {
     /// Certificate and key do not fit together.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// The authorities of callers cannot be used.
+    #[error("TLS: {file}: {source}")]
+    Authorities {
+        /// The setting that names their file.
+        file: &'static str,
+        /// Why.
+        source: VerifierBuilderError,
+    },
+}
+
+/// What a listener shows, and what it asks of callers; all PEM.
+#[derive(Clone, Copy)]
+pub struct ListenerPem<'a> {
+    /// Its certificate chain.
+    pub cert: &'a [u8],
+    /// The chain's private key.
+    pub key: &'a [u8],
+    /// The authorities whose certificates callers may show, and whether they must.
+    pub clients: Option<(&'a [u8], bool)>,
 }
 
 /// An open data listener.
@@ -64,23 +85,23 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Open the socket; `tls` is the PEM of chain and key.
+    /// Open the socket.
     ///
     /// # Errors
     /// When the address is taken or the certificate cannot be used.
-    pub fn bind(address: SocketAddr, tls: Option<(&[u8], &[u8])>) -> Result<Self, ListenFailed> {
+    pub fn bind(address: SocketAddr, tls: Option<ListenerPem<'_>>) -> Result<Self, ListenFailed> {
         let tls = tls.map(acceptor).transpose()?;
         let tcp = bind(address).map_err(|source| ListenFailed::Bind { address, source })?;
         Ok(Self { tcp, tls })
     }
 
-    /// Take a socket that listens already; `tls` as for [`bind`](Self::bind).
+    /// Take a socket that listens already.
     ///
     /// # Errors
     /// When the certificate or the socket cannot be used.
     pub fn over(
         socket: std::net::TcpListener,
-        tls: Option<(&[u8], &[u8])>,
+        tls: Option<ListenerPem<'_>>,
     ) -> Result<Self, ListenFailed> {
         let tls = tls.map(acceptor).transpose()?;
         let tcp = socket
@@ -110,14 +131,38 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(ACCEPT_BACKLOG)
 }
 
-fn acceptor((chain, key): (&[u8], &[u8])) -> Result<TlsAcceptor, ListenFailed> {
-    let mut config = TlsServerConfig::builder_with_provider(crypto_provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(
-            certificates(chain, "server.tls.cert")?,
-            private_key(key, "server.tls.key")?,
-        )?;
+const CLIENTS: &str = "server.tls.client_ca_file";
+
+fn acceptor(pem: ListenerPem<'_>) -> Result<TlsAcceptor, ListenFailed> {
+    let builder = TlsServerConfig::builder_with_provider(crypto_provider())
+        .with_safe_default_protocol_versions()?;
+    let builder = match pem.clients {
+        None => builder.with_no_client_auth(),
+        Some((authorities, required)) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(authorities, CLIENTS)? {
+                roots.add(certificate)?;
+            }
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), crypto_provider());
+            let verifier = if required {
+                verifier
+            } else {
+                verifier.allow_unauthenticated()
+            };
+            let verifier = verifier
+                .build()
+                .map_err(|source| ListenFailed::Authorities {
+                    file: CLIENTS,
+                    source,
+                })?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder.with_single_cert(
+        certificates(pem.cert, "server.tls.cert")?,
+        private_key(pem.key, "server.tls.key")?,
+    )?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
@@ -153,6 +198,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
                 via: Via {
                     source: peer.ip(),
                     dropped: CancellationToken::new(),
+                    certificate: None,
                     _place: Arc::new(place),
                 },
             };
@@ -224,6 +270,8 @@ pub(crate) struct Via {
     pub(crate) source: IpAddr,
     /// Cancelled by the sweep when an answer on it can be ended in no other way.
     pub(crate) dropped: CancellationToken,
+    /// What the caller's certificate says, if it showed one.
+    pub(crate) certificate: Option<Arc<Shown>>,
     /// Its place among those that may be open, kept for as long as anything runs on it.
     _place: Arc<OwnedSemaphorePermit>,
 }
@@ -236,7 +284,7 @@ struct Connection {
 
 impl Connection {
     async fn run(
-        self,
+        mut self,
         tcp: TcpStream,
         tls: Option<TlsAcceptor>,
         watcher: hyper_util::server::graceful::Watcher,
@@ -244,7 +292,17 @@ impl Connection {
         match tls {
             None => self.http(TokioIo::new(Opening::new(tcp)), watcher).await,
             Some(acceptor) => match timeout(HANDSHAKE_TIME_MAX, acceptor.accept(tcp)).await {
-                Ok(Ok(stream)) => self.http(TokioIo::new(Opening::new(stream)), watcher).await,
+                Ok(Ok(stream)) => {
+                    let chain = stream.get_ref().1.peer_certificates();
+                    if let Some(own) = chain.and_then(|chain| chain.first()) {
+                        let Some(shown) = Shown::read(own) else {
+                            tracing::debug!("the certificate of a caller cannot be read");
+                            return;
+                        };
+                        self.via.certificate = Some(Arc::new(shown));
+                    }
+                    self.http(TokioIo::new(Opening::new(stream)), watcher).await;
+                }
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => tracing::debug!("TLS handshake took too long"),
             },

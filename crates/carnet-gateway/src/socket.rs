@@ -34,6 +34,7 @@ pub(crate) use self::memory::Memory;
 pub(crate) use self::message::{Asked, read};
 use self::open::Place;
 pub(crate) use self::open::{Sockets, is_asked_for, open};
+use crate::certificates::Shown;
 use crate::codes::Code;
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
@@ -84,6 +85,8 @@ pub(crate) struct Session {
     pub(crate) headers: HeaderMap,
     /// Where it was opened from.
     pub(crate) source: Source,
+    /// The certificate that its connection was opened with.
+    pub(crate) certificate: Option<Arc<Shown>>,
     /// Cancelled when an answer that nobody reads must end.
     pub(crate) connection: CancellationToken,
     _place: Place,

@@ -91,7 +91,7 @@ pub(crate) struct ServeArgs {
     /// lost is recorded, and the damaged files are copied to `audit.damaged`.
     #[arg(long)]
     pub(crate) repair_log: bool,
-    /// Threads that carry requests. Default: one per core.
+    /// Threads that carry requests. Default: one for each core that the process may use.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 }

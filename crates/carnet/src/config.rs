@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use carnet_gateway::config::{
-    self as gateway, ConfigProblem, RawAudit, RawConversations, RawIssuer, RawLimit, RawServer,
-    RawUpstream, RawWorkload, Services,
+    self as gateway, ConfigProblem, RawAudit, RawCertificate, RawConversations, RawIssuer,
+    RawLimit, RawServer, RawUpstream, RawWorkload, Services,
 };
 use carnet_gateway::section;
 use carnet_gateway::section::{Field, Located, Read};
@@ -78,6 +78,8 @@ section! {
             limit: Vec<RawLimit>,
             /// Whose tokens callers may show in place of a key.
             issuer: Vec<RawIssuer>,
+            /// To which workload the certificate of a caller leads, in place of a key: the first that fits.
+            certificate: Vec<RawCertificate>,
         }
     }
 }
@@ -215,6 +217,7 @@ impl Draft {
                 },
                 limits: raw.limit.into_value().unwrap_or_default(),
                 issuers: raw.issuer.into_value().unwrap_or_default(),
+                certificates: raw.certificate.into_value().unwrap_or_default(),
                 problems: found,
             },
             packs,

@@ -51,7 +51,7 @@ pub(crate) fn load_to_start(draft: Draft, now: Timestamp) -> Result<Loaded, Trou
     let mut found = Found::default();
     let server = draft.sections.server.as_ref();
     if let Some(tls) = server.and_then(|server| server.tls.given()) {
-        for field in [&tls.value.cert, &tls.value.key] {
+        for field in [&tls.value.cert, &tls.value.key, &tls.value.client_ca_file] {
             found.file(&draft.base, field);
         }
     }

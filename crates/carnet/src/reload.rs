@@ -9,7 +9,7 @@ use std::time::Duration;
 use carnet_admin::answers::{Problem, ReloadAnswer};
 use carnet_admin::{Actor, Admin, Reloads, Store};
 use carnet_audit::Durability;
-use carnet_gateway::config::TlsFiles;
+use carnet_gateway::config::ListenerTls;
 use carnet_gateway::{Gateway, Generation};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -80,7 +80,7 @@ pub(crate) struct Taken {
 pub(crate) struct Fixed {
     listen: SocketAddr,
     admin: SocketAddr,
-    tls: Option<TlsFiles>,
+    tls: Option<ListenerTls>,
     durability: Durability,
 }
 
@@ -210,7 +210,7 @@ impl Reloader {
                 troubles.into_iter().map(problem).collect()
             })
         };
-        let (answer, config) = self.admin.reload(actor, build).await;
+        let (answer, config) = self.admin.reload(actor.clone(), build).await;
         let word = if answer.done {
             "is in force"
         } else {

@@ -6,31 +6,36 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::Scheme;
 use jiff::SignedDuration;
+use toml_span::Span;
 
 use super::{Check, RawConfig};
 use crate::issuers::{Algorithm, is_here};
 use crate::limits::{
     ISSUER_LEEWAY_SECONDS, ISSUER_LEEWAY_SECONDS_MAX, ISSUER_RULES_MAX, ISSUERS_MAX,
 };
-use crate::section::{Field, Located, closest};
+use crate::section::{Field, Located};
 
 /// Where OpenID Connect Discovery 1.0 has the document of an issuer, in section 4.
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 section! {
-    /// An issuer of tokens (JSON Web Tokens) that callers may show in place of a key.
+    /// An issuer of tokens (JSON Web Tokens) that callers may show in place of a key, and administrators in place of the admin token.
     RawIssuer {
         required {
             /// Its name: records have it before the subject of a token.
             name: String,
             /// What its tokens name as `iss`, to the letter. Without `jwks` it is the https address of an OpenID provider.
             issuer: String,
-            /// What its tokens must name as `aud`: one of these at least.
-            audiences: Vec<String>,
-            /// To which workload a token leads: the first rule that fits.
-            workloads: Vec<RawClaimRule>,
         }
         optional {
+            /// What tokens of callers must name as `aud`: one of these at least.
+            audiences: Vec<String>,
+            /// To which workload a caller's token leads: the first rule that fits.
+            workloads: Vec<RawClaimRule>,
+            /// What tokens of administrators must name as `aud`: one of these at least, none of which is in `audiences`.
+            admin_audiences: Vec<String>,
+            /// What an administrator's token allows: the first rule that fits.
+            admins: Vec<RawAdminRule>,
             /// Address of its public keys (a JSON Web Key Set). Default: the one that its discovery document names.
             jwks: String,
             /// How its tokens may be signed: of `EdDSA`, `ES256`, `ES384`, `PS256`, `PS384`, `PS512`, `RS256`, `RS384` and
@@ -62,6 +67,51 @@ section! {
     }
 }
 
+section! {
+    /// A rule by which a token allows to administrate.
+    RawAdminRule {
+        required {
+            /// `viewer` (reads everything), `operator` (also reloads, and puts targets into service) or `admin` (also manages keys).
+            role: String,
+            /// A claim: its name, or its path with slashes.
+            claim: String,
+            /// What the claim must be, or have in its list.
+            value: String,
+        }
+        optional {}
+    }
+}
+
+/// What an administrator may do; each role also what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Read everything.
+    Viewer,
+    /// Reload, put targets into service, put proofs on record.
+    Operator,
+    /// Manage keys.
+    Admin,
+}
+
+impl Role {
+    /// All roles, with their names.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("viewer", Self::Viewer),
+        ("operator", Self::Operator),
+        ("admin", Self::Admin),
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// An issuer's settings. Equal settings share keys over a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerConfig {
@@ -69,8 +119,12 @@ pub struct IssuerConfig {
     pub name: Arc<str>,
     /// What tokens name as `iss`.
     pub issuer: Box<str>,
-    /// What tokens may name as `aud`.
+    /// What tokens of callers may name as `aud`.
     pub audiences: Vec<Box<str>>,
+    /// What tokens of administrators may name as `aud`; none of `audiences`.
+    pub admin_audiences: Vec<Box<str>>,
+    /// What an administrator's token allows.
+    pub admins: Vec<AdminRule>,
     /// Where its public keys are.
     pub keys: KeysAt,
     /// How tokens may be signed.
@@ -103,6 +157,15 @@ impl KeysAt {
     }
 }
 
+/// A rule by which a token allows to administrate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminRule {
+    /// What it allows.
+    pub role: Role,
+    /// The claim and its value.
+    pub wants: (Box<str>, Box<str>),
+}
+
 /// A rule by which a token leads to a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRule {
@@ -114,11 +177,7 @@ pub struct ClaimRule {
 
 impl Check<'_> {
     pub(super) fn issuers(&mut self, raw: &RawConfig) -> Vec<IssuerConfig> {
-        let ids = raw
-            .workloads
-            .iter()
-            .filter_map(|workload| workload.id.given());
-        let ids: Vec<&str> = ids.map(|id| id.value.as_str()).collect();
+        let ids = raw.workload_ids();
         let mut issuers: Vec<IssuerConfig> = Vec::with_capacity(raw.issuers.len());
         for entry in &raw.issuers {
             let (Some(name), Some(issuer)) = (entry.name.given(), entry.issuer.given()) else {
@@ -171,12 +230,34 @@ impl Check<'_> {
             }
             Field::Wrong => None,
         };
-        let audiences = raw.audiences.given();
-        if let Some(none) = audiences.filter(|names| names.value.iter().all(String::is_empty)) {
+        let audiences = self.audiences(
+            (
+                &raw.audiences,
+                raw.workloads.given().map(|rules| rules.span),
+            ),
+            ("audiences", "workloads"),
+        );
+        let admin_audiences = self.audiences(
+            (
+                &raw.admin_audiences,
+                raw.admins.given().map(|rules| rules.span),
+            ),
+            ("admin_audiences", "admins"),
+        );
+        if let Some(both) = raw.admin_audiences.given()
+            && admin_audiences.iter().any(|name| audiences.contains(name))
+        {
             self.problem(
-                none.span,
-                "an issuer without audiences would let in tokens that were made for others",
-                "name what its tokens for Carnet have as `aud`",
+                both.span,
+                "`admin_audiences` and `audiences` have a name in common, so that a caller's token could administrate",
+                "have the issuer give administrators tokens with an audience of their own",
+            );
+        }
+        if raw.workloads.given().is_none() && raw.admins.given().is_none() {
+            self.problem(
+                name.span,
+                "the issuer's tokens lead nowhere",
+                "add workloads = [{ workload = \"…\" }] with `audiences`, or `admins` with `admin_audiences`",
             );
         }
         let algorithms = match raw.algorithms.given() {
@@ -195,25 +276,83 @@ impl Check<'_> {
         }
         let leeway = leeway.map_or(ISSUER_LEEWAY_SECONDS, |leeway| leeway.value);
         let leeway = leeway.min(ISSUER_LEEWAY_SECONDS_MAX);
-        let rules = raw
-            .workloads
-            .given()
-            .map(|rules| self.claim_rules(rules, ids));
+        let rules = raw.workloads.given();
+        let rules = rules.map(|rules| self.claim_rules(rules, ids));
+        let admins = raw.admins.given();
+        let admins = admins.map(|rules| self.admin_rules(rules));
         Some(IssuerConfig {
             name: name.value.as_str().into(),
             issuer: issuer.value.as_str().into(),
-            audiences: audiences?
-                .value
-                .iter()
-                .map(|name| name.as_str().into())
-                .collect(),
+            audiences,
+            admin_audiences,
+            admins: admins.unwrap_or_default(),
             keys: keys?,
             algorithms,
             leeway: SignedDuration::from_secs(i64::try_from(leeway).unwrap_or(0)),
-            rules: rules?,
+            rules: rules.unwrap_or_default(),
             ca_file: raw.ca_file.given().map(|file| self.path(&file.value)),
             private_addresses: raw.private_addresses.given().is_some_and(|yes| yes.value),
         })
+    }
+
+    /// The audiences that go with rules of their own.
+    fn audiences(
+        &mut self,
+        (given, rules): (&Field<Vec<String>>, Option<Span>),
+        (name, of_rules): (&str, &str),
+    ) -> Vec<Box<str>> {
+        let names = given.given();
+        match (names, rules) {
+            (Some(names), _)
+                if names.value.is_empty() || names.value.iter().any(String::is_empty) =>
+            {
+                self.problem(
+                    names.span,
+                    "an issuer without audiences would let in tokens that were made for others",
+                    "name what its tokens for Carnet have as `aud`",
+                );
+            }
+            (Some(names), None) => self.problem(
+                names.span,
+                format!("`{name}` stands without `{of_rules}`"),
+                format!("add `{of_rules}` with the rules for such tokens, or take `{name}` out"),
+            ),
+            (None, Some(rules)) => self.problem(
+                rules,
+                format!("`{of_rules}` stands without `{name}`"),
+                format!("add `{name}`: what such tokens for Carnet have as `aud`"),
+            ),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        let names = names.map_or(&[][..], |names| &names.value);
+        names.iter().map(|name| name.as_str().into()).collect()
+    }
+
+    fn admin_rules(&mut self, rules: &Located<Vec<RawAdminRule>>) -> Vec<AdminRule> {
+        if rules.value.is_empty() || rules.value.len() > ISSUER_RULES_MAX {
+            self.problem(
+                rules.span,
+                format!("`admins` needs 1 to {ISSUER_RULES_MAX} rules"),
+                "add admins = [{ claim = \"groups\", value = \"…\", role = \"viewer\" }]",
+            );
+        }
+        let rule = |rule: &RawAdminRule| {
+            let word = rule.role.given()?;
+            let role = Role::ALL.iter().find(|(name, _)| *name == word.value);
+            if role.is_none() {
+                self.problem(
+                    word.span,
+                    format!("`{}` is no role of administrators", word.value),
+                    "choose of viewer, operator, admin",
+                );
+            }
+            let (claim, value) = (rule.claim.given()?, rule.value.given()?);
+            Some(AdminRule {
+                role: role?.1,
+                wants: (claim.value.as_str().into(), value.value.as_str().into()),
+            })
+        };
+        rules.value.iter().filter_map(rule).collect()
     }
 
     /// An address from which public keys may come: else whoever is on the way could put in their own.
@@ -273,14 +412,7 @@ impl Check<'_> {
         }
         let rule = |rule: &RawClaimRule| {
             let workload = rule.workload.given()?;
-            if !ids.contains(&workload.value.as_str()) {
-                let help = match closest(&workload.value, ids.iter().copied()) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => "add a [[workload]] with this id".to_owned(),
-                };
-                let message = format!("no workload has the id `{}`", workload.value);
-                self.problem(workload.span, message, help);
-            }
+            self.leads_to(workload, ids);
             let wants = match (&rule.claim, &rule.value) {
                 (Field::Given(claim), Field::Given(value)) => {
                     Some((claim.value.as_str().into(), value.value.as_str().into()))
@@ -312,6 +444,8 @@ impl IssuerConfig {
             name: "corp".into(),
             issuer: "https://id.example.org".into(),
             audiences: vec!["carnet".into()],
+            admin_audiences: Vec::new(),
+            admins: Vec::new(),
             keys,
             algorithms: Algorithm::ALL.map(|(_, algorithm)| algorithm).into(),
             leeway: SignedDuration::from_secs(60),

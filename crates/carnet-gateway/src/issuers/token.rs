@@ -118,17 +118,18 @@ impl Claims {
         self.0.get("iss")?.as_str()
     }
 
-    /// Check everything but the signature.
+    /// Check everything but the signature. `audiences`: what it may be made for.
     pub(super) fn accept(
         &self,
         issuer: &IssuerConfig,
+        audiences: &[Box<str>],
         now: Timestamp,
     ) -> Result<Accepted, Refused> {
         if self.issuer() != Some(&*issuer.issuer) {
             return Err(Refused::Invalid("it is of another issuer"));
         }
         let for_us = |name: &Value| {
-            let named = |name: &str| issuer.audiences.iter().any(|ours| **ours == *name);
+            let named = |name: &str| audiences.iter().any(|ours| **ours == *name);
             name.as_str().is_some_and(named)
         };
         let audience = match self.0.get("aud") {

@@ -137,6 +137,7 @@ pub(crate) fn open(
         gateway: gateway.clone(),
         headers: std::mem::take(request.headers_mut()),
         source,
+        certificate: via.certificate.clone(),
         connection: via.dropped.clone(),
         _place: place,
     };

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use carnet_admin::{Access, Admin, AdminSocket, Store, reloads};
 use carnet_audit::{Log, Options, Signer};
-use carnet_gateway::{Gateway, Generation, ListenFailed, Listener};
+use carnet_gateway::config::ListenerTls;
+use carnet_gateway::{Gateway, Generation, ListenFailed, Listener, ListenerPem};
 use carnet_limits::KeyRing;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,7 +40,12 @@ struct Ready {
 }
 
 pub(crate) fn run(args: &ServeArgs) -> Exit {
-    let mut runtime = if args.threads == Some(1) {
+    // On one core, threads would only hand each other what one of them can do at once.
+    let alone = match args.threads {
+        Some(threads) => threads == 1,
+        None => thread::available_parallelism().is_ok_and(|cores| cores.get() == 1),
+    };
+    let mut runtime = if alone {
         tokio::runtime::Builder::new_current_thread()
     } else {
         tokio::runtime::Builder::new_multi_thread()
@@ -273,11 +280,14 @@ fn seed() -> Result<u64, Troubles> {
 /// Both sockets are opened before anything is announced, so a taken port stops the start.
 fn listeners(config: &Config) -> Result<(Listener, tokio::net::TcpListener), Troubles> {
     let server = &config.gateway.server;
-    let pem = match &server.tls {
-        Some(tls) => Some((world::read_bytes(&tls.cert)?, world::read_bytes(&tls.key)?)),
-        None => None,
-    };
-    let tls = pem.as_ref().map(|(cert, key)| (&cert[..], &key[..]));
+    let pem = server.tls.as_ref().map(read_pem).transpose()?;
+    let tls = pem.as_ref().map(|(cert, key, clients)| ListenerPem {
+        cert,
+        key,
+        clients: clients
+            .as_ref()
+            .map(|(pem, required)| (&pem[..], *required)),
+    });
     let help = "end the program that has it, or choose another address: `listen` in carnet.toml, --listen or --admin-listen";
     let mut handed = Handed::take()?;
     let data = match handed.data.take() {
@@ -288,10 +298,20 @@ fn listeners(config: &Config) -> Result<(Listener, tokio::net::TcpListener), Tro
         let help = match (&error, &server.tls) {
             (ListenFailed::Handed(_), _) => HANDED_HELP.to_owned(),
             (ListenFailed::Bind { .. }, _) | (_, None) => help.to_owned(),
-            (_, Some(files)) => format!(
+            (
+                ListenFailed::Authorities { .. },
+                Some(ListenerTls {
+                    clients: Some(clients),
+                    ..
+                }),
+            ) => format!(
+                "check the certificates of authorities in `{}`, PEM",
+                clients.file.display()
+            ),
+            (_, Some(tls)) => format!(
                 "check the certificate chain `{}` and the key `{}`, both PEM",
-                files.cert.display(),
-                files.key.display()
+                tls.files.cert.display(),
+                tls.files.key.display()
             ),
         };
         vec![Trouble::new(error.to_string(), help)]
@@ -310,6 +330,22 @@ fn listeners(config: &Config) -> Result<(Listener, tokio::net::TcpListener), Tro
             )]
         })?;
     Ok((data, admin))
+}
+
+type Pem = (Vec<u8>, Vec<u8>, Option<(Vec<u8>, bool)>);
+
+/// Chain, key, and the authorities of callers if they are asked for certificates.
+fn read_pem(tls: &ListenerTls) -> Result<Pem, Troubles> {
+    let clients = match &tls.clients {
+        Some(clients) => Some((world::read_bytes(&clients.file)?, clients.required)),
+        None => None,
+    };
+    let own = &tls.files;
+    Ok((
+        world::read_bytes(&own.cert)?,
+        world::read_bytes(&own.key)?,
+        clients,
+    ))
 }
 
 /// Sockets that a service manager holds open for us, so that callers wait in their queues while we restart

@@ -96,6 +96,11 @@ issuer = "{}"
 audiences = ["carnet"]
 algorithms = ["EdDSA", "ES256", "RS256"]
 workloads = [{{ claim = "groups", value = "lab", workload = "app" }}]
+admin_audiences = ["carnet-admin"]
+admins = [
+  {{ claim = "groups", value = "owners", role = "admin" }},
+  {{ claim = "groups", value = "lab", role = "viewer" }},
+]
 "#,
         name(issuer)
     );
@@ -231,5 +236,63 @@ async fn answers_of_an_issuer_that_is_taken_out_are_cut() {
         .await
         .error(401, "invalid_api_key")
         .await;
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn tokens_let_administrators_do_what_their_role_allows() {
+    let (upstream, mut issuer) = (Upstream::start().await, Upstream::start().await);
+    let keys = Keys::new();
+    let (gateway, ()) = tokio::join!(
+        setup(&upstream, &issuer).start(),
+        publish(&mut issuer, &keys)
+    );
+    let token = |audience: &str, group: &str| {
+        let mut claims = claims(&issuer);
+        claims["aud"] = json!([audience]);
+        claims["groups"] = json!([group]);
+        keys.token("RS256", &claims)
+    };
+    let (owner, viewer) = (
+        token("carnet-admin", "owners"),
+        token("carnet-admin", "lab"),
+    );
+    let new = r#"{"workload":"app"}"#;
+    let keys_of = async |token: &str, method: Method, body: &str| {
+        let (status, answer) = gateway.admin_as(token, method, "/api/keys", body).await;
+        (
+            status,
+            answer["error"]["code"].as_str().unwrap_or("").to_owned(),
+        )
+    };
+    let passes = |status: u16| (status, String::new());
+    let fails = |status: u16, code: &str| (status, code.to_owned());
+    assert_eq!(keys_of(&viewer, Method::GET, "").await, passes(200));
+    assert_eq!(
+        keys_of(&viewer, Method::POST, new).await,
+        fails(403, "role_too_low")
+    );
+    assert_eq!(keys_of(&owner, Method::POST, new).await, passes(201));
+    let none = token("carnet-admin", "guests");
+    assert_eq!(
+        keys_of(&none, Method::GET, "").await,
+        fails(403, "token_unmapped")
+    );
+    // What was made for one listener opens nothing at the other.
+    let caller = token("carnet", "owners");
+    assert_eq!(
+        keys_of(&caller, Method::GET, "").await,
+        fails(401, "invalid_admin_token")
+    );
+    models(&gateway, &owner)
+        .await
+        .error(401, "token_invalid")
+        .await;
+    let made = gateway
+        .record_where("the new key", |record| {
+            record["detail"] == "key created by `corp:alice` from 127.0.0.1"
+        })
+        .await;
+    assert_eq!(made["kind"], "admin");
     gateway.finish().await;
 }

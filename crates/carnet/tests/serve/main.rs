@@ -7,6 +7,7 @@
 mod activation;
 mod bodies;
 mod carried;
+mod client_certificates;
 mod conversations;
 mod decisions;
 mod detection;

@@ -236,11 +236,33 @@ impl Gateway {
 
     async fn admin_bytes(&self, method: Method, path: &str, body: &str) -> (u16, Bytes) {
         let token = std::fs::read_to_string(self.setup.path("state/admin.token")).unwrap();
+        self.admin_bytes_as(token.trim(), method, path, body).await
+    }
+
+    /// Call the admin listener with another token.
+    pub(crate) async fn admin_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> (u16, Value) {
+        let (status, body) = self.admin_bytes_as(token, method, path, body).await;
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    async fn admin_bytes_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> (u16, Bytes) {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, self.admin.to_string())
-            .header(AUTHORIZATION, format!("Bearer {}", token.trim()))
+            .header(AUTHORIZATION, format!("Bearer {token}"))
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
             .unwrap();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair,
+    PKCS_ECDSA_P256_SHA256, SanType,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -46,8 +47,18 @@ impl Authority {
 
     /// A certificate for a name.
     pub(crate) fn identity(&self, name: &str) -> Identity {
+        self.identity_of(&[name], &[])
+    }
+
+    /// A certificate for DNS names and URIs.
+    pub(crate) fn identity_of(&self, names: &[&str], uris: &[&str]) -> Identity {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        let uris = uris
+            .iter()
+            .map(|&uri| SanType::URI(uri.try_into().unwrap()));
+        params.subject_alt_names.extend(uris);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity {
             chain: certificate.pem(),
@@ -80,15 +91,30 @@ impl Authority {
 
     /// A TLS connection to a server of this authority, offering these protocols.
     pub(crate) async fn connect(&self, tcp: TcpStream, alpn: &[&str]) -> TlsStream<TcpStream> {
-        let mut config = ClientConfig::builder_with_provider(provider())
+        self.connect_as(None, tcp, alpn).await.unwrap()
+    }
+
+    /// The same, showing a certificate if asked for one.
+    pub(crate) async fn connect_as(
+        &self,
+        identity: Option<&Identity>,
+        tcp: TcpStream,
+        alpn: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(self.roots())
-            .with_no_client_auth();
+            .with_root_certificates(self.roots());
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => builder
+                .with_client_auth_cert(identity.certificates(), identity.private_key())
+                .unwrap(),
+        };
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let name = ServerName::try_from("localhost").unwrap();
         let connector = TlsConnector::from(Arc::new(config));
-        connector.connect(name, tcp).await.unwrap()
+        connector.connect(name, tcp).await
     }
 }
 
