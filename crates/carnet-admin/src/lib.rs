@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use carnet_admin::Store;
-//! use carnet_limits::terms::KeyTerms;
+//! use carnet_limits::KeyTerms;
 //!
 //! let folder = tempfile::tempdir()?;
 //! let store = Store::open(&folder.path().join("carnet.db"))?;
