@@ -7,6 +7,7 @@ mod dice;
 mod gateway;
 mod hostile;
 mod kill;
+mod observe;
 mod outcome;
 mod replay;
 mod script;
@@ -31,6 +32,7 @@ pub(crate) use agents::agents;
 pub(crate) use described::described;
 pub(crate) use hostile::hostile;
 pub(crate) use kill::kill;
+pub(crate) use observe::observe;
 pub(crate) use outcome::{BYTES, Outcomes, Verdict};
 pub(crate) use replay::{replay, run as replay_into};
 

@@ -64,7 +64,7 @@ struct Step {
     run: fn(&Bench<'_>) -> Result<Totals>,
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step {
         name: "format",
         title: "rustfmt",
@@ -136,6 +136,12 @@ const STEPS: [Step; 14] = [
         title: "killed in the middle of work",
         only_full: false,
         run: clients::kill,
+    },
+    Step {
+        name: "observe",
+        title: "a real Prometheus and a collector before the product",
+        only_full: false,
+        run: clients::observe,
     },
     Step {
         name: "fuzz",

@@ -88,6 +88,11 @@ pub(crate) fn for_proofs(repo: &Repo) -> Result<Option<PathBuf>> {
     debian::cvc5(repo)
 }
 
+/// Prometheus, for what looks at the product: its paths, installed if need be. None where Debian's package tools are not there.
+pub(crate) fn for_observation(repo: &Repo) -> Result<Option<debian::Prometheus>> {
+    debian::prometheus(repo)
+}
+
 /// Whether a folder was installed from these versions.
 fn stamped(folder: &Path, versions: &str) -> bool {
     fs::read_to_string(folder.join(".installed")).is_ok_and(|stamp| stamp == versions)

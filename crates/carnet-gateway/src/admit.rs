@@ -80,6 +80,7 @@ pub(crate) fn decide<'a>(
             requested: model.to_owned(),
             model: offer.model.clone(),
             host: offer.host.clone(),
+            origin: offer.origin,
             overlay: offer.overlay.clone(),
         }))),
         None => Err(not_offered(offers, wanted).into()),

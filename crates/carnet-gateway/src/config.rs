@@ -22,6 +22,7 @@ pub use self::issuer::{
     AdminRule, ClaimRule, IssuerConfig, KeysAt, RawAdminRule, RawClaimRule, RawIssuer, Role,
 };
 pub use self::quota::{Apart, LimitConfig, OnExhausted, Only, RawLimit};
+pub use self::telemetry::{AccessLogTo, RawTelemetry, RawTelemetryHeader, TelemetryConfig};
 use crate::egress::Urls;
 use crate::ingress::Call;
 use crate::limits;
@@ -33,6 +34,7 @@ mod certificate;
 mod issuer;
 mod proxies;
 mod quota;
+mod telemetry;
 
 /// Who says what an operator's own price is.
 const PRICED_BY_OPERATOR: &str = "the configuration";
@@ -93,6 +95,9 @@ section! {
             proxy_header: String,
             /// Seconds after which a WebSocket without a request is closed. Default 900.
             websocket_idle_seconds: u64,
+            /// Where the access log goes, one line of JSON for each request: `off` (default), `stderr`, or a file, which is opened
+            /// again when it was moved away.
+            access_log: String,
         }
     }
 }
@@ -393,6 +398,8 @@ pub struct RawConfig {
     pub issuers: Vec<RawIssuer>,
     /// `[[certificate]]`
     pub certificates: Vec<RawCertificate>,
+    /// `[telemetry]`
+    pub telemetry: Option<RawTelemetry>,
     /// What was wrong with the file's form; while there is any, no settings come of it.
     pub problems: Vec<ConfigProblem>,
 }
@@ -427,6 +434,8 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     /// To which workloads certificates lead.
     pub certificates: Vec<CertificateRule>,
+    /// Which collector is told of requests, if one is.
+    pub telemetry: Option<TelemetryConfig>,
 }
 
 /// What Carnet itself keeps of conversations.
@@ -479,6 +488,8 @@ pub struct ServerConfig {
     pub websocket_idle: Duration,
     /// Who is believed from where a request comes.
     pub proxies: TrustedProxies,
+    /// Where the access log goes.
+    pub access_log: AccessLogTo,
 }
 
 /// How much is read of an answer that comes compressed.
@@ -614,6 +625,8 @@ pub fn validate(
     let limits = check.quotas(raw);
     let issuers = check.issuers(raw);
     let certificates = check.certificate_rules(raw);
+    let telemetry = raw.telemetry.as_ref();
+    let telemetry = telemetry.and_then(|raw| check.telemetry(raw));
     if check.problems.is_empty() {
         Ok(Config {
             server,
@@ -624,6 +637,7 @@ pub fn validate(
             limits,
             issuers,
             certificates,
+            telemetry,
         })
     } else {
         check.problems.sort_by_key(|problem| problem.span.start);
@@ -650,6 +664,12 @@ impl Takes<'_> {
         let models = self.models.iter().map(|(_, own)| own);
         Urls::below(base, self.version, &self.calls, models)
     }
+}
+
+/// Whether an address has a name or a password in it, which belong in no file of settings.
+fn has_password(uri: &Uri) -> bool {
+    uri.authority()
+        .is_some_and(|authority| authority.as_str().contains('@'))
 }
 
 struct Check<'a> {
@@ -724,6 +744,7 @@ impl Check<'_> {
             drain: limits::DRAIN_TIME_MAX,
             websocket_idle: limits::SOCKET_IDLE_MAX,
             proxies: TrustedProxies::default(),
+            access_log: AccessLogTo::Off,
         };
         let Some(raw) = raw else {
             server.names = loopback_names();
@@ -863,6 +884,7 @@ impl Check<'_> {
             server.websocket_idle = Duration::from_secs(seconds);
         }
         server.proxies = self.proxies(raw);
+        server.access_log = self.access_log(&raw.access_log);
         server
     }
 
@@ -1303,6 +1325,15 @@ impl Check<'_> {
             .parse::<Uri>()
             .ok()
             .filter(|uri| uri.scheme() == Some(&Scheme::HTTP) && uri.host().is_some());
+        // It would stand in records.
+        if uri.as_ref().is_some_and(has_password) {
+            self.problem(
+                raw.span,
+                "the address of a proxy has a name or a password in it, which are not used",
+                "take away what stands before the `@`, and let the proxy know Carnet by its address",
+            );
+            return None;
+        }
         if uri.is_none() {
             self.problem(
                 raw.span,

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::codes::Code;
 use crate::ingress::Dialect;
+use crate::metrics::Origin;
 use crate::relay::ResponseBody;
 
 /// Tells stock clients not to ask again by themselves.
@@ -38,6 +39,8 @@ pub(crate) struct Denied {
     pub(crate) model: Option<Arc<str>>,
     /// The host behind the upstream.
     pub(crate) host: Option<Arc<str>>,
+    /// How much is known of where it comes from.
+    pub(crate) origin: Origin,
     /// Lines that would complete what is unknown, when that is what is missing.
     pub(crate) overlay: Option<String>,
 }

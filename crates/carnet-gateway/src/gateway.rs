@@ -1,8 +1,8 @@
 //! The running gateway: the generation in force, the log, the counters, and the handles by which
 //! the admin side reads and changes them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use carnet_audit::{Kind, Log, Record};
@@ -16,15 +16,17 @@ use tokio::sync::futures::Notified;
 use crate::budget::Budget;
 use crate::caller::Strangers;
 use crate::conversations::{ConversationStore, Conversations};
+use crate::ended::{Ended, Onlooker};
 use crate::generation::{Generation, Versions};
 use crate::issuers::{Administrator, NotAdmitted};
 use crate::limits::{RECENT_DECISIONS_MAX, SOCKET_MEMORY_BYTES_MAX};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Now};
 use crate::recent::{Recent, RecentDecision};
 use crate::relays::Relays;
 use crate::service::{Service, Suspended};
 use crate::socket::Sockets;
 use crate::state_ids::{StateChange, StateId, StateIds};
+use crate::telemetry::Telemetry;
 
 /// Where instants come from: the process passes its clock in, tests pass theirs.
 pub type Clock = fn() -> Timestamp;
@@ -46,6 +48,8 @@ pub struct Gateway {
     sockets: Sockets,
     memories: Budget,
     conversations: Conversations,
+    access_log: OnceLock<Box<dyn Onlooker>>,
+    telemetry: OnceLock<Telemetry>,
     // Makes record ids of one process unique without asking for randomness on every request.
     ids: RecordIds,
     words: Words,
@@ -114,6 +118,8 @@ impl Gateway {
             sockets: Sockets::default(),
             memories: Budget::new(SOCKET_MEMORY_BYTES_MAX),
             conversations: Conversations::default(),
+            access_log: OnceLock::new(),
+            telemetry: OnceLock::new(),
             ids: RecordIds {
                 seed,
                 next: AtomicU64::new(0),
@@ -209,6 +215,40 @@ impl Gateway {
         &self.sockets
     }
 
+    /// Tell this one of each request that has ended; once.
+    pub fn open_access_log(&self, access_log: Box<dyn Onlooker>) {
+        // A second one would miss what the first was told.
+        let _ = self.access_log.set(access_log);
+    }
+
+    /// Follow requests in traces, and tell this one of them; once.
+    pub fn open_telemetry(&self, telemetry: Telemetry) {
+        let _ = self.telemetry.set(telemetry);
+    }
+
+    pub(crate) fn telemetry(&self) -> Option<&Telemetry> {
+        self.telemetry.get()
+    }
+
+    /// Whether anybody is told of requests that have ended.
+    pub(crate) fn is_looked_on(&self) -> bool {
+        self.access_log.get().is_some() || self.telemetry.get().is_some()
+    }
+
+    /// Tell of a request that has ended. This never waits.
+    pub(crate) fn ended(&self, ended: &Arc<Ended>) {
+        if let Some(access_log) = self.access_log.get()
+            && !access_log.ended(ended)
+        {
+            self.metrics.access_lines_lost(1);
+        }
+        if let Some(telemetry) = self.telemetry.get()
+            && !telemetry.ended(ended)
+        {
+            self.metrics.telemetry_lost.inc();
+        }
+    }
+
     /// Take over where conversations are kept, and the key that seals them there; once.
     pub fn open_conversations(&self, store: Arc<dyn ConversationStore>, key: [u8; 32]) {
         self.conversations.open(store, key);
@@ -267,8 +307,14 @@ impl Gateway {
     #[must_use]
     pub fn metrics_text(&self) -> String {
         let log = self.log.status();
-        self.metrics
-            .text((log.size, log.pending), self.generation.load().cache())
+        let generation = self.generation.load();
+        self.metrics.text(Now {
+            log: (log.size, log.pending),
+            cache: generation.cache(),
+            ready: log.full.is_none(),
+            traffic: generation.traffic(),
+            permits: generation.permit_counts().clone(),
+        })
     }
 
     /// How things stand.

@@ -28,12 +28,15 @@ use crate::egress::{self, Upstream, UpstreamFiles, UpstreamProblem};
 use crate::found::{Callers, Findings};
 use crate::ingress::{self, Call};
 use crate::issuers::Issuers;
+use crate::metrics::Origin;
+use crate::permits::Permits;
 use crate::quotas::Quotas;
 use crate::reported::Expected;
 use crate::resolve::{Keeping, Offer};
 use crate::screen::Fields;
 use crate::services::{self, Fix};
 use crate::spend::Tokenizer;
+use crate::traffic::Traffic;
 
 /// What a generation is built from; everything read and parsed, nothing in force yet.
 #[derive(Debug)]
@@ -114,6 +117,7 @@ struct Rules {
     certificates: Certificates,
     versions: Versions,
     decider: Decider,
+    permits: Arc<Permits>,
     callers: HashMap<Arc<str>, Callers>,
     offers: HashMap<Arc<str>, Vec<Offer>>,
     /// The configured names, in the order of the file.
@@ -176,6 +180,8 @@ impl Generation {
             cache_max: config.server.decisions_max,
             ..DeciderOptions::default()
         };
+        let permits = previous.map(|previous| &*previous.rules.permits);
+        let permits = Arc::new(Permits::new(&policies, permits));
         let decider = match Decider::new(policies, view.clone(), options) {
             Ok(decider) if failed.is_empty() => decider,
             Ok(_) => return Err(failed),
@@ -206,6 +212,7 @@ impl Generation {
             certificates,
             versions,
             decider,
+            permits,
             callers,
             offers: HashMap::new(),
             names: Vec::new(),
@@ -322,6 +329,24 @@ impl Generation {
         self.rules.valid_until
     }
 
+    /// What became of the attempts at each upstream.
+    pub(crate) fn traffic(&self) -> Vec<Arc<Traffic>> {
+        let upstreams = self.rules.upstreams.iter();
+        upstreams
+            .map(|upstream| upstream.traffic().clone())
+            .collect()
+    }
+
+    /// How often each rule permitted.
+    pub(crate) fn permit_counts(&self) -> &Arc<Permits> {
+        &self.rules.permits
+    }
+
+    fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
+        let mut upstreams = self.rules.upstreams.iter();
+        upstreams.find(|upstream| upstream.name() == name)
+    }
+
     /// Counters of the decision cache.
     #[must_use]
     pub fn cache(&self) -> CacheCounters {
@@ -414,6 +439,7 @@ impl Rules {
         let ends = resolution.valid_until().and_then(start_of);
         self.valid_until = [self.valid_until, ends].into_iter().flatten().min();
         let headers = fact_headers(&resolution);
+        let origin = Origin::of(&resolution);
         let asked = services::facts(
             view,
             spec.host.as_ref().map(|host| host.as_str()),
@@ -448,6 +474,7 @@ impl Rules {
             rename,
             model,
             host,
+            origin,
             headers,
             expected: Arc::new(expected),
             overlay,
@@ -641,6 +668,14 @@ fn upstreams(
             let upstream = match kept(config) {
                 Some(upstream) => upstream.with_key(files),
                 None => Upstream::new(config.clone(), files),
+            };
+            // Whatever else has changed of it: who has its name is counted on.
+            let before = previous.and_then(|previous| previous.upstream(&config.name));
+            let upstream = match before {
+                Some(before) => {
+                    upstream.map(|upstream| upstream.counted_on(before.traffic().clone()))
+                }
+                None => upstream,
             };
             match upstream {
                 Ok(upstream) => Some(Arc::new(upstream)),

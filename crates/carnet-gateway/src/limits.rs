@@ -228,3 +228,29 @@ pub const SUBJECT_BYTES_MAX: usize = 255;
 pub const TOKENS_KNOWN_MAX: usize = 32 * 1024;
 /// Parts into which they are divided, so that requests seldom meet at one lock.
 pub const TOKENS_KNOWN_PARTS: usize = 16;
+/// Bytes of `tracestate` that are passed on: as many as W3C Trace Context asks everybody to.
+pub const TRACE_STATE_BYTES_MAX: usize = 512;
+/// Lines that wait for the access log: about a tenth of a second of all that one machine serves.
+pub const ACCESS_LOG_LINES_MAX: usize = 8_192;
+/// Ended requests that wait for telemetry, each some kilobytes.
+pub const TELEMETRY_REQUESTS_MAX: usize = 4_096;
+/// Spans that are sent together: far below the 4 MiB that collectors take by default.
+pub const TELEMETRY_BATCH_SPANS: usize = 512;
+/// Batches that wait while the collector is slow.
+pub const TELEMETRY_BATCHES_MAX: usize = 8;
+/// Spans wait this long for others.
+pub const TELEMETRY_BATCH_EVERY: Duration = Duration::from_secs(1);
+/// A collector must have taken a batch within this time.
+pub const TELEMETRY_SEND_TIME_MAX: Duration = Duration::from_secs(10);
+/// A batch that a collector could not take is sent once more after this time.
+pub const TELEMETRY_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// At the end of the server what is left may take this long.
+pub const TELEMETRY_END_TIME_MAX: Duration = Duration::from_secs(3);
+/// Bytes of a collector's answer that are read; nothing in it is needed.
+pub const TELEMETRY_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Headers with which a collector can be asked.
+pub const TELEMETRY_HEADERS_MAX: usize = 8;
+/// Series of one measure; what is beyond is told as one.
+pub const TELEMETRY_SERIES_MAX: usize = 1_000;
+/// Bytes of one text in a span: names of models are chosen by callers and upstreams.
+pub const TELEMETRY_TEXT_BYTES_MAX: usize = 256;

@@ -1,20 +1,30 @@
 //! Counters for operators, in Prometheus' text form.
 //!
-//! Every counter that a request touches is resolved to its atomic when the process starts, except
-//! the one by rule, which only denials touch.
+//! Every counter that a request touches is resolved to its atomics when the process starts, or when a generation is built for
+//! those by upstream and by permitting rule. Only denials, detections and limits look theirs up.
+//!
+//! Labels have few values: words of the program, and names that the configuration, its rules and its limits give.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use carnet_audit::Outcome;
 use carnet_guard::{Confidence, Kind};
 use carnet_policy::CacheCounters;
-use prometheus_client::encoding::text::encode;
+use carnet_provenance::{Confidence as FactConfidence, Resolution};
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use crate::histogram::Durations;
+use crate::permits::{AllPermits, Permits};
+use crate::traffic::{AllTraffic, Traffic};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByOutcome {
@@ -62,10 +72,154 @@ struct ByDecision {
     decision: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByStage {
+    stage: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOrigin {
+    decision: &'static str,
+    confidence: &'static str,
+    weights: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByResult {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByCurrency {
+    currency: String,
+}
+
+/// A part of a request's life whose time is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// From its head to its body, read.
+    Read,
+    /// Looking for personal data and secrets, and finding what the request goes on from.
+    Detect,
+    /// From there to the decision.
+    Decide,
+    /// From the decision to the start of the attempt: obligations, translation, limits, the intent in the journal.
+    Prepare,
+    /// From there to the head of the upstream's answer.
+    Upstream,
+    /// From there to the first piece that goes to the caller.
+    FirstPiece,
+    /// The whole request, to the last byte of its answer.
+    Total,
+}
+
+impl Stage {
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::Read, "read"),
+        (Self::Detect, "detect"),
+        (Self::Decide, "decide"),
+        (Self::Prepare, "prepare"),
+        (Self::Upstream, "upstream"),
+        (Self::FirstPiece, "first-piece"),
+        (Self::Total, "total"),
+    ];
+}
+
+/// How much is known of where a target comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    confidence: FactConfidence,
+    complete: bool,
+}
+
+impl Origin {
+    pub(crate) fn of(resolution: &Resolution) -> Self {
+        Self {
+            confidence: resolution.confidence,
+            complete: resolution.weights_complete,
+        }
+    }
+
+    /// All there are, in the order of their places.
+    fn all() -> impl Iterator<Item = Self> {
+        let words = FactConfidence::ALL.iter();
+        words.flat_map(|(_, confidence)| {
+            [false, true].map(|complete| Self {
+                confidence: *confidence,
+                complete,
+            })
+        })
+    }
+
+    fn place(self) -> usize {
+        self.confidence as usize * 2 + usize::from(self.complete)
+    }
+
+    fn labels(self, decision: &'static str) -> ByOrigin {
+        ByOrigin {
+            decision,
+            confidence: self.confidence.as_str(),
+            weights: if self.complete {
+                "complete"
+            } else {
+                "incomplete"
+            },
+        }
+    }
+}
+
+/// Counters by the origin of the target that was decided on.
+struct Origins {
+    permitted: Vec<Counter>,
+    denied: Vec<Counter>,
+}
+
+impl Origins {
+    fn new(family: &Family<ByOrigin, Counter>) -> Self {
+        let all = |decision| {
+            Origin::all()
+                .map(|origin| family.get_or_create_owned(&origin.labels(decision)))
+                .collect()
+        };
+        Self {
+            permitted: all("permit"),
+            denied: all("deny"),
+        }
+    }
+}
+
+/// What is known only when the counters are asked for.
+pub(crate) struct Now {
+    /// Entries of the log, and those of them that no checkpoint covers.
+    pub(crate) log: (u64, u64),
+    /// Of the decision cache.
+    pub(crate) cache: CacheCounters,
+    /// Whether requests are taken.
+    pub(crate) ready: bool,
+    /// Of the upstreams in force.
+    pub(crate) traffic: Vec<Arc<Traffic>>,
+    /// Of the rules in force.
+    pub(crate) permits: Arc<Permits>,
+}
+
 /// All counters of one process.
 pub struct Metrics {
     registry: Registry,
     requests: Vec<(Outcome, Counter)>,
+    /// In the order of their declaration.
+    stages: [Durations; Stage::ALL.len()],
+    origins: Origins,
+    spend: Family<ByCurrency, Counter<f64, AtomicU64>>,
+    ready: Gauge,
+    /// Permits that a pack in report mode would have denied.
+    pub(crate) report_denials: Counter,
+    access_lines_lost: Counter,
+    /// Ended requests of which telemetry knows nothing.
+    pub(crate) telemetry_lost: Counter,
+    /// Spans that the collector took.
+    pub(crate) spans_sent: Counter,
+    /// Spans that it did not take, or that there was no room for.
+    pub(crate) spans_lost: Counter,
     rules: Family<ByRule, Counter>,
     limited: Family<ByLimit, Counter>,
     /// Requests that were looked through for personal data and secrets.
@@ -157,7 +311,45 @@ impl Default for Metrics {
             "What looks like personal data or a secret in requests, by kind and by how sure that is",
             detections.clone(),
         );
+        let stages: Family<ByStage, Durations> = Family::default();
+        registry.register(
+            "stage_duration_seconds",
+            "Time that a stage of a request took",
+            stages.clone(),
+        );
+        let origins: Family<ByOrigin, Counter> = Family::default();
+        registry.register(
+            "targets_decided",
+            "Decisions, by how surely it is known where their target comes from, and whether its line is known as a whole",
+            origins.clone(),
+        );
+        let spend: Family<ByCurrency, Counter<f64, AtomicU64>> = Family::default();
+        registry.register(
+            "spend",
+            "What requests cost that came under a limit of tokens or money and whose price is known, in units of the currency",
+            spend.clone(),
+        );
+        let spans: Family<ByResult, Counter> = Family::default();
+        registry.register(
+            "telemetry_spans",
+            "Spans of sampled traces, by whether the collector took them",
+            spans.clone(),
+        );
+        registry.register(
+            "build",
+            "The program",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
         let mut metrics = Self {
+            stages: Stage::ALL.map(|(_, stage)| stages.get_or_create_owned(&ByStage { stage })),
+            origins: Origins::new(&origins),
+            spend,
+            ready: Gauge::default(),
+            report_denials: Counter::default(),
+            access_lines_lost: Counter::default(),
+            telemetry_lost: Counter::default(),
+            spans_sent: spans.get_or_create_owned(&ByResult { result: "sent" }),
+            spans_lost: spans.get_or_create_owned(&ByResult { result: "lost" }),
             scans: Counter::default(),
             detections,
             tokens_in: tokens.get_or_create_owned(&ByKind { kind: "input" }),
@@ -244,6 +436,26 @@ impl Metrics {
             "Conversations that were to be kept and are not, for lack of room or an error",
             self.conversations_unkept.clone(),
         );
+        registry.register(
+            "ready",
+            "Whether requests are taken (1) or not (0)",
+            self.ready.clone(),
+        );
+        registry.register(
+            "report_denials",
+            "Permits that a pack in report mode would have denied",
+            self.report_denials.clone(),
+        );
+        registry.register(
+            "access_log_lines_lost",
+            "Lines of the access log that could not be written, or that there was no room for",
+            self.access_lines_lost.clone(),
+        );
+        registry.register(
+            "telemetry_requests_lost",
+            "Requests of which telemetry was not told, for lack of room",
+            self.telemetry_lost.clone(),
+        );
         registry.register("records", "Records handed to the log", self.records.clone());
         registry.register("open_requests", "Requests now running", self.open.clone());
         registry.register(
@@ -291,6 +503,34 @@ impl Metrics {
         }
     }
 
+    /// A stage took so long.
+    pub(crate) fn took(&self, stage: Stage, duration: Duration) {
+        // INVARIANT: there is a histogram for each, in the order of their declaration.
+        if let Some(durations) = self.stages.get(stage as usize) {
+            durations.observe(duration);
+        }
+    }
+
+    /// Count a decision by what is known of its target.
+    pub(crate) fn decided(&self, origin: Origin, permitted: bool) {
+        let counters = if permitted {
+            &self.origins.permitted
+        } else {
+            &self.origins.denied
+        };
+        if let Some(counter) = counters.get(origin.place()) {
+            counter.inc();
+        }
+    }
+
+    /// Count what a request cost, in units of its currency.
+    pub(crate) fn spent(&self, currency: &str, units: f64) {
+        let currency = currency.to_owned();
+        self.spend
+            .get_or_create(&ByCurrency { currency })
+            .inc_by(units);
+    }
+
     /// Count a rule that denied.
     pub(crate) fn denied_by(&self, rule: &str) {
         self.rules
@@ -336,6 +576,11 @@ impl Metrics {
         self.suspended.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// Lines of the access log are lost.
+    pub fn access_lines_lost(&self, lines: u64) {
+        self.access_lines_lost.inc_by(lines);
+    }
+
     /// A configuration was refused and the old one stays.
     pub fn reload_failed(&self) {
         self.reload_failures.inc();
@@ -346,17 +591,23 @@ impl Metrics {
             .set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
-    /// All counters as text, with the figures of log and cache as they are now.
-    pub(crate) fn text(&self, log: (u64, u64), cache: CacheCounters) -> String {
-        self.log_size.set(log.0);
-        self.log_pending.set(log.1);
-        self.cache_hits.set(cache.hits);
-        self.cache_misses.set(cache.misses);
-        self.shadow_checks.set(cache.shadow_checks);
-        self.shadow_mismatches.set(cache.shadow_mismatches);
+    /// All counters as text, with the figures of what changes beside them.
+    pub(crate) fn text(&self, now: Now) -> String {
+        self.log_size.set(now.log.0);
+        self.log_pending.set(now.log.1);
+        self.cache_hits.set(now.cache.hits);
+        self.cache_misses.set(now.cache.misses);
+        self.shadow_checks.set(now.cache.shadow_checks);
+        self.shadow_mismatches.set(now.cache.shadow_mismatches);
+        self.ready.set(now.ready.into());
+        let mut of_generation = Registry::with_prefix("carnet");
+        of_generation.register_collector(Box::new(AllTraffic(now.traffic)));
+        of_generation.register_collector(Box::new(AllPermits(now.permits)));
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &of_generation);
+        let _ = encode_eof(&mut text);
         text
     }
 }
@@ -364,5 +615,28 @@ impl Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_counter_has_the_place_that_its_word_says() {
+        for (index, (stage, _)) in Stage::ALL.into_iter().enumerate() {
+            assert_eq!(stage as usize, index);
+        }
+        for (index, origin) in Origin::all().enumerate() {
+            assert_eq!(origin.place(), index);
+        }
+        let metrics = Metrics::default();
+        for origin in Origin::all() {
+            metrics.decided(origin, true);
+            metrics.decided(origin, false);
+        }
+        let counters = metrics.origins.permitted.iter();
+        let mut counters = counters.chain(&metrics.origins.denied);
+        assert!(counters.all(|counter| counter.get() == 1));
     }
 }

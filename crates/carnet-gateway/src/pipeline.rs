@@ -12,7 +12,7 @@ use carnet_wire::carrier::Carrier;
 use carnet_wire::responses::socket::prepared_events;
 use carnet_wire::stream::aws;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +54,9 @@ const AWS_STREAM: HeaderValue = HeaderValue::from_static(aws::MEDIA_TYPE);
 const BEDROCK_TOKENS: HeaderName = HeaderName::from_static("x-amzn-bedrock-input-token-count");
 /// `permit`, `deny` or `report-deny`.
 const CARNET_DECISION: HeaderName = HeaderName::from_static("carnet-decision");
+
+/// Where a WebSocket is opened.
+const SOCKET_PATH: &str = "/v1/responses";
 
 /// Sent by clients of one dialect with every request.
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -97,6 +100,8 @@ pub(crate) async fn handle(
         Ok(record) => record,
         Err(fault) => return Stop::Fault(fault).response(dialect, None),
     };
+    let place = (request.method(), request.uri().path());
+    record.traced(place, request.headers());
     if let Err(fault) = caller.comes_from(source) {
         return refused(fault.into(), dialect, record).await;
     }
@@ -179,6 +184,7 @@ pub(crate) async fn turn(
         Err(fault) => return Stop::Fault(fault).response(dialect, None),
     };
     record.detail("a message of a WebSocket");
+    record.traced((&Method::GET, SOCKET_PATH), &session.headers);
     if let Err(fault) = caller.comes_from(session.source) {
         return refused(fault.into(), dialect, record).await;
     }
@@ -475,12 +481,12 @@ async fn attempts<'a>(
             offer,
         };
         // What is only given again was counted when it was made.
-        let (cleared, spending) = match &asking {
+        let (mut cleared, spending) = match &asking {
             Asking::Prompt(_) => metered(generation, reserving, cleared, record).await?,
             Asking::Stored(..) => (cleared, None),
         };
         let hides_usage = cleared.hides_usage();
-        record.cleared(&cleared);
+        record.cleared(&mut cleared);
         let reserved = generation
             .quotas()
             .reserve(reserving, spending.as_ref(), gateway.now());

@@ -13,7 +13,7 @@ use carnet_policy::{Effect, Verdict};
 use carnet_wire::dialect::Dialect;
 use carnet_wire::form::Usage;
 use carnet_wire::sniff::{Absence, Framing};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -22,15 +22,20 @@ use crate::codes::Code;
 use crate::config::OnRevoke;
 use crate::conversations::Unkept;
 use crate::egress::{Coding, Sent, Upstream};
+use crate::ended::Ended;
 use crate::error::{Fault, Stop};
 use crate::found::Findings;
 use crate::gateway::Gateway;
 use crate::generation::Generation;
+use crate::metrics::Stage;
+use crate::permits::Permits;
 use crate::reported::{Check, shortened};
 use crate::resolve::Offer;
 use crate::screen::{Cleared, Made};
 use crate::service::Suspended;
 use crate::spend::Spending;
+use crate::trace::Trace;
+use crate::traffic::{Fate, Traffic};
 
 const SET_ANSWER_MODEL: Made = Made::Borrowed("set answer.model");
 const REMOVE_ANSWER_USAGE: Made = Made::Borrowed("remove answer.usage");
@@ -46,6 +51,15 @@ pub(crate) struct OpenRecord {
     revoked: CancellationToken,
     intent_written: bool,
     started: Instant,
+    /// When the stage began that runs now.
+    stage: Instant,
+    /// How often each rule permitted.
+    permits: Arc<Permits>,
+    /// What became of the attempts at the upstream that was asked last.
+    traffic: Option<Arc<Traffic>>,
+    /// Its part in a trace, where requests are followed in them.
+    trace: Option<Box<Trace>>,
+    first_piece_us: Option<u64>,
     /// The attempt that has neither failed nor been answered whole.
     on_its_way: Option<OnItsWay>,
     /// What was found in the request.
@@ -59,6 +73,7 @@ pub(crate) struct OpenRecord {
 #[derive(Debug)]
 struct OnItsWay {
     attempt: Attempt,
+    traffic: Arc<Traffic>,
     sent: Sent,
     started: Instant,
     answered: bool,
@@ -89,18 +104,31 @@ impl OpenRecord {
         record.config_version = Some(versions.config.clone());
         record.policy_version = Some(versions.policy.clone());
         record.registry_version = Some(versions.registry.clone());
+        let started = Instant::now();
         Ok(Self {
             gateway: gateway.clone(),
             slot: Some(slot),
             record,
             revoked: caller.revoked.clone(),
             intent_written: false,
-            started: Instant::now(),
+            started,
+            stage: started,
+            permits: generation.permit_counts().clone(),
+            traffic: None,
+            trace: None,
+            first_piece_us: None,
             on_its_way: None,
             found: Findings::default(),
             held: None,
             spending: None,
         })
+    }
+
+    /// What its head says of the trace that it is in.
+    pub(crate) fn traced(&mut self, place: (&Method, &str), headers: &HeaderMap) {
+        if let Some(telemetry) = self.gateway.telemetry() {
+            self.trace = Some(Box::new(telemetry.begin(place, headers)));
+        }
     }
 
     /// The id that the caller is told.
@@ -147,8 +175,17 @@ impl OpenRecord {
         self.record.bytes_in = bytes as u64;
     }
 
+    /// A stage is over, and the next begins.
+    fn over(&mut self, stage: Stage) {
+        let now = Instant::now();
+        let took = now.duration_since(self.stage);
+        self.stage = now;
+        self.gateway.metrics().took(stage, took);
+    }
+
     /// The texts of the request were looked through, and this was found.
     pub(crate) fn looked_through(&mut self, found: &Detections) {
+        self.over(Stage::Detect);
         let metrics = self.gateway.metrics();
         metrics.scans.inc();
         self.found = found.into();
@@ -170,6 +207,7 @@ impl OpenRecord {
 
     /// The caller asked for a model.
     pub(crate) fn asked(&mut self, api: &Arc<str>, model: Arc<str>, stream: bool) {
+        self.over(Stage::Read);
         self.record.api = Some(api.clone());
         self.record.requested_model = Some(model);
         self.record.stream = stream;
@@ -211,7 +249,16 @@ impl OpenRecord {
         self.record.resolved_model = offer.model.clone();
         self.record.host = offer.host.clone();
         self.record.upstream = Some(offer.upstream.config().name.clone());
-        self.gateway.metrics().permits.inc();
+        if let Some(trace) = &mut self.trace {
+            trace.to(offer.expected.asked().clone(), offer.host.clone());
+        }
+        self.permits.count(verdict.reasons());
+        let metrics = self.gateway.metrics();
+        metrics.permits.inc();
+        metrics.decided(offer.origin, true);
+        if ruling == Ruling::ReportDeny {
+            metrics.report_denials.inc();
+        }
     }
 
     /// Keep what a denial rests on.
@@ -221,14 +268,17 @@ impl OpenRecord {
         self.decided(Ruling::Deny, verdict);
         self.record.resolved_model = denied.model.clone();
         self.record.host = denied.host.clone();
-        self.gateway.metrics().denials.inc();
+        let metrics = self.gateway.metrics();
+        metrics.denials.inc();
+        metrics.decided(denied.origin, false);
         for reason in verdict.reasons() {
-            self.gateway.metrics().denied_by(&reason.rule);
+            metrics.denied_by(&reason.rule);
         }
     }
 
     fn decided(&mut self, ruling: Ruling, verdict: &Arc<Verdict>) {
         debug_assert!((ruling == Ruling::Deny) == (verdict.effect() == Effect::Deny));
+        self.over(Stage::Decide);
         let timings = self.record.timings.get_or_insert_default();
         timings.decided_us = Some(micros(self.started.elapsed()));
         self.record.decision = Some(ruling);
@@ -316,8 +366,11 @@ impl OpenRecord {
         Ok(())
     }
 
-    /// How the request is told to the upstream of this attempt.
-    pub(crate) fn cleared(&mut self, cleared: &Cleared) {
+    /// How the request is told to the upstream of this attempt; it is told the trace, too, where there is one.
+    pub(crate) fn cleared(&mut self, cleared: &mut Cleared) {
+        if let (Some(trace), Some(telemetry)) = (&mut self.trace, self.gateway.telemetry()) {
+            cleared.carries(telemetry.headers(trace));
+        }
         let translation = cleared.translation();
         self.record.edits.clear();
         self.record.edits.extend_from_slice(cleared.edits());
@@ -351,6 +404,13 @@ impl OpenRecord {
 
     /// An attempt begins.
     pub(crate) fn attempt(&mut self, number: u32, upstream: &Upstream, sent: Sent) {
+        self.over(Stage::Prepare);
+        let traffic = upstream.traffic();
+        traffic.began();
+        self.traffic = Some(traffic.clone());
+        if let (Some(trace), Some(telemetry)) = (&mut self.trace, self.gateway.telemetry()) {
+            trace.leg(number, telemetry.ids());
+        }
         let config = upstream.config();
         let attempt = Attempt {
             n: number,
@@ -361,8 +421,9 @@ impl OpenRecord {
         };
         self.on_its_way = Some(OnItsWay {
             attempt,
+            traffic: traffic.clone(),
             sent,
-            started: Instant::now(),
+            started: self.stage,
             answered: false,
         });
     }
@@ -372,9 +433,12 @@ impl OpenRecord {
         if let Some(way) = &mut self.on_its_way {
             way.attempt.content_encoding = coding.map(|coding| coding.as_str().into());
             way.attempt.status = Some(status.as_u16());
-            way.attempt.duration_us = micros(way.started.elapsed());
+            let took = way.started.elapsed();
+            way.attempt.duration_us = micros(took);
             way.answered = true;
+            way.traffic.heads().observe(took);
         }
+        self.over(Stage::Upstream);
         if let Some(spending) = &mut self.spending {
             spending.answered(status.is_success());
         }
@@ -385,13 +449,15 @@ impl OpenRecord {
 
     /// The attempt came to nothing.
     pub(crate) fn attempt_failed(&mut self, code: Code) {
-        self.close_attempt(Some(code));
+        self.close_attempt(Some(code), code.outcome());
+        self.stage = Instant::now();
     }
 
-    fn close_attempt(&mut self, code: Option<Code>) {
+    fn close_attempt(&mut self, code: Option<Code>, outcome: Outcome) {
         let Some(mut way) = self.on_its_way.take() else {
             return;
         };
+        way.traffic.ended(Fate::of(way.attempt.status, outcome));
         if let Some(facts) = way.sent.connection() {
             way.attempt.address = facts.address.clone();
             way.attempt.server_name = facts.server_name.clone();
@@ -412,6 +478,10 @@ impl OpenRecord {
 
     /// So many bytes of the answer went to the caller.
     pub(crate) fn passed_on(&mut self, bytes: usize) {
+        if self.is_unread() && bytes > 0 {
+            self.over(Stage::FirstPiece);
+            self.first_piece_us = Some(micros(self.started.elapsed()));
+        }
         self.record.bytes_out = self.record.bytes_out.saturating_add(bytes as u64);
     }
 
@@ -521,6 +591,10 @@ impl OpenRecord {
                 metrics.limit_money(limit, currency, held.taken(Measure::Money));
             }
         }
+        let cost = spend.cost.as_deref().and_then(|cost| cost.parse().ok());
+        if let (Some(currency), Some(units)) = (&spend.currency, cost) {
+            self.gateway.metrics().spent(currency, units);
+        }
         self.record.tokens = Some(tokens);
         self.record.spend = Some(Box::new(spend));
     }
@@ -529,16 +603,28 @@ impl OpenRecord {
         let slot = self.slot.take()?;
         self.settle(outcome);
         self.held = None;
-        self.close_attempt(None);
+        self.close_attempt(None, outcome);
         self.record.outcome = outcome;
-        self.record.timings.get_or_insert_default().total_us = micros(self.started.elapsed());
+        let took = self.started.elapsed();
+        self.record.timings.get_or_insert_default().total_us = micros(took);
         let metrics = self.gateway.metrics();
+        metrics.took(Stage::Total, took);
         metrics.open.dec();
         metrics.records.inc();
         metrics.ended(outcome);
         if let Some(tokens) = self.record.tokens.filter(|tokens| !tokens.estimated) {
             metrics.tokens_in.inc_by(tokens.input);
             metrics.tokens_out.inc_by(tokens.output);
+            if let Some(traffic) = &self.traffic {
+                traffic.used(&tokens);
+            }
+        }
+        if self.gateway.is_looked_on() {
+            self.gateway.ended(&Arc::new(Ended {
+                record: Record::clone(&self.record),
+                trace: self.trace.take(),
+                first_piece_us: self.first_piece_us,
+            }));
         }
         let (id, time) = (self.record.id.clone(), self.record.time);
         let closed = Box::new(Record::new(Kind::Request, id, time, outcome));

@@ -14,6 +14,7 @@ use crate::egress::Upstream;
 use crate::error::Fault;
 use crate::generation::Generation;
 use crate::ingress::Call;
+use crate::metrics::Origin;
 use crate::reported::Expected;
 use crate::spend::Tokenizer;
 
@@ -30,6 +31,8 @@ pub(crate) struct Offer {
     pub(crate) model: Option<Arc<str>>,
     /// Id of the host behind the upstream.
     pub(crate) host: Option<Arc<str>>,
+    /// How much is known of where it comes from.
+    pub(crate) origin: Origin,
     /// Answer headers that tell the target's facts.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// What its answers may name as their model.

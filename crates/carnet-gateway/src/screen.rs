@@ -15,7 +15,7 @@ use carnet_wire::dialect::{ClientDialect, Dialect, TranslateError};
 use carnet_wire::embeddings::{EmbedError, Embedder};
 use carnet_wire::json::{self, Edit, Hit, Kind, Scan, Watch};
 use carnet_wire::translate;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use smallvec::{SmallVec, smallvec};
 
 use crate::codes::Code;
@@ -166,6 +166,11 @@ impl Cleared {
     /// What stands beside the body.
     pub(crate) fn extras(&self) -> &Extras {
         &self.extras
+    }
+
+    /// Have these headers beside the body, too.
+    pub(crate) fn carries(&mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
+        self.extras.headers.extend(headers);
     }
 
     /// Its parts, for sending: the body, and what stands beside it.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use carnet_gateway::config::{
     self as gateway, ConfigProblem, RawAudit, RawCertificate, RawConversations, RawIssuer,
-    RawLimit, RawServer, RawUpstream, RawWorkload, Services,
+    RawLimit, RawServer, RawTelemetry, RawUpstream, RawWorkload, Services,
 };
 use carnet_gateway::section;
 use carnet_gateway::section::{Field, Located, Read};
@@ -80,6 +80,8 @@ section! {
             issuer: Vec<RawIssuer>,
             /// To which workload the certificate of a caller leads, in place of a key: the first that fits.
             certificate: Vec<RawCertificate>,
+            /// A collector that is told of requests.
+            telemetry: RawTelemetry,
         }
     }
 }
@@ -218,6 +220,7 @@ impl Draft {
                 limits: raw.limit.into_value().unwrap_or_default(),
                 issuers: raw.issuer.into_value().unwrap_or_default(),
                 certificates: raw.certificate.into_value().unwrap_or_default(),
+                telemetry: raw.telemetry.into_value(),
                 problems: found,
             },
             packs,

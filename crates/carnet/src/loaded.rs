@@ -8,7 +8,7 @@ use std::sync::Arc;
 use carnet_gateway::config::{ConfigProblem, RawUpstream, Services};
 use carnet_gateway::section::{Field, Located};
 use carnet_gateway::{
-    BuildFailed, Generation, Parts, UpstreamFiles, UpstreamProblem, unknown_names,
+    BuildFailed, Generation, Parts, TelemetryFiles, UpstreamFiles, UpstreamProblem, unknown_names,
 };
 use carnet_limits::KeyRing;
 use carnet_policy::{Decider, DeciderOptions, Policies};
@@ -26,6 +26,8 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// Entries of overlays that have ended.
     pub(crate) warnings: Vec<Warning>,
+    /// What telemetry needs, if there is any.
+    pub(crate) telemetry: TelemetryFiles,
     draft: Draft,
     policies: Arc<Policies>,
     view: Arc<View>,
@@ -82,6 +84,7 @@ fn read(draft: Draft, now: Timestamp, mut found: Found) -> Result<Loaded, Troubl
     }
     let files = files(&draft, &mut found);
     let issuer_authorities = issuer_authorities(&draft, &mut found);
+    let telemetry = telemetry(&draft, &mut found);
     found
         .here
         .extend(draft.engines.iter().filter_map(|engine| engine.missing()));
@@ -89,6 +92,7 @@ fn read(draft: Draft, now: Timestamp, mut found: Found) -> Result<Loaded, Troubl
         (Some(config), Some(policies), Some(view)) if found.is_empty() => Ok(Loaded {
             config,
             warnings,
+            telemetry,
             draft,
             policies,
             view,
@@ -325,6 +329,25 @@ fn issuer_authorities(draft: &Draft, found: &mut Found) -> HashMap<Arc<str>, Vec
     all
 }
 
+/// Headers and certificate authorities for the collector of telemetry.
+fn telemetry(draft: &Draft, found: &mut Found) -> TelemetryFiles {
+    let Some(raw) = &draft.sections.telemetry else {
+        return TelemetryFiles::default();
+    };
+    let headers = raw.headers.given().map(|headers| &headers.value[..]);
+    let values = headers.unwrap_or_default().iter();
+    let values = values.filter_map(|header| {
+        let value = header.value.given()?;
+        let reference = value.value.reference(&draft.base)?;
+        found.at(value.span, world::secret(&reference))
+    });
+    let headers = values.collect();
+    TelemetryFiles {
+        headers,
+        ca: found.file(&draft.base, &raw.ca_file),
+    }
+}
+
 /// Keys and certificates of all upstreams.
 fn files(draft: &Draft, found: &mut Found) -> HashMap<Arc<str>, UpstreamFiles> {
     let mut all = HashMap::new();
@@ -347,4 +370,106 @@ fn files(draft: &Draft, found: &mut Found) -> HashMap<Arc<str>, UpstreamFiles> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use carnet_limits::{KeyId, KeyRecord, KeyTerms, SecretKey};
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+    use crate::config::Given;
+
+    const CONFIG: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+
+[[workload]]
+id = "app"
+
+[[upstream]]
+name = "plain"
+base_url = "https://plain.example/v1"
+key = { file = "plain.key" }
+client_cert = "client.pem"
+client_key = "client.key"
+models = [{ name = "a" }]
+
+[[upstream]]
+name = "signed"
+base_url = "https://signed.example"
+auth = "aws-sigv4"
+region = "us-east-1"
+apis = ["converse"]
+key = { file = "signed.key" }
+models = [{ name = "b" }]
+
+[telemetry]
+endpoint = "https://collector.example"
+headers = [{ name = "authorization", value = { file = "collector.key" } }]
+"#;
+
+    #[test]
+    fn nothing_that_is_loaded_prints_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let pair = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["client.example".to_owned()]).unwrap();
+        let certificate = certificate.self_signed(&pair).unwrap().pem();
+        let private = pair.serialize_pem();
+        for (name, text) in [
+            ("plain.key", "sk-planted-plain"),
+            ("signed.key", "AKIAPLANTED:planted-signed:planted-session"),
+            ("collector.key", "Basic planted-collector"),
+            ("client.pem", &certificate),
+            ("client.key", &private),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let base = folder.path().to_path_buf();
+        let given = Given::default();
+        let draft = Draft::read(
+            &base.join("carnet.toml"),
+            CONFIG.to_owned(),
+            base.clone(),
+            &given,
+        );
+        let mut draft = draft.unwrap();
+        draft.state = Some(base);
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let loaded = match load(draft, now) {
+            Ok(loaded) => loaded,
+            Err(troubles) => panic!("{troubles:?}"),
+        };
+        let secret = SecretKey::from_random([7; 20]);
+        let key = KeyRecord {
+            id: KeyId::from_random([1; 8]),
+            digest: secret.digest(),
+            former: Box::default(),
+            workload: "app".into(),
+            note: String::new(),
+            created: now,
+            revoked: None,
+            terms: KeyTerms::default(),
+        };
+        let mut told = format!(
+            "{:?}{:?}{:?}",
+            loaded.config, loaded.files, loaded.telemetry
+        );
+        let (generation, config) = match loaded.build(KeyRing::new(vec![key]), None) {
+            Ok(built) => built,
+            Err(troubles) => panic!("{troubles:?}"),
+        };
+        told += &format!("{generation:?}{config:?}{secret:?}");
+        // Bytes are told as numbers: those in the middle of the key stand nowhere else.
+        let bytes = private.as_bytes();
+        let middle = format!("{:?}", &bytes[bytes.len() / 2..bytes.len() / 2 + 24]);
+        let middle = middle.trim_matches(['[', ']']);
+        let line = private.lines().nth(1).unwrap();
+        for planted in ["planted", "PLANTED", middle, line, secret.expose()] {
+            assert!(!told.contains(planted), "`{planted}` is told");
+        }
+        assert!(told.contains("plain.example"));
+    }
 }

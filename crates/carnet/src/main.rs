@@ -1,5 +1,6 @@
 //! The `carnet` command: what was typed leads to one command, which ends in one exit code.
 
+mod access_log;
 mod bom;
 mod cli;
 mod clock;
@@ -49,12 +50,17 @@ fn main() -> ExitCode {
     .into()
 }
 
-/// Events of the running program on stderr; `CARNET_LOG` sets the level (`info`, `carnet_gateway=debug` …).
+/// Events of the running program on stderr; `CARNET_LOG` sets the level (`info`, `carnet_gateway=debug` …), and
+/// `CARNET_LOG_FORMAT=json` makes each a line of JSON.
 fn init_tracing() {
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("CARNET_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt()
+    let events = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    if std::env::var_os("CARNET_LOG_FORMAT").is_some_and(|format| format == "json") {
+        events.json().init();
+    } else {
+        events.init();
+    }
 }

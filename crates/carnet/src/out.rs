@@ -38,6 +38,11 @@ pub(crate) fn note(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{}", plain(&text.to_string()));
 }
 
+/// Where lines go that programs read.
+pub(crate) fn lines() -> impl Write {
+    io::stderr()
+}
+
 /// Report everything that is wrong.
 pub(crate) fn troubles(troubles: &[Trouble]) {
     for trouble in troubles {

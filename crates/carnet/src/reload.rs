@@ -9,7 +9,7 @@ use std::time::Duration;
 use carnet_admin::answers::{Problem, ReloadAnswer};
 use carnet_admin::{Actor, Admin, Reloads, Store};
 use carnet_audit::Durability;
-use carnet_gateway::config::ListenerTls;
+use carnet_gateway::config::{AccessLogTo, ListenerTls, TelemetryConfig};
 use carnet_gateway::{Gateway, Generation};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -76,12 +76,14 @@ pub(crate) struct Taken {
 }
 
 /// Settings that only a start takes over.
-#[derive(PartialEq, Eq)]
+#[derive(PartialEq)]
 pub(crate) struct Fixed {
     listen: SocketAddr,
     admin: SocketAddr,
     tls: Option<ListenerTls>,
     durability: Durability,
+    access_log: AccessLogTo,
+    telemetry: Option<TelemetryConfig>,
 }
 
 impl Fixed {
@@ -92,6 +94,8 @@ impl Fixed {
             admin: config.admin,
             tls: server.tls.clone(),
             durability: config.gateway.durability,
+            access_log: server.access_log.clone(),
+            telemetry: config.gateway.telemetry.clone(),
         }
     }
 }
@@ -102,7 +106,7 @@ impl Taken {
         let mut loaded = loaded::load(self.sources.draft()?, clock::now())?;
         if Fixed::of(&loaded.config) != self.fixed {
             out::note(
-                "warning: listeners, TLS files and durability are taken over at the next start only",
+                "warning: listeners, TLS files, durability, access log and telemetry are taken over at the next start only",
             );
         }
         self.conversations.prepare(&loaded.config)?;

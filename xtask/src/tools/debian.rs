@@ -35,6 +35,12 @@ pub(crate) struct Peers {
     pub(crate) libraries: Vec<PathBuf>,
 }
 
+/// What reads the product's metrics and judges the rules over them.
+pub(crate) struct Prometheus {
+    pub(crate) prometheus: PathBuf,
+    pub(crate) promtool: PathBuf,
+}
+
 /// nginx and wrk from the system where both are there, else unpacked.
 pub(super) fn peers(repo: &Repo) -> Result<Option<Peers>> {
     if let (Some(nginx), Some(wrk)) = (on_path("nginx"), on_path("wrk")) {
@@ -82,6 +88,24 @@ pub(super) fn cvc5(repo: &Repo) -> Result<Option<PathBuf>> {
     fs::write(&path, script)?;
     fs::set_permissions(&path, Permissions::from_mode(0o755))?;
     Ok(Some(path))
+}
+
+/// Prometheus with its tool from the system where both are there, else unpacked.
+pub(super) fn prometheus(repo: &Repo) -> Result<Option<Prometheus>> {
+    if let (Some(prometheus), Some(promtool)) = (on_path("prometheus"), on_path("promtool")) {
+        return Ok(Some(Prometheus {
+            prometheus,
+            promtool,
+        }));
+    }
+    if on_path("apt-get").is_none() || on_path("dpkg").is_none() {
+        return Ok(None);
+    }
+    let root = unpack(repo, "prometheus", &["prometheus"])?;
+    Ok(Some(Prometheus {
+        prometheus: root.join("usr/bin/prometheus"),
+        promtool: root.join("usr/bin/promtool"),
+    }))
 }
 
 fn on_path(program: &str) -> Option<PathBuf> {

@@ -24,10 +24,11 @@ use carnet_provenance::KeyStyle;
 use carnet_wire::carrier::Carrier;
 use carnet_wire::stream::aws as event_stream;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    USER_AGENT,
 };
 use http::uri::Scheme;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::client::legacy::connect::{
@@ -59,6 +60,7 @@ use crate::error::Fault;
 use crate::ingress::Call;
 use crate::limits::{POOL_IDLE_MAX, POOL_IDLE_TIME_MAX};
 use crate::screen::Cleared;
+use crate::traffic::Traffic;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("carnet/", env!("CARGO_PKG_VERSION")));
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
@@ -71,6 +73,7 @@ pub(crate) struct Upstream {
     config: UpstreamConfig,
     client: Client<Connector, SegmentsBody>,
     auth: Auth,
+    traffic: Arc<Traffic>,
 }
 
 /// How requests say who sends them.
@@ -145,8 +148,8 @@ pub enum UpstreamProblem {
     },
 }
 
-/// The files that an upstream needs, read by the caller.
-#[derive(Debug, Default)]
+/// The files that an upstream needs, read by the caller. They cannot be printed.
+#[derive(Default)]
 pub struct UpstreamFiles {
     /// The provider's key.
     pub key: Option<Secret>,
@@ -154,6 +157,12 @@ pub struct UpstreamFiles {
     pub ca: Option<Vec<u8>>,
     /// PEM of client certificate chain and key.
     pub client_cert: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for UpstreamFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("UpstreamFiles(…)")
+    }
 }
 
 impl Upstream {
@@ -166,10 +175,12 @@ impl Upstream {
             None => tcp(config.urls.base(), &Line::of(&config, files))?,
         });
         let auth = Auth::new(&config, files)?;
+        let traffic = Arc::new(Traffic::new(config.name.clone()));
         Ok(Self {
             config,
             client,
             auth,
+            traffic,
         })
     }
 
@@ -179,7 +190,18 @@ impl Upstream {
             config: self.config.clone(),
             client: self.client.clone(),
             auth: Auth::new(&self.config, files)?,
+            traffic: self.traffic.clone(),
         })
+    }
+
+    /// The same upstream, counted on with these counters.
+    pub(crate) fn counted_on(self, traffic: Arc<Traffic>) -> Self {
+        Self { traffic, ..self }
+    }
+
+    /// What became of its attempts.
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -267,6 +289,55 @@ pub(crate) async fn get(
     let body = Limited::new(answer.into_body(), bytes_max).collect().await;
     let body = body.map_err(|error| error.to_string())?;
     Ok((status, body.to_bytes()))
+}
+
+/// Somebody who is told what is no request of a caller: a collector of telemetry.
+pub(crate) struct Mailbox {
+    client: Client<Connector, SegmentsBody>,
+    headers: HeaderMap,
+}
+
+impl Mailbox {
+    /// At the origin of this address, with these headers in every message.
+    pub(crate) fn new(
+        base: &Uri,
+        line: &Line<'_>,
+        headers: &[(HeaderName, Secret)],
+    ) -> Result<Self, UpstreamProblem> {
+        let client = client(tcp(base, line)?);
+        let mut all = HeaderMap::new();
+        for (name, secret) in headers {
+            let value = secret.value();
+            let value = value.ok_or_else(|| UpstreamProblem::Key(line.name.clone()))?;
+            all.insert(name.clone(), value);
+        }
+        all.insert(USER_AGENT, AGENT);
+        Ok(Self {
+            client,
+            headers: all,
+        })
+    }
+
+    /// Leave a message; what is answered, but for its status, is read and thrown away, up to so many bytes.
+    pub(crate) async fn leave(
+        &self,
+        uri: &Uri,
+        kind: HeaderValue,
+        message: Bytes,
+        bytes_max: usize,
+    ) -> Result<StatusCode, String> {
+        let mut request = Request::new(SegmentsBody::new([message].into_iter().collect()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().insert(CONTENT_TYPE, kind);
+        let answer = self.client.request(request).await;
+        let answer = answer.map_err(|error| root(&error))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), bytes_max).collect().await;
+        body.map_err(|error| error.to_string())?;
+        Ok(status)
+    }
 }
 
 /// The way to somebody over the network.

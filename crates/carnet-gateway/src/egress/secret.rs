@@ -29,6 +29,13 @@ impl Secret {
         &self.0
     }
 
+    /// The same as the whole value of a header. `None` when it cannot stand in one.
+    pub(super) fn value(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_str(&self.0).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
     /// The header that carries it; marked sensitive, so that no layer logs or indexes it. `None`
     /// when the text cannot stand in a header.
     pub(crate) fn header(&self, style: KeyStyle) -> Option<(HeaderName, HeaderValue)> {

@@ -8,12 +8,15 @@ use std::thread;
 use carnet_admin::{Access, Admin, AdminSocket, Store, reloads};
 use carnet_audit::{Log, Options, Signer};
 use carnet_gateway::config::ListenerTls;
-use carnet_gateway::{Gateway, Generation, ListenFailed, Listener, ListenerPem};
+use carnet_gateway::{
+    Exporter, Gateway, Generation, ListenFailed, Listener, ListenerPem, Telemetry, TelemetryFiles,
+};
 use carnet_limits::KeyRing;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::access_log::AccessLog;
 use crate::cli::ServeArgs;
 use crate::config::{Config, Given};
 use crate::engine::Engines;
@@ -97,6 +100,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     };
     let mut loaded = loaded::load_to_start(sources.draft()?, now)?;
     loaded.config.place_engines(&state);
+    let telemetry_files = std::mem::take(&mut loaded.telemetry);
     // Takes the state for this process alone, before anything in it is read.
     let socket = AdminSocket::bind(&state.socket())
         .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])?;
@@ -117,6 +121,8 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     state_ids::take_over(&gateway, &store, now)?;
     counted::take_over(&gateway, &store, now)?;
     let conversations = conversations::Place::start(gateway.clone(), &state, &config)?;
+    let access_log = AccessLog::open(&config.gateway.server.access_log, &gateway)?;
+    let exporter = telemetry(&config, telemetry_files, &gateway)?;
     gateway.record_start(recovered.interrupted);
     let watched = watched(&config, sources.file.as_deref(), &state);
     let access = Access::open(
@@ -165,6 +171,9 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
         state.suspended(),
         ended.clone(),
     ));
+    if let Some(exporter) = exporter {
+        tasks.spawn(exporter.run(gateway.clone(), ended.clone()));
+    }
     announce(
         args,
         &config,
@@ -187,6 +196,9 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     engines.stop().await;
     ended.cancel();
     while tasks.join_next().await.is_some() {}
+    if let Some(access_log) = access_log {
+        access_log.close();
+    }
     gateway.record_strangers();
     gateway.record_stop();
     log.close().await.map_err(|error| {
@@ -195,6 +207,27 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
             "its records are in the journal; the next start takes them over",
         )]
     })
+}
+
+/// Begin to follow requests in traces, if a collector is told of them.
+fn telemetry(
+    config: &Config,
+    files: TelemetryFiles,
+    gateway: &Gateway,
+) -> Result<Option<Exporter>, Troubles> {
+    let Some(settings) = &config.gateway.telemetry else {
+        return Ok(None);
+    };
+    let instance = hex::encode(random::<16>()?);
+    let both = Telemetry::new(settings, files, (seed()?, &instance), clock::now());
+    let (telemetry, exporter) = both.map_err(|problem| {
+        vec![Trouble::new(
+            problem.to_string(),
+            "correct the section [telemetry], or the file that it names",
+        )]
+    })?;
+    gateway.open_telemetry(telemetry);
+    Ok(Some(exporter))
 }
 
 fn open_store(state: &State) -> Result<Arc<Store>, Troubles> {

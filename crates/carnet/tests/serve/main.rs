@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod access_log;
 mod activation;
 mod bodies;
 mod carried;
@@ -26,6 +27,7 @@ mod keep_alive;
 mod kept;
 mod keys;
 mod limited;
+mod metrics;
 mod mismatch;
 mod pitfalls;
 mod registry_update;
@@ -40,6 +42,7 @@ mod sockets;
 mod spent;
 mod stop;
 mod stored;
+mod telemetry;
 mod tokens;
 mod translations;
 mod translations_more;

@@ -223,15 +223,20 @@ impl Gateway {
 
     /// The same as it is written.
     pub(crate) async fn metric(&self, name: &str) -> String {
-        let (status, body) = self.admin_bytes(Method::GET, "/metrics", "").await;
-        assert_eq!(status, 200);
-        let text = std::str::from_utf8(&body).unwrap();
+        let text = self.metrics().await;
         let line = text.lines().find_map(|line| {
             let (known, value) = line.split_once(' ')?;
             (known == name).then_some(value)
         });
         line.unwrap_or_else(|| panic!("no {name} in {text}"))
             .to_owned()
+    }
+
+    /// All counters as they are told.
+    pub(crate) async fn metrics(&self) -> String {
+        let (status, body) = self.admin_bytes(Method::GET, "/metrics", "").await;
+        assert_eq!(status, 200);
+        String::from_utf8(body.to_vec()).unwrap()
     }
 
     async fn admin_bytes(&self, method: Method, path: &str, body: &str) -> (u16, Bytes) {
