@@ -56,7 +56,7 @@ pub use fault::Fault;
 pub use reload::{ReloadHandle, ReloadRequest, Reloads, reloads};
 pub use secret::{SecretError, Token, load_or_create_secret};
 pub use socket::{AdminSocket, SocketError, StateLock};
-pub use store::{Conversations, Rotation, Store, StoreError};
+pub use store::{Conversations, Database, Rotation, Store, StoreError};
 
 /// See the crate.
 #[derive(Debug)]

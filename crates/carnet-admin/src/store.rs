@@ -4,6 +4,7 @@
 //! secret and of an id the file holds the SHA-256 digest, so reading the file opens nothing.
 
 mod conversations;
+mod copy;
 mod counted;
 mod keys;
 mod state_ids;
@@ -22,6 +23,7 @@ use thiserror::Error;
 use crate::limits::{FORMER_SECRETS_MAX, STORE_BUSY_TIME_MAX};
 
 pub use self::conversations::Conversations;
+pub use self::copy::Database;
 pub use self::keys::Rotation;
 
 /// Marks the file as ours ("carn"), so that no other program's database is taken for it.
@@ -72,6 +74,11 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX former_secrets_key ON former_secrets (key)",
 ];
 
+/// What marks the file, and the steps to its schema.
+fn keys_schema() -> (i32, &'static [&'static str]) {
+    (APPLICATION_ID, MIGRATIONS)
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Store {
@@ -81,9 +88,23 @@ pub struct Store {
 /// Why a database of ours cannot be read or changed.
 #[derive(Debug, Error)]
 pub enum StoreError {
+    /// Another process holds the database.
+    #[error("another program holds `{}`", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
     /// SQLite reports an error of the database of conversations.
     #[error("the database of conversations: {0}")]
     Conversations(rusqlite::Error),
+    /// The file's own structure is broken.
+    #[error("`{}` is damaged: {reason}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
     /// A stored key does not say what a key must say.
     #[error("the stored key `{id}` is damaged: its {field} cannot be read")]
     Damaged {
@@ -163,10 +184,14 @@ impl StoreError {
     #[must_use]
     pub fn help(&self) -> String {
         match self {
+            Self::Busy { .. } => "try again, and see which program it is (`fuser`)".to_owned(),
             Self::Conversations(_) => {
                 "check free space and permissions of the state directory, and that no other program holds conversations.db; \
                  what is kept there can be given up by removing it"
                     .to_owned()
+            }
+            Self::Corrupt { path, .. } => {
+                format!("restore {} from a backup", path.file_name().unwrap_or_default().to_string_lossy())
             }
             Self::Damaged { .. } => "restore carnet.db from a backup".to_owned(),
             Self::Foreign { .. } => "move that file away, or choose another state directory".to_owned(),
@@ -193,7 +218,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         prepare_file(path)?;
         let mut connection = connect(path)?;
-        migrate(&mut connection, path, (APPLICATION_ID, MIGRATIONS))?;
+        migrate(&mut connection, path, keys_schema())?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // A revoked key stays revoked when the machine dies right after.
         connection.pragma_update(None, "synchronous", "FULL")?;

@@ -48,6 +48,7 @@
 
 #![deny(missing_docs)]
 
+mod copy;
 mod disk;
 mod encode;
 mod error;
@@ -74,6 +75,7 @@ mod tree;
 mod verify;
 mod writer;
 
+pub use copy::{Copied, copy};
 pub use error::{Full, OpenError, ReadError, WriteFailed};
 pub use key::{KeyError, PublicKey, Signer};
 pub use log::{Log, LogStatus};
@@ -86,4 +88,4 @@ pub use record::{
 pub use replay::Loss;
 pub use show::{Entry, Found, Reader};
 pub use slot::Slot;
-pub use verify::{Problem, Report, verify};
+pub use verify::{Problem, Report, is_log_file, verify};

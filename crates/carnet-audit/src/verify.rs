@@ -18,6 +18,8 @@ use crate::limits::{CHECKPOINT_BYTES_MAX, PROBLEMS_MAX};
 use crate::store::read_bounded;
 use crate::tiles::CHECKPOINT;
 
+pub use self::files::is_log_file;
+
 mod files;
 mod frames;
 mod tree;
@@ -196,7 +198,7 @@ impl Check<'_> {
 }
 
 /// Whether somebody holds the lock. It is tried for an instant; a server that starts just then tries again.
-fn server_runs(root: &Path) -> bool {
+pub(crate) fn server_runs(root: &Path) -> bool {
     File::open(root.join(LOCK))
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

@@ -51,6 +51,10 @@ pub(crate) enum Command {
     /// Make, list, rotate and revoke keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Put the state directory into one file, also beside a running server.
+    Backup(BackupArgs),
+    /// Make a state directory of a backup.
+    Restore(RestoreArgs),
     /// Write, check and describe the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -94,6 +98,36 @@ pub(crate) struct ServeArgs {
     /// Threads that carry requests. Default: one for each core that the process may use.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// File to write, mode 0600, or a folder for one named after the time; `-` writes to standard output.
+    /// It holds secrets: the key that signs the log, the key that opens conversations, the admin tokens.
+    #[arg(long, value_name = "FILE", default_value = ".")]
+    pub(crate) to: PathBuf,
+    /// State directory. Default: $XDG_STATE_HOME/carnet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Leave the secrets out. Such a backup can be looked into and verified; a server goes on from it only once its
+    /// keys lie beside it again.
+    #[arg(long)]
+    pub(crate) without_keys: bool,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// What `carnet backup` made; `-` reads standard input.
+    pub(crate) file: PathBuf,
+    /// State directory to make; one that is there must be empty. Default: $XDG_STATE_HOME/carnet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

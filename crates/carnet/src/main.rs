@@ -1,6 +1,7 @@
 //! The `carnet` command: what was typed leads to one command, which ends in one exit code.
 
 mod access_log;
+mod backup;
 mod bom;
 mod cli;
 mod clock;
@@ -16,6 +17,7 @@ mod exit;
 mod import;
 mod installed;
 mod loaded;
+mod log_key;
 mod out;
 mod reload;
 mod rules;
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         Command::Registry(command) => commands::registry::run(command),
         Command::Audit(command) => commands::audit::run(command),
         Command::Key(command) => commands::key::run(command),
+        Command::Backup(args) => commands::backup::run(args),
+        Command::Restore(args) => commands::restore::run(args),
         Command::Config(command) => commands::config::run(command),
     }
     .into()

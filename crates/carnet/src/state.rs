@@ -1,5 +1,7 @@
 //! The state directory: what lies where, with which permissions.
 
+pub(crate) mod format;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -40,7 +42,8 @@ impl State {
             })
     }
 
-    /// Make the directory, for its owner only; refuse one that others can enter.
+    /// Make the directory, for its owner only; refuse one that others can enter, that a later Carnet made, or to which a
+    /// backup was restored only in part.
     pub(crate) fn create(&self) -> Result<(), Troubles> {
         let trouble = |error: std::io::Error| {
             Trouble::io(
@@ -66,7 +69,16 @@ impl State {
                 format!("keys and records lie there: chmod 700 {}", self.0.display()),
             )]);
         }
-        Ok(())
+        if self.unfinished_restore().exists() {
+            return Err(vec![Trouble::new(
+                format!(
+                    "a backup is being restored to `{}`, or was only in part",
+                    self.0.display()
+                ),
+                "wait until that is done; if it was interrupted, remove what is in that folder and restore again",
+            )]);
+        }
+        self.refuse_newer()
     }
 
     /// The directory itself.
@@ -163,6 +175,11 @@ impl State {
             })?;
         }
         Ok(())
+    }
+
+    /// What is being restored, until all of it is in its place.
+    pub(crate) fn unfinished_restore(&self) -> PathBuf {
+        self.0.join("restore.tmp")
     }
 
     /// The demo workload's key.

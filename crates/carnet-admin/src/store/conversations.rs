@@ -30,6 +30,11 @@ const MIGRATIONS: &[&str] = &["CREATE TABLE conversations (
     CREATE INDEX conversations_made ON conversations (made);
     CREATE INDEX conversations_size ON conversations (workload, number, bytes)"];
 
+/// What marks the file, and the steps to its schema.
+pub(super) fn schema() -> (i32, &'static [&'static str]) {
+    (APPLICATION_ID, MIGRATIONS)
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Conversations {
@@ -108,7 +113,7 @@ impl Conversations {
         // Takes hold only before there is a table: room that is no longer used goes back to the system.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         connection.pragma_update(None, "secure_delete", true)?;
-        migrate(&mut connection, path, (APPLICATION_ID, MIGRATIONS))?;
+        migrate(&mut connection, path, schema())?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "trusted_schema", false)?;

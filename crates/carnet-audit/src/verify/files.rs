@@ -86,3 +86,13 @@ fn belongs(name: &str, size: u64) -> bool {
     }
     TileName::parse(name).is_some_and(|name| name.belongs(size))
 }
+
+/// Whether a path inside an audit folder is that of a file with which a log can be read: checkpoint, tile, bundle or
+/// segment. The lock and what is being made are none.
+#[must_use]
+pub fn is_log_file(name: &str) -> bool {
+    let segment = || name.strip_prefix(JOURNAL)?.strip_prefix('/');
+    name == CHECKPOINT
+        || segment().is_some_and(|file| segment_number(file).is_some())
+        || TileName::parse(name).is_some()
+}

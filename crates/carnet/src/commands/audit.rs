@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use carnet_audit::{Leaf, PublicKey, Reader, Record, verify as verify_log};
+use carnet_audit::{Leaf, Reader, Record, verify as verify_log};
 use serde_json::json;
 
 use crate::cli::AuditCommand;
 use crate::exit::Exit;
 use crate::state::State;
 use crate::trouble::{Trouble, Troubles};
-use crate::{commands, out, world};
+use crate::{commands, log_key, out};
 
 /// Problems that are printed; the JSON answer has all that were kept.
 const PROBLEMS_SHOWN: usize = 20;
@@ -154,16 +154,7 @@ fn verify(
         None => state()?.audit_public_key(),
     };
     exists(&folder)?;
-    let text = world::read_text(&key_file)?;
-    let key: PublicKey = text
-        .trim()
-        .parse()
-        .map_err(|error: carnet_audit::KeyError| {
-            vec![Trouble::new(
-                format!("`{}`: {error}", key_file.display()),
-                "name the log's public key, one line, with --key FILE",
-            )]
-        })?;
+    let key = log_key::public_in(&key_file)?;
     let report = verify_log(&folder, &key);
     let good = report.verified();
     if json {

@@ -59,6 +59,7 @@ async fn keys(state: Option<&Path>) -> Result<Keys, Troubles> {
     }
     let lock = StateLock::take(&state.socket())
         .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])?;
+    state.bring_up()?;
     Store::open(&state.database())
         .map(|store| Keys::Store(store, lock))
         .map_err(store_trouble)

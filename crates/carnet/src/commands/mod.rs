@@ -1,6 +1,7 @@
 //! One file per command; each ends in an exit code of the contract.
 
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod bom;
 pub(crate) mod check;
 pub(crate) mod config;
@@ -14,9 +15,11 @@ pub(crate) mod prove;
 pub(crate) mod registry;
 pub(crate) mod report;
 pub(crate) mod resolve;
+pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod simulate;
 
+use crate::backup::Refused;
 use crate::exit::Exit;
 use crate::out;
 use crate::trouble::Troubles;
@@ -25,6 +28,17 @@ use crate::trouble::Troubles;
 pub(crate) fn failed(troubles: &Troubles) -> Exit {
     out::troubles(troubles);
     Exit::Error
+}
+
+/// Report why there is no backup, or why nothing was restored.
+pub(crate) fn refused(refused: Refused) -> Exit {
+    match refused {
+        Refused::Broken(troubles) => {
+            out::troubles(&troubles);
+            Exit::Bad
+        }
+        Refused::Failed(troubles) => failed(&troubles),
+    }
 }
 
 /// Print a value as one JSON line.

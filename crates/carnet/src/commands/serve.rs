@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use carnet_admin::{Access, Admin, AdminSocket, Store, reloads};
-use carnet_audit::{Log, Options, Signer};
+use carnet_audit::{Log, Options};
 use carnet_gateway::config::ListenerTls;
 use carnet_gateway::{
     Exporter, Gateway, Generation, ListenFailed, Listener, ListenerPem, Telemetry, TelemetryFiles,
@@ -22,11 +22,12 @@ use crate::config::{Config, Given};
 use crate::engine::Engines;
 use crate::exit::Exit;
 use crate::reload::{Fixed, Reloader, Sources, Taken};
-use crate::state::{State, random, write_secret};
+use crate::state::{State, random};
 use crate::trouble::{Trouble, Troubles};
 use crate::watched::Watched;
 use crate::{
-    clock, commands, conversations, counted, demo, loaded, out, state_ids, suspended, world,
+    clock, commands, conversations, counted, demo, loaded, log_key, out, state_ids, suspended,
+    world,
 };
 
 /// The configuration that is looked for when none is named.
@@ -104,6 +105,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Troubles> {
     // Takes the state for this process alone, before anything in it is read.
     let socket = AdminSocket::bind(&state.socket())
         .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])?;
+    state.bring_up()?;
     let store = open_store(&state)?;
     if demo {
         demo::prepare_key(&state, &store, now)?;
@@ -263,7 +265,7 @@ fn open_log(
     config: &Config,
     repair: bool,
 ) -> Result<(Log, carnet_audit::Recovered), Troubles> {
-    let signer = signer(state)?;
+    let signer = log_key::open(state)?;
     let options = Options {
         durability: config.gateway.durability,
         repair,
@@ -272,39 +274,6 @@ fn open_log(
     Log::open(&state.audit(), signer, options, clock::now)
         .map_err(|error| vec![Trouble::new(error.to_string(), error.help())])
 }
-
-/// The signing key: made at the first start, beside its public half.
-fn signer(state: &State) -> Result<Signer, Troubles> {
-    let (file, public) = (state.audit_key(), state.audit_public_key());
-    let help = "restore it from your backup: a log that is signed with another key does not verify";
-    if !file.exists() {
-        let secret = random::<32>()?;
-        write_secret(&file, &hex::encode(secret))
-            .map_err(|error| Trouble::io("write the signing key", &file, &error, help))?;
-    }
-    let text = world::read_text(&file)?;
-    let mut secret = [0; 32];
-    hex::decode_to_slice(text.trim(), &mut secret).map_err(|_| {
-        vec![Trouble::new(
-            format!("the signing key `{}` is damaged", file.display()),
-            help,
-        )]
-    })?;
-    let signer = Signer::new(LOG_ORIGIN, &secret)
-        .map_err(|error| vec![Trouble::new(error.to_string(), help)])?;
-    let key = signer
-        .public_key()
-        .map_err(|error| vec![Trouble::new(error.to_string(), help)])?;
-    let text = format!("{key}\n");
-    if std::fs::read_to_string(&public).ok().as_deref() != Some(text.as_str()) {
-        std::fs::write(&public, text)
-            .map_err(|error| Trouble::io("write the public key", &public, &error, help))?;
-    }
-    Ok(signer)
-}
-
-/// Names the log in its checkpoints; which log of whom it is says the public key.
-const LOG_ORIGIN: &str = "carnet/audit";
 
 fn seed() -> Result<u64, Troubles> {
     random().map(u64::from_le_bytes)

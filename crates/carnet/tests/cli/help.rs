@@ -214,6 +214,20 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ),
     ("key revoke", &["Revoke a key"]),
     (
+        "backup",
+        &[
+            "also beside a running server",
+            "--to",
+            "--without-keys",
+            "--json",
+            "It holds secrets",
+        ],
+    ),
+    (
+        "restore",
+        &["Make a state directory of a backup", "--state", "--json"],
+    ),
+    (
         "config",
         &[
             "Write, check and describe the configuration",

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod audit;
+mod backup;
 mod bom;
 mod check;
 mod config;

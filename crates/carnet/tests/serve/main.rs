@@ -6,6 +6,7 @@
 
 mod access_log;
 mod activation;
+mod backup;
 mod bodies;
 mod carried;
 mod client_certificates;
