@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use tlog_tiles::{Hash, record_hash};
+
 use crate::error::ReadError;
 use crate::frame::SegmentHeader;
 use crate::journal::{JOURNAL, segment_name};
@@ -21,7 +23,8 @@ use crate::limits::CHECKPOINT_BYTES_MAX;
 use crate::replay::segments;
 use crate::scan::{Ending, scan};
 use crate::store::read_bounded;
-use crate::tiles::{CHECKPOINT, TileKind, TileName, edge_of, partial_tiles};
+use crate::tiles::{CHECKPOINT, TileKind, TileName, edge_of, entries, partial_tiles};
+use crate::tree::{Edge, tile_hashes};
 use crate::verify::server_runs;
 
 /// How often something that a server has just changed is read again.
@@ -89,10 +92,62 @@ pub fn copy(dir: &Path, key: &PublicKey, to: &Path) -> Result<Copied, ReadError>
     })
 }
 
+/// Look at a log's edge alone, also of one that a server writes: that its checkpoint is signed by this key and fits to the
+/// newest tiles and entries, and that the journal goes on from there. Takes the same time for every size; what is further
+/// back is for [`verify`](crate::verify()). Returns the entries under the checkpoint.
+///
+/// # Errors
+///
+/// When something of that is not so, or cannot be read.
+pub fn check_edge(dir: &Path, key: &PublicKey) -> Result<u64, ReadError> {
+    let (head, _) = Source { dir, key }.consistent()?;
+    let damaged = |file: PathBuf, reason: &str| ReadError::Damaged {
+        file,
+        reason: reason.to_owned(),
+    };
+    let mut levels = vec![Vec::new(); 8];
+    let mut bundle = Vec::new();
+    for (name, bytes) in &head.partial {
+        let file = || dir.join(name);
+        let Some(TileName { kind, width, .. }) = TileName::parse(name) else {
+            continue;
+        };
+        match kind {
+            TileKind::Entries => {
+                let found = entries(bytes, width)
+                    .ok_or_else(|| damaged(file(), "not a bundle of this many entries"))?;
+                bundle.extend(found.into_iter().map(record_hash));
+            }
+            TileKind::Hashes(level) => {
+                let found = tile_hashes(bytes, width)
+                    .ok_or_else(|| damaged(file(), "not a tile of this width"))?;
+                if let Some(level) = levels.get_mut(usize::from(level)) {
+                    level.extend(found);
+                }
+            }
+        }
+    }
+    let file = dir.join(CHECKPOINT);
+    if levels.first().is_none_or(|level| *level != bundle) {
+        return Err(damaged(
+            file,
+            "the newest entries do not have the hashes in their tile",
+        ));
+    }
+    if Edge::from_tiles(head.size, levels).root() != head.root {
+        return Err(damaged(
+            file,
+            "the root that it signs is not that of the tiles at the edge",
+        ));
+    }
+    Ok(head.size)
+}
+
 /// A checkpoint with the tiles at the edge of its tree.
 struct Head {
     checkpoint: Vec<u8>,
     size: u64,
+    root: Hash,
     partial: Vec<(String, Vec<u8>)>,
 }
 
@@ -178,6 +233,7 @@ impl Source<'_> {
                     return Ok(Head {
                         checkpoint,
                         size,
+                        root: *opened.hash(),
                         partial,
                     });
                 }
@@ -410,6 +466,36 @@ mod tests {
         fs::write(&segment, bytes).unwrap();
         let error = refused(&key());
         assert!(error.contains("damaged at byte"), "{error}");
+    }
+
+    #[test]
+    fn the_edge_is_looked_at_alone() {
+        let folder = TempDir::new().unwrap();
+        let (log, _) = open(folder.path());
+        assert_eq!(check_edge(folder.path(), &key()).unwrap(), 0);
+        for number in 0..300 {
+            write(&log, &format!("r-{number}"));
+        }
+        assert_eq!(check_edge(folder.path(), &key()).unwrap(), 0);
+        block_on(log.checkpoint()).unwrap();
+        assert_eq!(check_edge(folder.path(), &key()).unwrap(), 300);
+        drop(log);
+        let changed = |name: &str| {
+            let file = folder.path().join(name);
+            let kept = fs::read(&file).unwrap();
+            let mut bytes = kept.clone();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs::write(&file, bytes).unwrap();
+            let found = check_edge(folder.path(), &key());
+            fs::write(&file, kept).unwrap();
+            found
+        };
+        for name in ["tile/entries/001.p/44", "tile/0/001.p/44", "tile/1/000.p/1"] {
+            assert!(changed(name).is_err(), "{name}");
+        }
+        assert!(changed("tile/0/000").is_ok(), "that is further back");
+        let other = Signer::new("carnet.test/log", &[1; 32]).unwrap();
+        assert!(check_edge(folder.path(), &other.public_key().unwrap()).is_err());
     }
 
     /// Copies of a log that is written as fast as it goes, with segments that come and go.

@@ -75,7 +75,7 @@ mod tree;
 mod verify;
 mod writer;
 
-pub use copy::{Copied, copy};
+pub use copy::{Copied, check_edge, copy};
 pub use error::{Full, OpenError, ReadError, WriteFailed};
 pub use key::{KeyError, PublicKey, Signer};
 pub use log::{Log, LogStatus};

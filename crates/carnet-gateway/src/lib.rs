@@ -80,7 +80,7 @@ mod translate;
 pub use conversations::{
     ConversationBounds, ConversationStore, SealedConversation, StoreFailed, keep_conversations,
 };
-pub use egress::{Secret, UpstreamFiles, UpstreamProblem, Urls};
+pub use egress::{Reached, Secret, UpstreamFiles, UpstreamProblem, Urls, reach};
 pub use ended::{Ended, Onlooker};
 pub use gateway::{Clock, Gateway, Status};
 pub use generation::{BuildFailed, Generation, Parts, Versions, facts_of};

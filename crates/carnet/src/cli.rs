@@ -51,6 +51,8 @@ pub(crate) enum Command {
     /// Make, list, rotate and revoke keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Look at configuration, state directory and machine, and say what is wrong and what to do about it.
+    Doctor(DoctorArgs),
     /// Put the state directory into one file, also beside a running server.
     Backup(BackupArgs),
     /// Make a state directory of a backup.
@@ -98,6 +100,24 @@ pub(crate) struct ServeArgs {
     /// Threads that carry requests. Default: one for each core that the process may use.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Open a connection to each upstream, with TLS, and close it again; no request is sent.
+    #[arg(long, conflicts_with = "live")]
+    pub(crate) connect: bool,
+    /// Ask only whether the data listener answers, as a container's health check does.
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Where the data listener of the running server is, if not where the configuration says.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<std::net::SocketAddr>,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use carnet_gateway::config::{ConfigProblem, RawUpstream, Services};
+use carnet_gateway::config::{ConfigProblem, RawUpstream, Services, UpstreamConfig};
 use carnet_gateway::section::{Field, Located};
 use carnet_gateway::{
     BuildFailed, Generation, Parts, TelemetryFiles, UpstreamFiles, UpstreamProblem, unknown_names,
@@ -114,6 +114,12 @@ fn read(draft: Draft, now: Timestamp, mut found: Found) -> Result<Loaded, Troubl
 }
 
 impl Loaded {
+    /// The upstreams with what they need of files.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = (&UpstreamConfig, &UpstreamFiles)> {
+        let upstreams = self.config.gateway.upstreams.iter();
+        upstreams.filter_map(|upstream| Some((upstream, self.files.get(&upstream.name)?)))
+    }
+
     /// Build a generation, with every reason why not.
     pub(crate) fn build(
         self,

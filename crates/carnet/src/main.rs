@@ -10,6 +10,7 @@ mod config;
 mod conversations;
 mod counted;
 mod demo;
+mod doctor;
 mod embedded;
 mod engine;
 mod evidence;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Registry(command) => commands::registry::run(command),
         Command::Audit(command) => commands::audit::run(command),
         Command::Key(command) => commands::key::run(command),
+        Command::Doctor(args) => commands::doctor::run(args),
         Command::Backup(args) => commands::backup::run(args),
         Command::Restore(args) => commands::restore::run(args),
         Command::Config(command) => commands::config::run(command),

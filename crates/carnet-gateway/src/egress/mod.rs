@@ -5,6 +5,7 @@ mod aws;
 mod coding;
 mod connect;
 mod google;
+mod reach;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub(crate) use self::coding::{AnswerBody, Coding, forget_bytes};
 pub(crate) use self::connect::ConnectionFacts;
 use self::connect::{Connector, HandshakeFailed};
 use self::google::{Account, ServiceAccount};
+pub use self::reach::{Reached, reach};
 pub use self::secret::Secret;
 pub use self::urls::Urls;
 use crate::codes::Code;

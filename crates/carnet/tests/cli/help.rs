@@ -214,6 +214,16 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ),
     ("key revoke", &["Revoke a key"]),
     (
+        "doctor",
+        &[
+            "say what is wrong and what to do about it",
+            "--connect",
+            "--live",
+            "--address",
+            "--json",
+        ],
+    ),
+    (
         "backup",
         &[
             "also beside a running server",

@@ -9,6 +9,7 @@ mod bom;
 mod check;
 mod config;
 mod demo;
+mod doctor;
 mod engine;
 mod evidence;
 mod evidence_hostile;

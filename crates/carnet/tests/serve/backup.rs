@@ -85,7 +85,7 @@ async fn a_request_that_runs_meanwhile_is_an_interrupted_one_of_the_backup() {
     let mut gateway = Setup::new(&upstream.base_url()).start().await;
     let file = gateway.setup.path("one.tar.zst");
     let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), async {
-        let mut arrival = upstream.next().await;
+        let arrival = upstream.next().await;
         backup(&gateway, &file).await;
         arrival.complete().await;
     });

@@ -14,6 +14,7 @@ mod conversations;
 mod decisions;
 mod detection;
 mod dialects;
+mod doctor;
 mod embedded;
 mod encodings;
 mod engine;
