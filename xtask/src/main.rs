@@ -9,6 +9,7 @@ mod checks;
 mod clients;
 mod conformance;
 mod console;
+mod dist;
 mod exec;
 mod fuzz;
 mod generate;
@@ -38,6 +39,13 @@ usage: cargo xtask <command>
   generate                       write the generated reference pages anew
   registry-report [--sample] [--seed N] [--misses]
                                  how much the registry knows and how well it reads, with ../shared/catalogue
+  dist [--out DIR] [--key FILE] [--target TRIPLE] [--binary FILE] [--check]
+                                 what is handed out, in target/dist: archive, bill of materials, digests, signed note;
+                                 --check makes it twice, in two folders, and compares
+  dist-key --name NAME --out FILE
+                                 a key pair that signs them
+  dist-verify FOLDER --key FILE.pub
+                                 whether a distribution is the one that was signed
   bench                          the product beside nginx, with ../shared/bench
   mock-upstream [--port N] [--cassettes DIR]
                                  the scripted upstream of the tests, by itself
@@ -69,6 +77,9 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "check" => steps::check(&repo, rest),
         "lint" => steps::lint(&repo),
         "bench" => steps::bench(&repo),
+        "dist" => dist::command(&repo, rest),
+        "dist-key" => dist::key(rest),
+        "dist-verify" => dist::verify(rest),
         "registry-report" => registry_report::command(&repo, rest),
         "mock-upstream" => mock::command(&repo, rest).map(|()| ExitCode::SUCCESS),
         "generate" => generate::write(&repo).map(|()| ExitCode::SUCCESS),
