@@ -7,6 +7,7 @@ mod facts;
 mod fresh;
 mod locks;
 mod opening;
+mod packaging;
 mod traces;
 mod words;
 
@@ -77,6 +78,11 @@ const CHECKS: &[(&str, &str, Run)] = &[
         "opening",
         "every Rust file opens with a sentence on its job",
         opening::check,
+    ),
+    (
+        "packaging",
+        "units, container file and chart fit to the program",
+        packaging::check,
     ),
     (
         "traces",

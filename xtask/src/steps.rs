@@ -102,6 +102,12 @@ const STEPS: [Step; 15] = [
         run: |b| registry_report::step(b.repo),
     },
     Step {
+        name: "packaging",
+        title: "the chart, rendered, and the container file, read",
+        only_full: false,
+        run: packaging,
+    },
+    Step {
         name: "clients",
         title: "stock clients against the gateway",
         only_full: false,
@@ -237,6 +243,31 @@ fn clippy(repo: &Repo) -> Result<Totals> {
         repo.root(),
         &words,
     ))?))
+}
+
+/// Container file and chart, read by those who know their forms.
+fn packaging(bench: &Bench<'_>) -> Result<Totals> {
+    let script = bench.repo.path("tests/packaging/check.py");
+    let mut totals = Totals::default();
+    let mut last = String::new();
+    let good = exec::lines(
+        Command::new(&bench.tools.python)
+            .arg(script)
+            .stderr(Stdio::inherit()),
+        |line| {
+            console::say(line);
+            if !line.trim().is_empty() {
+                last = line.to_owned();
+            }
+        },
+    )?;
+    let counts = cargo_tests::counts(&last);
+    totals.passed = counts.passed;
+    totals.failed = counts.failed;
+    if counts.passed == 0 || good != (counts.failed == 0) {
+        totals.case("packaging", Err(format!("the script ended with `{last}`")));
+    }
+    Ok(totals)
 }
 
 /// The policy packs' own cases, through the command that an operator uses.

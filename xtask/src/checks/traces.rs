@@ -52,6 +52,10 @@ const TEXT: &[&str] = &[
     "run",
     "justfile",
     "conf",
+    "Containerfile",
+    "service",
+    "socket",
+    "tpl",
 ];
 
 pub(super) fn check(repo: &Repo) -> Result<Vec<Problem>> {
