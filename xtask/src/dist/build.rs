@@ -91,7 +91,7 @@ pub(super) fn describe(program: &[u8]) -> Vec<String> {
     match glibc_needed(program) {
         Some((major, minor)) => vec![
             format!(
-                "links glibc {major}.{minor} or later dynamically, and everything else statically"
+                "links glibc {major}.{minor} or later and libgcc dynamically, and everything else statically"
             ),
             format!(
                 "a program without it comes from the target {}, where that is installed; glibc itself cannot be linked in, since it loads parts for name resolution when it runs",
