@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::{
+    AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme,
+    StreamOwned,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -70,17 +73,22 @@ impl Listener {
     }
 
     fn exchange(&self, io: &mut (impl Read + Write), path: &str) -> io::Result<(u16, String)> {
-        write!(
-            io,
+        let request = format!(
             "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\nuser-agent: carnet-doctor\r\n\r\n",
             self.host
-        )?;
-        io.flush()?;
+        );
+        let written = io.write_all(request.as_bytes()).and_then(|()| io.flush());
         let mut answer = Vec::new();
         let read = io.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
         // Some end without a farewell; what came is what counts.
         if answer.is_empty() {
-            read?;
+            match read {
+                // It has shown its own certificate, and wants one of whoever asks (`client_required`).
+                Err(error) if wants_certificate(&error) => {
+                    return Ok((200, "it answers those who show a certificate".to_owned()));
+                }
+                read => written.and(read.map(drop))?,
+            }
         }
         let text = String::from_utf8_lossy(&answer);
         let status = text
@@ -112,6 +120,16 @@ impl Listener {
         let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
         Ok(StreamOwned::new(connection, tcp))
     }
+}
+
+fn wants_certificate(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(
+        cause,
+        Some(rustls::Error::AlertReceived(
+            AlertDescription::CertificateRequired
+        ))
+    )
 }
 
 /// An address that listens everywhere is asked on this machine.

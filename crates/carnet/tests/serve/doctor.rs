@@ -113,6 +113,25 @@ async fn over_tls_the_listener_must_show_its_own_certificate() {
 }
 
 #[tokio::test]
+async fn a_listener_that_wants_certificates_is_alive_without_one() {
+    let authority = Authority::new();
+    let identity = authority.identity("localhost");
+    let upstream = Upstream::start().await;
+    let setup = Setup::new(&upstream.base_url()).server(
+        r#"tls = { cert = "server.pem", key = "server.key", client_ca_file = "ca.pem", client_required = true }"#,
+    );
+    setup.write("server.pem", &identity.chain);
+    setup.write("server.key", &identity.key);
+    setup.write("ca.pem", &authority.pem());
+    let gateway = setup.start().await;
+    let address = gateway.data.to_string();
+    let (code, checks) = examine(&gateway, &["--live", "--address", &address]).await;
+    assert_eq!(code, 0, "{checks:#?}");
+    says(&checks, "live", "ok", "show a certificate");
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn an_upstream_with_an_unknown_authority_is_a_problem_and_gets_no_request() {
     let authority = Authority::new();
     let identity = authority.identity("localhost");
