@@ -23,7 +23,10 @@ const WORD: &str = "carnet-state";
 
 /// Each step leads from the version that is its place (from 1) to the next. A step may be interrupted at any point and is
 /// then done again, since the number is written last. Steps are only ever added.
-const STEPS: &[fn(&State) -> Result<(), Troubles>] = &[bring_databases_up];
+const STEPS: &[Step] = &[bring_databases_up];
+
+/// What leads from one version to the next.
+type Step = fn(&State) -> Result<(), Troubles>;
 
 impl State {
     /// The version of what lies here; none where nothing does.
