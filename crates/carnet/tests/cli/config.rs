@@ -1044,3 +1044,28 @@ fn what_an_upstream_takes_is_checked() {
         refuses(&upstream(lines), &texts);
     }
 }
+
+#[test]
+fn the_configurations_of_image_and_chart_are_good() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "image.toml",
+        include_str!("../../../../packaging/container/carnet.toml"),
+    );
+    let values = include_str!("../../../../packaging/helm/carnet/values.yaml");
+    let (_, rest) = values.split_once("\nconfig: |\n").unwrap();
+    let lines = rest
+        .lines()
+        .take_while(|line| line.is_empty() || line.starts_with("  "));
+    let text: String = lines
+        .map(|line| format!("{}\n", line.trim_start_matches("  ")))
+        .collect();
+    assert!(text.contains("[[workload]]"), "{text}");
+    sandbox.write("chart.toml", text);
+    for file in ["image.toml", "chart.toml"] {
+        sandbox
+            .run(&format!("config check {file}"))
+            .exits(GOOD)
+            .says(&[" is good: "]);
+    }
+}
