@@ -64,7 +64,7 @@ struct Step {
     run: fn(&Bench<'_>) -> Result<Totals>,
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step {
         name: "format",
         title: "rustfmt",
