@@ -171,6 +171,9 @@ fn clip_attempt(attempt: &Attempt) -> Attempt {
             .as_ref()
             .map(|name| clip_to(name, CLIPPED_CODING_BYTES)),
         error: clip_some(attempt.error.as_ref()),
+        model: None,
+        decision_doc: clip_some(attempt.decision_doc.as_ref()),
+        tokens: None,
         ..*attempt
     }
 }
@@ -251,6 +254,11 @@ mod tests {
             status: Some(u16::MAX),
             content_encoding: some.clone(),
             error: some.clone(),
+            unsent: true,
+            hedge: true,
+            model: some.clone(),
+            decision_doc: some.clone(),
+            tokens: None,
             started_us: u64::MAX,
             duration_us: u64::MAX,
         };

@@ -11,7 +11,7 @@ pub(crate) const DOZE: Duration = Duration::from_micros(500);
 /// An intent names who asks for what, where to and by which rules; real ones take about 400 bytes.
 pub const INTENT_BYTES_MAX: usize = 2048;
 /// A record with several attempts takes about 1.5 KB; a longer one is clipped and says so.
-pub const LEAF_BYTES_MAX: usize = 6400;
+pub const LEAF_BYTES_MAX: usize = 6912;
 /// A decision over many candidates takes tens of kilobytes; beyond this the document is not kept.
 pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 /// A decision document is logged in parts of at most this many escaped bytes, since an entry of

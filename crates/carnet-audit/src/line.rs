@@ -186,6 +186,11 @@ impl Write for Attempt {
             status,
             content_encoding,
             error,
+            unsent,
+            hedge,
+            model,
+            decision_doc,
+            tokens,
             started_us,
             duration_us,
         } = self;
@@ -203,6 +208,14 @@ impl Write for Attempt {
         number_if(into, b",\"status\":", *status);
         text_if(into, b",\"content_encoding\":", content_encoding.as_ref());
         text_if(into, b",\"error\":", error.as_ref());
+        flag(into, b",\"unsent\":true", *unsent);
+        flag(into, b",\"hedge\":true", *hedge);
+        text_if(into, b",\"model\":", model.as_ref());
+        text_if(into, b",\"decision_doc\":", decision_doc.as_ref());
+        if let Some(tokens) = tokens {
+            into.extend_from_slice(b",\"tokens\":");
+            tokens.write(into);
+        }
         number_if(into, b",\"started_us\":", Some(*started_us));
         number_if(into, b",\"duration_us\":", Some(*duration_us));
         into.push(b'}');
@@ -367,9 +380,11 @@ mod tests {
     }
 
     fn attempt() -> impl Strategy<Value = Attempt> {
-        let texts = (vec(words(), 2), vec(option::of(words()), 6));
+        let texts = (vec(words(), 2), vec(option::of(words()), 7));
         let numbers = (any::<u32>(), option::of(any::<u16>()), any::<[u64; 2]>());
-        (texts, numbers).prop_map(|((named, maybe), (n, status, [started_us, duration_us]))| {
+        let rest = (any::<[bool; 2]>(), option::of(tokens()));
+        (texts, numbers, rest).prop_map(|((named, maybe), (n, status, times), rest)| {
+            let ([started_us, duration_us], ([unsent, hedge], tokens)) = (times, rest);
             Attempt {
                 n,
                 upstream: named[0].clone(),
@@ -381,6 +396,11 @@ mod tests {
                 status,
                 content_encoding: maybe[4].clone(),
                 error: maybe[5].clone(),
+                unsent,
+                hedge,
+                model: maybe[6].clone(),
+                decision_doc: maybe[5].clone(),
+                tokens,
                 started_us,
                 duration_us,
             }

@@ -206,6 +206,21 @@ pub struct Attempt {
     /// Code of what went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,
+    /// Whether nothing of the request reached the upstream.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unsent: bool,
+    /// Whether it was made while another one still ran.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hedge: bool,
+    /// The model that it went to, where it is another than the record's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Arc<str>>,
+    /// Id of the document of its own decision, where it is another than the record's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_doc: Option<Arc<str>>,
+    /// Tokens that limits count for it, where it was given up and its upstream may have worked on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
     /// Start, in microseconds after the request's.
     pub started_us: u64,
     /// Time until the upstream's first answer byte or failure.

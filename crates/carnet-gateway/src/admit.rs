@@ -1,7 +1,8 @@
 //! Stage 3, decide: principal and target become a permit or a denial. The decision itself is
-//! `carnet_policy::decide`'s; here the first permitted offer of a name is chosen.
+//! `carnet_policy::decide`'s; here the first permitted target is taken.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use carnet_policy::{Ask, Decision, Denial, Permit, Principal};
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use crate::codes::Code;
 use crate::error::{Denied, Fault, Stop};
 use crate::generation::Generation;
 use crate::ingress::Call;
-use crate::resolve::{Offer, Way};
+use crate::resolve::Offer;
 use crate::service::Service;
 
 /// What is asked for, as far as a decision is concerned.
@@ -21,16 +22,33 @@ pub(crate) struct Wanted<'a> {
     pub(crate) stream: bool,
 }
 
-/// Decide on the offers in turn: the first that is permitted and in service, else why none is. Those that take the call
-/// as it is come before those for which it is translated, since a translation may lose something.
+impl Wanted<'_> {
+    pub(crate) fn ask(&self) -> Ask {
+        Ask {
+            api: self.call.api(),
+            stream: self.stream,
+        }
+    }
+}
+
+/// A target that may be asked.
+pub(crate) struct Admitted<'a> {
+    pub(crate) permit: Permit,
+    pub(crate) offer: &'a Arc<Offer>,
+    /// Its place in the order in which they were decided on.
+    pub(crate) at: usize,
+}
+
+/// Decide on targets in turn: the first that is permitted and in service, else why none is. `offers` are all that there
+/// are, also those that do not take the request.
 pub(crate) fn decide<'a>(
-    service: &Service,
-    generation: &Generation,
+    (service, generation): (&Service, &Generation),
     principal: &Principal,
-    offers: &'a [Offer],
+    in_turn: impl Iterator<Item = &'a Arc<Offer>>,
+    offers: &'a [Arc<Offer>],
     wanted: Wanted<'_>,
     now: Timestamp,
-) -> Result<(Permit, &'a Offer), Stop> {
+) -> Result<Admitted<'a>, Stop> {
     if generation.is_stale(now) {
         let fault = Fault::new(
             Code::GenerationStale,
@@ -38,29 +56,18 @@ pub(crate) fn decide<'a>(
         );
         return Err(fault.retry_after(1).into());
     }
-    let ask = Ask {
-        api: wanted.call.api(),
-        stream: wanted.stream,
-    };
+    let ask = wanted.ask();
     let model = wanted.model;
     let mut suspended = false;
     let mut first: Option<(Denial, &Offer)> = None;
-    let translated = |offer: &&Offer| {
-        let way = offer.way(wanted.call);
-        matches!(way, Some(Way::Embedded(_) | Way::Translated(..)))
-    };
-    // Whatever loses nothing.
-    let direct = |offer: &&Offer| offer.way(wanted.call).is_some() && !translated(offer);
-    let in_turn = offers.iter().filter(direct);
-    let in_turn = in_turn.chain(offers.iter().filter(translated));
-    for offer in in_turn {
+    for (at, offer) in in_turn.enumerate() {
         match generation.decide(principal, &offer.target, &ask, now) {
             Decision::Permit(_)
                 if service.is_suspended(offer.upstream.name(), offer.own_name()) =>
             {
                 suspended = true;
             }
-            Decision::Permit(permit) => return Ok((permit, offer)),
+            Decision::Permit(permit) => return Ok(Admitted { permit, offer, at }),
             Decision::Deny(denial) => {
                 first.get_or_insert((denial, offer));
             }
@@ -88,8 +95,8 @@ pub(crate) fn decide<'a>(
 }
 
 /// The model is there, but for other kinds of requests.
-fn not_offered(offers: &[Offer], wanted: Wanted<'_>) -> Fault {
-    let calls = offers.iter().flat_map(Offer::calls);
+fn not_offered(offers: &[Arc<Offer>], wanted: Wanted<'_>) -> Fault {
+    let calls = offers.iter().flat_map(|offer| offer.calls());
     let paths: BTreeSet<String> = calls.map(Call::served_at).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     let message = format!(

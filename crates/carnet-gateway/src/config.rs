@@ -22,10 +22,12 @@ pub use self::issuer::{
     AdminRule, ClaimRule, IssuerConfig, KeysAt, RawAdminRule, RawClaimRule, RawIssuer, Role,
 };
 pub use self::quota::{Apart, LimitConfig, OnExhausted, Only, RawLimit};
+pub use self::routing::{MemberConfig, PoolConfig, RawMember, RawPool, RawRouting};
 pub use self::telemetry::{AccessLogTo, RawTelemetry, RawTelemetryHeader, TelemetryConfig};
 use crate::egress::Urls;
 use crate::ingress::Call;
 use crate::limits;
+pub use crate::route::{BreakerTerms, RetryShare, RoutingConfig, Strategy};
 use crate::section::{Field, Located, closest};
 pub use crate::services::Services;
 use crate::source::TrustedProxies;
@@ -34,6 +36,7 @@ mod certificate;
 mod issuer;
 mod proxies;
 mod quota;
+mod routing;
 mod telemetry;
 
 /// Who says what an operator's own price is.
@@ -392,6 +395,10 @@ pub struct RawConfig {
     pub audit: Option<RawAudit>,
     /// `[conversations]`
     pub conversations: Option<Located<RawConversations>>,
+    /// `[routing]`
+    pub routing: Option<RawRouting>,
+    /// `[[pool]]`
+    pub pools: Vec<RawPool>,
     /// `[[limit]]`
     pub limits: Vec<RawLimit>,
     /// `[[issuer]]`
@@ -428,6 +435,10 @@ pub struct Config {
     pub durability: carnet_audit::Durability,
     /// What Carnet itself keeps of conversations; nothing where this is not said.
     pub conversations: Option<ConversationsConfig>,
+    /// How often a request is tried, and where.
+    pub routing: RoutingConfig,
+    /// Names that lead to one of several models.
+    pub pools: Vec<PoolConfig>,
     /// How much may be used.
     pub limits: Vec<LimitConfig>,
     /// Whose tokens are accepted.
@@ -622,6 +633,8 @@ pub fn validate(
     let durability = check.durability(raw.audit.as_ref());
     let conversations = raw.conversations.as_ref();
     let conversations = conversations.map(|raw| check.conversations(raw));
+    let routing = check.routing(raw.routing.as_ref(), &upstreams);
+    let pools = check.pools(raw, &routing);
     let limits = check.quotas(raw);
     let issuers = check.issuers(raw);
     let certificates = check.certificate_rules(raw);
@@ -634,6 +647,8 @@ pub fn validate(
             workloads,
             durability,
             conversations,
+            routing,
+            pools,
             limits,
             issuers,
             certificates,

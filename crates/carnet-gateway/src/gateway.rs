@@ -23,6 +23,7 @@ use crate::limits::{RECENT_DECISIONS_MAX, SOCKET_MEMORY_BYTES_MAX};
 use crate::metrics::{Metrics, Now};
 use crate::recent::{Recent, RecentDecision};
 use crate::relays::Relays;
+use crate::route::Chance;
 use crate::service::{Service, Suspended};
 use crate::socket::Sockets;
 use crate::state_ids::{StateChange, StateId, StateIds};
@@ -36,6 +37,7 @@ pub type Clock = fn() -> Timestamp;
 pub struct Gateway {
     generation: ArcSwap<Generation>,
     swapped: Notify,
+    chance: Chance,
     log: Log,
     clock: Clock,
     started: Timestamp,
@@ -103,7 +105,9 @@ impl Gateway {
     pub fn new(generation: Generation, log: Log, clock: Clock, seed: u64) -> Self {
         let metrics = Metrics::default();
         metrics.generation(generation.number());
+        count_targets(&metrics, &generation);
         Self {
+            chance: Chance::new(seed),
             generation: ArcSwap::from_pointee(generation),
             swapped: Notify::new(),
             log,
@@ -141,6 +145,7 @@ impl Gateway {
     /// Put a generation in force. Answers that run with keys which it no longer accepts are cut.
     pub fn swap(&self, next: Generation) {
         self.metrics.generation(next.number());
+        count_targets(&self.metrics, &next);
         let next = Arc::new(next);
         let previous = self.generation.swap(next.clone());
         previous.retire(&next);
@@ -271,6 +276,11 @@ impl Gateway {
 
     pub(crate) fn state_ids(&self) -> &StateIds {
         &self.state_ids
+    }
+
+    /// Numbers that need not be secret.
+    pub(crate) fn chance(&self) -> &Chance {
+        &self.chance
     }
 
     pub(crate) fn service(&self) -> &Service {
@@ -440,6 +450,13 @@ impl Gateway {
 
     pub(crate) fn next_id(&self, now: Timestamp) -> Arc<str> {
         self.ids.next(now)
+    }
+}
+
+/// Have the targets of a generation count what happens there.
+fn count_targets(metrics: &Metrics, generation: &Generation) {
+    for health in generation.targets().iter() {
+        health.counts_in(|| metrics.of_target(&health.upstream, &health.model));
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use carnet_limits::{KeyDigest, KeyRing};
@@ -23,7 +24,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caller::Revocations;
 use crate::certificates::Certificates;
-use crate::config::{Config, ConversationsConfig, ServerConfig, UpstreamConfig};
+use crate::config::{
+    Config, ConversationsConfig, MemberConfig, PoolConfig, ServerConfig, UpstreamConfig,
+};
 use crate::egress::{self, Upstream, UpstreamFiles, UpstreamProblem};
 use crate::found::{Callers, Findings};
 use crate::ingress::{self, Call};
@@ -32,7 +35,8 @@ use crate::metrics::Origin;
 use crate::permits::Permits;
 use crate::quotas::Quotas;
 use crate::reported::Expected;
-use crate::resolve::{Keeping, Offer};
+use crate::resolve::{Keeping, Offer, Offered, Places};
+use crate::route::{Health, RoutingConfig, Strategy, Targets};
 use crate::screen::Fields;
 use crate::services::{self, Fix};
 use crate::spend::Tokenizer;
@@ -112,6 +116,11 @@ pub struct Generation {
 struct Rules {
     server: ServerConfig,
     conversations: Option<ConversationsConfig>,
+    routing: RoutingConfig,
+    /// Whether a strategy goes by prices.
+    prices: bool,
+    /// What is known of all targets.
+    known: Targets,
     quotas: Quotas,
     issuers: Issuers,
     certificates: Certificates,
@@ -119,7 +128,7 @@ struct Rules {
     decider: Decider,
     permits: Arc<Permits>,
     callers: HashMap<Arc<str>, Callers>,
-    offers: HashMap<Arc<str>, Vec<Offer>>,
+    offers: HashMap<Arc<str>, Arc<Offered>>,
     /// The configured names, in the order of the file.
     names: Vec<Arc<str>>,
     targets: Vec<Target>,
@@ -207,6 +216,13 @@ impl Generation {
         let mut rules = Rules {
             server: config.server,
             conversations: config.conversations,
+            prices: config.routing.strategy == Strategy::Cheapest
+                || config
+                    .pools
+                    .iter()
+                    .any(|pool| pool.strategy == Strategy::Cheapest),
+            routing: config.routing,
+            known: Targets::default(),
             quotas,
             issuers,
             certificates,
@@ -221,7 +237,8 @@ impl Generation {
             readers,
             valid_until: None,
         };
-        rules.offer(&view, now);
+        let before = previous.map(|previous| &previous.rules.known);
+        rules.offer(&view, (before, &config.pools), now);
         Ok(Self {
             number,
             loaded_at: now,
@@ -367,11 +384,23 @@ impl Generation {
         callers.principal(found, &self.rules.decider)
     }
 
-    pub(crate) fn offers(&self, model: &str) -> Option<(&Arc<str>, &[Offer])> {
-        self.rules
-            .offers
-            .get_key_value(model)
-            .map(|(name, offers)| (name, offers.as_slice()))
+    /// How requests find their targets.
+    pub(crate) fn routing(&self) -> &RoutingConfig {
+        &self.rules.routing
+    }
+
+    /// What is known of all targets.
+    pub(crate) fn targets(&self) -> &Targets {
+        &self.rules.known
+    }
+
+    /// Whether another generation differs at most in its keys.
+    pub(crate) fn has_rules_of(&self, other: &Generation) -> bool {
+        Arc::ptr_eq(&self.rules, &other.rules)
+    }
+
+    pub(crate) fn offers(&self, model: &str) -> Option<&Arc<Offered>> {
+        self.rules.offers.get(model)
     }
 
     pub(crate) fn names(&self) -> &[Arc<str>] {
@@ -413,24 +442,68 @@ impl Generation {
 
 impl Rules {
     /// Prepare every configured model: facts, decision target, headers.
-    fn offer(&mut self, view: &Arc<View>, now: Timestamp) {
+    fn offer(
+        &mut self,
+        view: &Arc<View>,
+        (before, pools): (Option<&Targets>, &[PoolConfig]),
+        now: Timestamp,
+    ) {
         let today = day_of(now);
+        let mut all: HashMap<Arc<str>, Vec<Arc<Offer>>> = HashMap::new();
         for upstream in self.upstreams.clone() {
             for (name, own) in &upstream.config().models {
-                let offer = self.one_offer(view, &upstream, name, own, today);
-                if !self.offers.contains_key(name) {
+                let health = self.known.of(before, &upstream.config().name, own);
+                let offer = self.one_offer(view, (&upstream, health), name, own, today);
+                if !all.contains_key(name) {
                     self.names.push(name.clone());
                 }
                 self.targets.push(offer.target.clone());
-                self.offers.entry(name.clone()).or_default().push(offer);
+                all.entry(name.clone()).or_default().push(Arc::new(offer));
             }
         }
+        for pool in pools {
+            let member = |member: &MemberConfig| {
+                let mut offers = all.get(&member.model)?.iter();
+                let offer = offers.find(|one| *one.upstream.name() == *member.upstream)?;
+                Some((Arc::new(offer.for_name(&pool.name)), member.weight))
+            };
+            let (offers, weights) = pool.members.iter().filter_map(member).unzip();
+            self.names.push(pool.name.clone());
+            let how = (pool.strategy, &*pool.nearest, pool.hedge_after);
+            self.offered(pool.name.clone(), (offers, weights), how);
+        }
+        let (strategy, nearest) = (self.routing.strategy, self.routing.nearest.clone());
+        for (name, offers) in all {
+            let weights = vec![1; offers.len()];
+            self.offered(name, (offers, weights), (strategy, &nearest, None));
+        }
+    }
+
+    fn offered(
+        &mut self,
+        name: Arc<str>,
+        (offers, weights): (Vec<Arc<Offer>>, Vec<u32>),
+        (strategy, nearest, hedge_after): (Strategy, &[String], Option<Duration>),
+    ) {
+        if offers.is_empty() {
+            return;
+        }
+        let distances = offers.iter().map(|offer| offer.places.distance(nearest));
+        let offered = Offered {
+            name: name.clone(),
+            distances: distances.collect(),
+            offers,
+            strategy,
+            weights,
+            hedge_after,
+        };
+        self.offers.insert(name, Arc::new(offered));
     }
 
     fn one_offer(
         &mut self,
         view: &Arc<View>,
-        upstream: &Arc<Upstream>,
+        (upstream, health): (&Arc<Upstream>, Arc<Health>),
         name: &Arc<str>,
         own: &Arc<str>,
         today: Date,
@@ -465,13 +538,19 @@ impl Rules {
         );
         let counts = self.quotas.meters();
         let tokenizer = counts.then(|| Tokenizer::of([&**own].into_iter().chain(model.as_deref())));
+        let places = hosting.map_or_else(Places::default, |hosting| Places {
+            jurisdictions: hosting
+                .jurisdictions
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            complete: hosting.complete,
+        });
         let target = self.decider.target(spec, resolution, today);
-        let rename =
-            (name != own).then(|| Bytes::from(serde_json::Value::from(&**own).to_string()));
         Offer {
             target,
             upstream: upstream.clone(),
-            rename,
+            rename: renamed(name, own),
             model,
             host,
             origin,
@@ -482,6 +561,9 @@ impl Rules {
             options: services::options(&asked),
             price,
             tokenizer,
+            listed: name.clone(),
+            places,
+            health,
         }
     }
 
@@ -494,7 +576,7 @@ impl Rules {
         (name, own): (&Arc<str>, &Arc<str>),
         today: Date,
     ) -> Option<Arc<Price>> {
-        if !self.quotas.meters() {
+        if !self.quotas.meters() && !self.prices {
             return None;
         }
         let mut stated = upstream.prices.iter();
@@ -506,6 +588,21 @@ impl Rules {
         self.valid_until = [self.valid_until, changes].into_iter().flatten().min();
         view.price(host, own, today)
             .map(|price| Arc::new(price.clone()))
+    }
+}
+
+/// The upstream's own name as a JSON string, where it is another than the one that is asked for.
+fn renamed(name: &str, own: &str) -> Option<Bytes> {
+    (name != own).then(|| Bytes::from(serde_json::Value::from(own).to_string()))
+}
+
+impl Offer {
+    /// The same, for callers who ask for it by another name.
+    fn for_name(&self, name: &str) -> Self {
+        Self {
+            rename: renamed(name, self.own_name()),
+            ..self.clone()
+        }
     }
 }
 

@@ -8,15 +8,16 @@
 //!              └──────────────┴────────────┴────────────┴───────────────────┴────────────┴─▶ error.rs
 //! ```
 //!
-//! `pipeline.rs` names every stage top to bottom. A request keeps the [`Generation`] it began with:
-//! configuration, policy, registry, overlay and keys that were validated together.
+//! `pipeline.rs` names every stage top to bottom; `attempts.rs` goes through 3 to 5 once for each attempt. A [`Generation`] is
+//! configuration, policy, registry, overlay and keys that were validated together: each attempt is decided under the one that is in
+//! force when it begins.
 //!
 //! # Invariants
 //!
 //! 1. **No permit, no dial.** Only `carnet_policy::Decider::decide` makes a `Permit`; only `screen`
 //!    turns one into [`Cleared`]; egress takes it by value. `tests/forgery` shows that neither can be
 //!    forged nor spent twice.
-//! 2. **A permit names its upstream and serves one attempt.** `pipeline::answer` decides anew for each.
+//! 2. **A permit names its upstream and serves one attempt.** `attempts` decides anew for each.
 //! 3. **Deny when unsure.** A stale generation, a rule that fails, a log that takes no record: refused.
 //! 4. **Unknown is a value.** Facts that are missing reach the rules as unknown.
 //! 5. **Every request of an authenticated caller ends in one leaf.** `record::OpenRecord` writes it
@@ -31,6 +32,7 @@
 pub mod section;
 
 mod admit;
+mod attempts;
 mod budget;
 mod caller;
 mod certificates;
@@ -62,6 +64,7 @@ mod relay;
 mod relays;
 mod reported;
 mod resolve;
+mod route;
 mod scope;
 mod screen;
 mod server;

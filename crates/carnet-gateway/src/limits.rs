@@ -31,9 +31,55 @@ pub const H2_PENDING_RESETS_MAX: usize = 32;
 pub const H2_ERROR_RESETS_MAX: usize = 128;
 /// Longest model name that is looked up, in bytes.
 pub const MODEL_NAME_BYTES_MAX: usize = 512;
-/// Attempts for one request, the first included. A further one is made only when a kept connection
-/// turned out to be closed before anything was sent.
-pub const ATTEMPTS_MAX: u32 = 3;
+/// Attempts for one request, the first included, by default.
+pub const ATTEMPTS: u32 = 3;
+/// No setting goes beyond this: each is one more place to which a prompt may have gone, and all of them have room in the record.
+pub const ATTEMPTS_MAX: u32 = 10;
+/// Attempts of one request of which nothing was sent, because a kept connection turned out to be closed.
+pub const UNSENT_MAX: u32 = 3;
+/// Time for all attempts of a request up to the head of its answer, by default; never less than the longest that an upstream
+/// is given.
+pub const ATTEMPTS_TIME_MAX: Duration = Duration::from_secs(600);
+/// What is waited at most before the same target is asked again for the first time, by default.
+pub const BACKOFF: Duration = Duration::from_millis(250);
+/// And at most however often it is asked, by default: what clients of large services do.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(8);
+/// The longest wait asked for by an upstream that is waited for here, by default; a longer one is passed on to the caller.
+pub const RETRY_AFTER_SECONDS_MAX: u64 = 10;
+/// Further attempts that the failures of an upstream may cause, in percent of the requests, by default.
+pub const RETRY_PERCENT: u64 = 20;
+/// The same for each second, however few requests there are.
+pub const RETRIES_PER_SECOND: u64 = 3;
+/// Seconds over which these are counted.
+pub const RETRY_WINDOW_SECONDS: u64 = 10;
+/// Failures in a row after which a target is left out, by default.
+pub const BREAKER_FAILURES: u64 = 5;
+/// Failures in percent of its attempts of the last seconds after which it is left out, by default.
+pub const BREAKER_PERCENT: u64 = 50;
+/// Attempts below which that share says nothing.
+pub const BREAKER_ATTEMPTS_MIN: u32 = 20;
+/// The last seconds, in parts: half a minute.
+pub const BREAKER_SLOTS: usize = 10;
+/// One of these parts.
+pub const BREAKER_SLOT: Duration = Duration::from_secs(3);
+/// How long a target is left out at first, by default.
+pub const BREAKER_SECONDS: u64 = 5;
+/// How long it is left out at most, when it fails again and again.
+pub const BREAKER_TIME_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long a target is passed over that is asked too much and does not say for how long.
+pub const BUSY_REST: Duration = Duration::from_secs(1);
+/// How long one is passed over at most, whatever it says: then somebody looks.
+pub const REST_MAX: Duration = Duration::from_secs(60);
+/// After this time, what is known of how long a target takes is worth a third.
+pub const LOAD_DECAY: Duration = Duration::from_secs(10);
+/// Bytes of an error that are read so that its connection can be used again, when another attempt follows.
+pub const LET_GO_BYTES_MAX: usize = 64 * 1024;
+/// How long that may take.
+pub const LET_GO_TIME_MAX: Duration = Duration::from_secs(1);
+/// Seconds after which a stream begins without the head of its answer, by default.
+pub const COMMIT_AFTER_SECONDS: u64 = 15;
+/// Members of one pool.
+pub const POOL_MEMBERS_MAX: usize = 64;
 /// Time for a TCP connection to an upstream, by default.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Time until an upstream's response head, by default: reasoning models think for minutes.

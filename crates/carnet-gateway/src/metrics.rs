@@ -90,6 +90,17 @@ struct ByResult {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByUpstream {
+    upstream: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByUpstreamAndResult {
+    upstream: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByCurrency {
     currency: String,
 }
@@ -168,6 +179,71 @@ impl Origin {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByTarget {
+    upstream: String,
+    model: String,
+}
+
+/// How an attempt ended, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AttemptResult {
+    /// By an answer.
+    Answered,
+    /// By an answer that says that the upstream is asked too much.
+    Busy,
+    /// The upstream closed the connection.
+    Closed,
+    /// By us, since the request was over.
+    Ended,
+    /// Another one that ran at the same time was faster.
+    Overtaken,
+    /// By an error about the request.
+    Refused,
+    /// There was no answer in time.
+    Timeout,
+    /// No connection could be made.
+    Unreachable,
+    /// By an error about the upstream.
+    Unwell,
+}
+
+impl AttemptResult {
+    const ALL: [(&'static str, Self); 9] = [
+        ("answered", Self::Answered),
+        ("busy", Self::Busy),
+        ("closed", Self::Closed),
+        ("ended", Self::Ended),
+        ("overtaken", Self::Overtaken),
+        ("refused", Self::Refused),
+        ("timeout", Self::Timeout),
+        ("unreachable", Self::Unreachable),
+        ("unwell", Self::Unwell),
+    ];
+}
+
+/// The counters of one target, found once.
+#[derive(Debug)]
+pub(crate) struct TargetMetrics {
+    results: [Counter; AttemptResult::ALL.len()],
+    /// Whether it is left out.
+    pub(crate) open: Gauge,
+    /// Further attempts that its failures caused.
+    pub(crate) retries: Counter,
+    /// Further attempts for which there was no room.
+    pub(crate) exhausted: Counter,
+}
+
+impl TargetMetrics {
+    /// Count an attempt that has ended.
+    pub(crate) fn ended(&self, result: AttemptResult) {
+        // INVARIANT: there is a counter for each, in the order of their declaration.
+        if let Some(counter) = self.results.get(result as usize) {
+            counter.inc();
+        }
+    }
+}
+
 /// Counters by the origin of the target that was decided on.
 struct Origins {
     permitted: Vec<Counter>,
@@ -222,6 +298,10 @@ pub struct Metrics {
     pub(crate) spans_lost: Counter,
     rules: Family<ByRule, Counter>,
     limited: Family<ByLimit, Counter>,
+    attempts: Family<ByUpstreamAndResult, Counter>,
+    retries: Family<ByUpstream, Counter>,
+    retries_refused: Family<ByUpstream, Counter>,
+    left_out: Family<ByTarget, Gauge>,
     /// Requests that were looked through for personal data and secrets.
     pub(crate) scans: Counter,
     detections: Family<ByDetection, Counter>,
@@ -373,6 +453,10 @@ impl Default for Metrics {
                 .clone(),
             rules,
             limited,
+            attempts: Family::default(),
+            retries: Family::default(),
+            retries_refused: Family::default(),
+            left_out: Family::default(),
             limit_tokens,
             limit_money,
             strangers: Counter::default(),
@@ -410,6 +494,26 @@ impl Metrics {
             "hosts_refused",
             "Requests for a Host that the data listener does not serve",
             self.misdirected.clone(),
+        );
+        registry.register(
+            "attempts",
+            "Attempts to have an upstream answer, by how they ended",
+            self.attempts.clone(),
+        );
+        registry.register(
+            "retries",
+            "Further attempts that failures of an upstream caused",
+            self.retries.clone(),
+        );
+        registry.register(
+            "retries_refused",
+            "Further attempts that were not made because failures of an upstream had caused too many",
+            self.retries_refused.clone(),
+        );
+        registry.register(
+            "target_left_out",
+            "Whether a target is left out because it failed again and again (1) or not (0)",
+            self.left_out.clone(),
         );
         registry.register(
             "scans",
@@ -529,6 +633,28 @@ impl Metrics {
         self.spend
             .get_or_create(&ByCurrency { currency })
             .inc_by(units);
+    }
+
+    /// The counters of a target.
+    pub(crate) fn of_target(&self, upstream: &str, model: &str) -> TargetMetrics {
+        let of_upstream = || ByUpstream {
+            upstream: upstream.to_owned(),
+        };
+        let of_result = |(result, _)| {
+            self.attempts.get_or_create_owned(&ByUpstreamAndResult {
+                upstream: upstream.to_owned(),
+                result,
+            })
+        };
+        TargetMetrics {
+            results: AttemptResult::ALL.map(of_result),
+            open: self.left_out.get_or_create_owned(&ByTarget {
+                upstream: upstream.to_owned(),
+                model: model.to_owned(),
+            }),
+            retries: self.retries.get_or_create_owned(&of_upstream()),
+            exhausted: self.retries_refused.get_or_create_owned(&of_upstream()),
+        }
     }
 
     /// Count a rule that denied.

@@ -1,5 +1,7 @@
 //! `GET /v1/models`: the names that this caller may use; on demand the others with the reason.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use carnet_policy::{Api, Ask, Principal};
 use carnet_wire::anthropic;
@@ -32,7 +34,7 @@ pub(crate) fn list(
         .names()
         .iter()
         .filter_map(|name| {
-            let (_, offers) = generation.offers(name)?;
+            let offers = &*generation.offers(name)?.offers;
             if let Err(fault) = caller.may_use(name) {
                 let first = offers.first().filter(|_| denied)?;
                 let model = Model::new(&**name, first.upstream.name()).created(loaded_at);
@@ -61,7 +63,8 @@ pub(crate) fn one(
     record.listed(&gateway.words().models);
     caller.may(Use::Models)?;
     let principal = caller::principal(generation, caller)?;
-    let (name, offers) = resolve::offers(generation, name)?;
+    let offered = resolve::offers(generation, name)?;
+    let (name, offers) = (&*offered.name, &*offered.offers);
     // As one that policy denies: it is there for nobody who may not use it.
     caller.may_use(name).map_err(|_| resolve::not_found(name))?;
     let model = permitted(generation, principal, name, offers, gateway.now())
@@ -77,7 +80,7 @@ fn permitted(
     generation: &Generation,
     principal: &Principal,
     name: &str,
-    offers: &[Offer],
+    offers: &[Arc<Offer>],
     now: Timestamp,
 ) -> Option<Model> {
     let created = generation.loaded_at().as_second();
@@ -91,7 +94,7 @@ fn refused(
     generation: &Generation,
     principal: &Principal,
     name: &str,
-    offers: &[Offer],
+    offers: &[Arc<Offer>],
     now: Timestamp,
 ) -> Option<Model> {
     let first = offers.first()?;

@@ -1,14 +1,11 @@
 //! The life of a request, every stage in order, top to bottom.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use carnet_audit::Outcome;
-use carnet_policy::Principal;
 use carnet_wire::bedrock;
-use carnet_wire::carrier::Carrier;
 use carnet_wire::responses::socket::prepared_events;
 use carnet_wire::stream::aws;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
@@ -16,32 +13,26 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempts::{Answering, Asking, Attempts, Told};
 use crate::caller::{self, Caller};
 use crate::codes::Code;
-use crate::config::OnRevoke;
-use crate::conversations::{Asked as Remembered, Listening};
-use crate::egress::{self, Answer, SendFailed};
+use crate::conversations::Listening;
+use crate::egress;
 use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::generation::Generation;
-use crate::ingress::{
-    self, Action, Call, Dialect, Extras, ModelPlace, Prompt, Query, Route, Stored,
-};
-use crate::limits::{ATTEMPTS_MAX, HEADER_FIELDS_MAX, LOSSES_SHOWN_MAX};
-use crate::quotas::Asked as Reserving;
+use crate::ingress::{self, Action, Call, Dialect, Extras, ModelPlace, Prompt, Route, Stored};
+use crate::limits::{HEADER_FIELDS_MAX, LOSSES_SHOWN_MAX};
 use crate::record::OpenRecord;
-use crate::relay::{self, Answered, Relay, ResponseBody, Shape, Told};
+use crate::relay::{self, Answered, Relay, ResponseBody, Shape, Told as Usage};
 use crate::reported::Check;
-use crate::resolve::Offer;
+use crate::resolve::{Offer, Offered};
 use crate::scope::Use;
-use crate::screen::{Cleared, Clearing};
 use crate::server::Via;
 use crate::socket::{self, Asked, Memory, Session};
 use crate::source::Source;
-use crate::spend::{Estimate, Spending, Tokenizer};
-use crate::state_ids::StateTarget;
-use crate::translate::{Translation, Translator, Vectors};
-use crate::{admit, found, models, resolve, screen, stored};
+use crate::translate::Translator;
+use crate::{found, models, resolve, screen, stored};
 
 /// Id of the record of this request.
 const CARNET_RECORD: HeaderName = HeaderName::from_static("carnet-record");
@@ -117,7 +108,7 @@ pub(crate) async fn handle(
             let extras = Extras::of(call, request.headers(), request.uri().query());
             let asked = (call, place, extras, Body::Arriving(request.into_body()));
             return match answer(&gateway, &generation, &caller, asked, &mut record).await {
-                Ok(answer) => relayed(answer, &generation, record, via.dropped).await,
+                Ok(answer) => relayed(answer, record, via.dropped).await,
                 Err(stop) => refused(stop, call.dialect(), record).await,
             };
         }
@@ -134,7 +125,7 @@ pub(crate) async fn handle(
                 Err(stop) => return refused(stop, Dialect::Responses, record).await,
             }
             return match kept(&gateway, &generation, &caller, asked, &mut record).await {
-                Ok(answer) => relayed(answer, &generation, record, via.dropped).await,
+                Ok(answer) => relayed(answer, record, via.dropped).await,
                 Err(stop) => refused(stop, Dialect::Responses, record).await,
             };
         }
@@ -214,7 +205,7 @@ pub(crate) async fn turn(
         };
     }
     match answer(gateway, &generation, &caller, asking, &mut record).await {
-        Ok(answer) => relayed(answer, &generation, record, session.connection.clone()).await,
+        Ok(answer) => relayed(answer, record, session.connection.clone()).await,
         Err(stop) => refused(stop, dialect, record).await,
     }
 }
@@ -228,50 +219,6 @@ fn read_by(request: &Request<Incoming>) -> Dialect {
     }
 }
 
-/// An upstream's answer, with what it answers.
-struct Answering<'a> {
-    call: Call,
-    answer: Answer,
-    offer: &'a Offer,
-    translation: Option<Translation>,
-    /// The platform whose API carried it.
-    carrier: Option<Carrier>,
-    /// What has to become of vectors.
-    vectors: Option<Vectors>,
-    /// Where a later request finds it, if its upstream may keep it.
-    kept_at: Option<StateTarget>,
-    /// What it is kept with, if Carnet keeps it.
-    remembered: Option<Remembered>,
-    /// Whether it is that of a model.
-    of_model: bool,
-    /// Whether it was made before, and is only given again.
-    of_kept: bool,
-    /// Whether it tells what it used to us alone.
-    hides_usage: bool,
-}
-
-/// What goes to an upstream.
-enum Asking<'a> {
-    Prompt(&'a Prompt),
-    Stored(&'a Stored, &'a Query),
-}
-
-impl Asking<'_> {
-    fn call(&self) -> Call {
-        match self {
-            Self::Prompt(prompt) => prompt.call,
-            Self::Stored(..) => Call::Responses,
-        }
-    }
-
-    fn stream(&self) -> bool {
-        match self {
-            Self::Prompt(prompt) => prompt.stream,
-            Self::Stored(_, query) => query.stream,
-        }
-    }
-}
-
 /// The body of a request.
 enum Body {
     Arriving(Incoming),
@@ -280,42 +227,46 @@ enum Body {
 }
 
 /// A request that has been read, and where it may go.
-struct Resolved<'a> {
-    principal: &'a Principal,
-    name: &'a Arc<str>,
-    offers: &'a [Offer],
+struct Resolved {
+    offered: Arc<Offered>,
+    /// The one that it has to go to, where it has no choice.
+    only: Option<Arc<Offer>>,
     prompt: Prompt,
 }
 
 /// Ask for a model, and give what it answers.
-async fn answer<'a>(
-    gateway: &Gateway,
-    generation: &'a Generation,
+async fn answer(
+    gateway: &Arc<Gateway>,
+    generation: &Arc<Generation>,
     caller: &Caller,
     asked: (Call, ModelPlace, Extras, Body),
     record: &mut OpenRecord,
-) -> Result<Answering<'a>, Stop> {
+) -> Result<Answering, Stop> {
     let read = resolved(gateway, generation, caller, asked, record).await?;
-    let asked = (read.name, read.offers, Asking::Prompt(&read.prompt));
-    attempts(gateway, generation, (caller, read.principal), asked, record).await
+    let targets = (read.offered, read.only);
+    let asking = Asking::Prompt(read.prompt);
+    // 3 decide, 4 guard, 5 send
+    let attempts = Attempts::new((gateway, generation), caller, targets, asking);
+    attempts.run(record).await
 }
 
 /// Decide on a request that wants no answer yet: the events that say so.
 async fn prepared(
-    gateway: &Gateway,
-    generation: &Generation,
+    gateway: &Arc<Gateway>,
+    generation: &Arc<Generation>,
     caller: &Caller,
     asked: (Call, ModelPlace, Extras, Body),
     record: &mut OpenRecord,
 ) -> Result<Bytes, Stop> {
     record.detail("prepares an answer");
     let read = resolved(gateway, generation, caller, asked, record).await?;
-    let asked = (read.name, read.offers, &Asking::Prompt(&read.prompt));
-    // The permit is spent by nothing being sent.
-    cleared(gateway, generation, read.principal, asked, record)?;
+    let name = read.offered.name.clone();
+    let targets = (read.offered, read.only);
+    let asking = Asking::Prompt(read.prompt);
+    Attempts::new((gateway, generation), caller, targets, asking).prepare(record)?;
     let id = format!("resp_{}", record.id());
     let created = u64::try_from(record.time().as_second()).unwrap_or(0);
-    let events = prepared_events(&id, created, read.name);
+    let events = prepared_events(&id, created, &name);
     let events = events
         .iter()
         .flat_map(|event| [b"data: ", &event[..], b"\n\n"]);
@@ -323,16 +274,18 @@ async fn prepared(
 }
 
 /// Read a request, and find where it may go.
-async fn resolved<'a>(
+async fn resolved(
     gateway: &Gateway,
-    generation: &'a Generation,
+    generation: &Generation,
     caller: &Caller,
     (call, place, extras, body): (Call, ModelPlace, Extras, Body),
     record: &mut OpenRecord,
-) -> Result<Resolved<'a>, Stop> {
+) -> Result<Resolved, Stop> {
     caller.may(Use::Ask(call.api()))?;
     caller::principal(generation, caller)?;
-    let reader = generation.reader(call).ok_or_else(|| no_rules(call))?;
+    let reader = generation
+        .reader(call)
+        .ok_or_else(|| screen::no_rules(call))?;
     let bytes_max = generation.server().body_bytes_max;
     let (body, joined) = match body {
         Body::Arriving(body) => {
@@ -349,23 +302,20 @@ async fn resolved<'a>(
     prompt.joined = joined;
     // 2 resolve
     let named = resolve::offers(generation, &prompt.model);
-    let name = named
-        .as_ref()
-        .map_or_else(|_| (&*prompt.model).into(), |(name, _)| Arc::clone(name));
+    let name = named.as_ref();
+    let name = name.map_or_else(|_| (&*prompt.model).into(), |named| named.name.clone());
     record.asked(gateway.words().api(call.api()), name, prompt.stream);
-    let (name, offers) = named?;
-    caller.may_use(name)?;
+    let offered = named?.clone();
+    caller.may_use(&offered.name)?;
     let workload = &caller.key.workload;
     let prompt = stored::joined(gateway, generation, workload, prompt, reader).await?;
-    let offers = stored::continued(gateway, &caller.key.workload, &prompt, offers)?;
+    let only = stored::continued(gateway, workload, &prompt, &offered.offers)?;
     if generation.server().detect {
         record.looked_through(&found::look(&prompt.body));
     }
-    let principal = caller::principal_with(generation, caller, record.found())?;
     Ok(Resolved {
-        principal,
-        name,
-        offers,
+        offered,
+        only,
         prompt,
     })
 }
@@ -395,232 +345,44 @@ async fn kept_here(
 }
 
 /// Ask for something of a response that an upstream keeps.
-async fn kept<'a>(
-    gateway: &Gateway,
-    generation: &'a Generation,
+async fn kept(
+    gateway: &Arc<Gateway>,
+    generation: &Arc<Generation>,
     caller: &Caller,
     (asked, query): (&Stored, Option<&str>),
     record: &mut OpenRecord,
-) -> Result<Answering<'a>, Stop> {
-    let principal = caller::principal(generation, caller)?;
+) -> Result<Answering, Stop> {
+    caller::principal(generation, caller)?;
     let api = gateway.words().api(Call::Responses.api());
     record.listed(api);
     record.detail(asked.told());
     let query = asked.query(query)?;
     // 2 resolve
     let workload = &caller.key.workload;
-    let (name, offer) = stored::offer(gateway, generation, workload, asked)?;
-    record.asked(api, Arc::clone(name), query.stream);
-    caller.may_use(name)?;
-    let offers = std::slice::from_ref(offer);
-    let asking = (name, offers, Asking::Stored(asked, &query));
-    let answering = attempts(gateway, generation, (caller, principal), asking, record).await?;
+    let (offered, offer) = stored::offer(gateway, generation, workload, asked)?;
+    record.asked(api, offered.name.clone(), query.stream);
+    caller.may_use(&offered.name)?;
+    let targets = (offered.clone(), Some(offer.clone()));
+    let asking = Asking::Stored(asked.clone(), query);
+    // 3 decide, 4 guard, 5 send
+    let attempts = Attempts::new((gateway, generation), caller, targets, asking);
+    let answering = attempts.run(record).await?;
     if asked.action == Action::Delete && answering.answer.response.status().is_success() {
         gateway.state_ids().gone(workload, &asked.id);
     }
     Ok(answering)
 }
 
-/// Decide, and bring the request in line with the permit.
-fn cleared<'a>(
-    gateway: &Gateway,
-    generation: &'a Generation,
-    principal: &Principal,
-    (name, offers, asking): (&Arc<str>, &'a [Offer], &Asking<'_>),
-    record: &mut OpenRecord,
-) -> Result<(Cleared, &'a Offer), Stop> {
-    let (call, now) = (asking.call(), gateway.now());
-    let wanted = admit::Wanted {
-        call,
-        model: name,
-        stream: asking.stream(),
-    };
-    // 3 decide
-    let service = gateway.service();
-    let decided = admit::decide(service, generation, principal, offers, wanted, now);
-    let (permit, offer) = decided.inspect_err(|stop| record.denied(stop))?;
-    record.permitted(permit.verdict(), offer);
-    // 4 guard
-    let cleared = match asking {
-        Asking::Prompt(prompt) => {
-            let reader = generation.reader(call);
-            let fields = reader.and_then(|reader| reader.fields(offer.upstream.name()));
-            let fields = fields.ok_or_else(|| no_rules(call))?;
-            let clearing = Clearing {
-                on_loss: generation.server().on_loss,
-                keeps: generation.conversations().is_some(),
-            };
-            screen::clear(permit, prompt, offer, fields, clearing)?
-        }
-        Asking::Stored(stored, query) => screen::clear_stored(permit, stored, query),
-    };
-    Ok((cleared, offer))
-}
-
-/// Decide, and send to what the decision permits.
-async fn attempts<'a>(
-    gateway: &Gateway,
-    generation: &'a Generation,
-    (caller, principal): (&Caller, &Principal),
-    (name, offers, asking): (&Arc<str>, &'a [Offer], Asking<'_>),
-    record: &mut OpenRecord,
-) -> Result<Answering<'a>, Stop> {
-    let call = asking.call();
-    for attempt in 1..=ATTEMPTS_MAX {
-        // 3 decide: each attempt spends a permit of its own
-        let asked = (name, offers, &asking);
-        let (cleared, offer) = cleared(gateway, generation, principal, asked, record)?;
-        let translation = cleared.translation().cloned();
-        let kept_at = cleared.keeps().then(|| StateTarget::of(name, offer));
-        let keeps_here = cleared.keeps_here();
-        let carrier = cleared.carrier();
-        let vectors = cleared.vectors().cloned();
-        let reserving = Reserving {
-            caller,
-            model: name,
-            offer,
-        };
-        // What is only given again was counted when it was made.
-        let (mut cleared, spending) = match &asking {
-            Asking::Prompt(_) => metered(generation, reserving, cleared, record).await?,
-            Asking::Stored(..) => (cleared, None),
-        };
-        let hides_usage = cleared.hides_usage();
-        record.cleared(&mut cleared);
-        let reserved = generation
-            .quotas()
-            .reserve(reserving, spending.as_ref(), gateway.now());
-        match reserved {
-            Ok(held) => record.holds(held, spending),
-            Err(used_up) => {
-                record.limited(&used_up.limit);
-                return Err(used_up.fault.into());
-            }
-        }
-        // 7 record: the intent lies in the journal before anything is dialled
-        if let Err(fault) = record.intent().await {
-            record.forgive();
-            return Err(fault.into());
-        }
-        // 5 send
-        let decoded_max = generation.server().decoded_max;
-        let (sent, answer) = egress::send(&offer.upstream, cleared, decoded_max, gateway.now());
-        record.attempt(attempt, &offer.upstream, sent);
-        let answered = tokio::select! {
-            biased;
-            // First, since a first look at the other already sends.
-            fault = interrupted(record, generation.server().on_revoke) => Err(SendFailed {
-                fault,
-                unsent: false,
-            }),
-            answered = answer => answered,
-        };
-        let stopped = match answered {
-            Ok(answer) => {
-                record.answered(answer.response.status(), answer.coding);
-                let remembered = match &asking {
-                    Asking::Prompt(prompt) if keeps_here => remembered(generation, name, prompt),
-                    Asking::Prompt(_) | Asking::Stored(..) => None,
-                };
-                return Ok(Answering {
-                    call,
-                    answer,
-                    remembered,
-                    offer,
-                    translation,
-                    carrier,
-                    vectors,
-                    kept_at,
-                    of_kept: matches!(asking, Asking::Stored(..)),
-                    hides_usage,
-                    of_model: match asking {
-                        Asking::Prompt(_) => true,
-                        Asking::Stored(stored, _) => stored.gives_response(),
-                    },
-                });
-            }
-            Err(stopped) => stopped,
-        };
-        record.attempt_failed(stopped.fault.code);
-        if stopped.unsent || stopped.fault.code.reaches_nobody() {
-            record.forgive();
-        }
-        if !(stopped.unsent && attempt < ATTEMPTS_MAX) {
-            return Err(stopped.fault.into());
-        }
-    }
-    Err(Fault::new(
-        Code::UpstreamClosed,
-        "the upstream kept closing its connections",
-    )
-    .into())
-}
-
-/// What a request may use, where a limit counts that; its stream then tells it.
-async fn metered(
-    generation: &Generation,
-    reserving: Reserving<'_>,
-    cleared: Cleared,
-    record: &mut OpenRecord,
-) -> Result<(Cleared, Option<Spending>), Fault> {
-    let metering = generation.quotas().metering(reserving);
-    let Some(metering) = metering.inspect_err(|_| record.unpriced())? else {
-        return Ok((cleared, None));
-    };
-    if cleared.runs_in_background() {
-        let message = format!(
-            "the field `background` is refused, because `{}` counts what a request uses, and one that runs in the \
-             background does not tell it; remove it",
-            metering.limit
-        );
-        return Err(Fault::new(Code::FieldRefused, message).param("background"));
-    }
-    let offer = reserving.offer;
-    let tokenizer = offer.tokenizer.unwrap_or_else(|| Tokenizer::of([]));
-    let output = generation.server().reserved_output_tokens;
-    let estimate = Estimate::of(cleared.call(), cleared.body(), tokenizer, output).await;
-    let cleared = if offer.options.target.stream_usage {
-        cleared.telling_usage()
-    } else {
-        cleared
-    };
-    Ok((cleared, Some(Spending::new(metering, tokenizer, estimate))))
-}
-
-/// What the answer to a request is kept with, where Carnet keeps conversations.
-fn remembered(generation: &Generation, name: &Arc<str>, prompt: &Prompt) -> Option<Remembered> {
-    let config = generation.conversations()?;
-    let watch = generation.reader(prompt.call)?.watch();
-    Some(Remembered {
-        requested: Arc::clone(name),
-        input: prompt.items(watch),
-        bytes_max: config.conversation_bytes_max,
-    })
-}
-
-fn no_rules(call: Call) -> Fault {
-    let message = format!(
-        "the registry in force says nothing of the fields of {}, so nothing is sent there; ask your operator to update it",
-        call.served_at()
-    );
-    Fault::new(Code::ApiNotOffered, message)
-}
-
-/// Ends when the request must, before its answer has begun.
-async fn interrupted(record: &OpenRecord, on_revoke: OnRevoke) -> Fault {
-    record.revoked().cancelled().await;
-    match record.interruption(on_revoke) {
-        Some(fault) => fault,
-        None => pending().await,
-    }
-}
-
 // 6 stream back; the record goes along and ends with the last byte
 async fn relayed(
-    Answering {
+    Answering { answer, told }: Answering,
+    mut record: OpenRecord,
+    connection: CancellationToken,
+) -> Response<ResponseBody> {
+    let Told {
         call,
-        answer,
         offer,
+        generation,
         translation,
         carrier,
         vectors,
@@ -629,11 +391,7 @@ async fn relayed(
         of_model,
         of_kept,
         hides_usage,
-    }: Answering<'_>,
-    generation: &Arc<Generation>,
-    mut record: OpenRecord,
-    connection: CancellationToken,
-) -> Response<ResponseBody> {
+    } = told;
     let (id, decision) = (record.id_header(), record.decision_header());
     let (mut head, body) = answer.response.into_parts();
     let mut answered = Answered::new(body, &head, record.is_stream()).kept_at(kept_at);
@@ -656,9 +414,9 @@ async fn relayed(
         head.headers.insert(CONTENT_TYPE, JSON);
     }
     let tells = match (&translation, &vectors) {
-        (_, Some(_)) => call.tells_usage_in().map(Told::ToCaller),
-        (Some(translation), _) => Some(Told::ByUpstream(translation.to)),
-        (None, None) => call.tells_usage_in().map(Told::ByUpstream),
+        (_, Some(_)) => call.tells_usage_in().map(Usage::ToCaller),
+        (Some(translation), _) => Some(Usage::ByUpstream(translation.to)),
+        (None, None) => call.tells_usage_in().map(Usage::ByUpstream),
     };
     // What is only given again was counted when it was made.
     answered = answered
@@ -703,7 +461,7 @@ async fn relayed(
     let check = Check {
         call,
         expected: offer.expected.clone(),
-        generation: generation.clone(),
+        generation,
         suspends: !of_kept,
     };
     let relay = Relay::new(answered, record, check, idle_timeout, connection);

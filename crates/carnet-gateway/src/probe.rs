@@ -125,7 +125,11 @@ impl Gateway {
             generation.server().decoded_max,
             self.now(),
         );
-        let answer = answer.await.map_err(|failed| failed.fault.message)?;
+        let time = offer.upstream.config().first_byte_timeout;
+        let answer = match timeout(time, answer).await {
+            Ok(answer) => answer.map_err(|failed| failed.fault.message)?,
+            Err(_) => return Err(egress::too_late(&offer.upstream, time).message),
+        };
         let status = answer.response.status();
         if !status.is_success() {
             return Err(format!("the upstream answered with status {status}"));
@@ -195,8 +199,9 @@ fn target<'g>(
     model: &str,
 ) -> Option<(Arc<str>, &'g Offer)> {
     generation.names().iter().find_map(|name| {
-        let (_, offers) = generation.offers(name)?;
-        let is = |offer: &&Offer| offer.upstream.name() == upstream && offer.own_name() == model;
-        offers.iter().find(is).map(|offer| (name.clone(), offer))
+        let mut offers = generation.offers(name)?.offers.iter();
+        let is =
+            |offer: &&Arc<Offer>| offer.upstream.name() == upstream && offer.own_name() == model;
+        offers.find(is).map(|offer| (name.clone(), &**offer))
     })
 }

@@ -204,8 +204,10 @@ impl Quota {
         let among = |names: &[String], name: &str| {
             names.is_empty() || names.iter().any(|known| known == name)
         };
+        // A pool is no way around a limit of one of its members.
+        let model = |name: &str| among(&only.models, name);
         among(&only.hosts, host)
-            && among(&only.models, asked.model)
+            && (model(asked.model) || model(&asked.offer.listed))
             && among(&only.teams, team)
             && among(&only.workloads, &asked.caller.key.workload)
     }
@@ -220,7 +222,7 @@ impl Quota {
             who.push_str(match part {
                 Apart::Host => asked.offer.host.as_deref().unwrap_or_default(),
                 Apart::Key => asked.caller.key.id.as_str(),
-                Apart::Model => asked.model,
+                Apart::Model => &asked.offer.listed,
                 Apart::Team => caller.map_or("", |caller| &caller.team),
                 Apart::Tenant => caller.map_or("", |caller| &caller.tenant),
                 Apart::Upstream => asked.offer.upstream.name(),

@@ -27,13 +27,14 @@ use crate::error::{Fault, Stop};
 use crate::found::Findings;
 use crate::gateway::Gateway;
 use crate::generation::Generation;
-use crate::metrics::Stage;
+use crate::metrics::{AttemptResult, Stage};
 use crate::permits::Permits;
 use crate::reported::{Check, shortened};
 use crate::resolve::Offer;
+use crate::route::{Asking, BreakerTerms, Unwell, Went};
 use crate::screen::{Cleared, Made};
 use crate::service::Suspended;
-use crate::spend::Spending;
+use crate::spend::{Settled, Spending};
 use crate::trace::Trace;
 use crate::traffic::{Fate, Traffic};
 
@@ -49,7 +50,6 @@ pub(crate) struct OpenRecord {
     /// It goes from hand to hand, and is large.
     record: Box<Record>,
     revoked: CancellationToken,
-    intent_written: bool,
     started: Instant,
     /// When the stage began that runs now.
     stage: Instant,
@@ -60,11 +60,20 @@ pub(crate) struct OpenRecord {
     /// Its part in a trace, where requests are followed in them.
     trace: Option<Box<Trace>>,
     first_piece_us: Option<u64>,
-    /// The attempt that has neither failed nor been answered whole.
-    on_its_way: Option<OnItsWay>,
     /// What was found in the request.
     found: Findings,
-    /// What the request has taken of limits. Given up with it.
+    /// The attempt that is told about.
+    leg: Leg,
+    /// What attempts used that were given up.
+    spent: Option<Box<Settled>>,
+}
+
+/// What belongs to one attempt alone.
+#[derive(Debug, Default)]
+struct Leg {
+    /// Until it has failed or been answered whole.
+    on_its_way: Option<OnItsWay>,
+    /// What it has taken of limits. Given up with it.
     held: Option<Reservation>,
     /// What it uses, where a limit counts that.
     spending: Option<Box<Spending>>,
@@ -77,6 +86,23 @@ struct OnItsWay {
     sent: Sent,
     started: Instant,
     answered: bool,
+    asking: Asking,
+    model: Option<Arc<str>>,
+    decision_doc: Option<Arc<str>>,
+}
+
+/// What a record says of a target and the decision on it. An attempt that is not made after all takes nothing of it away.
+#[derive(Clone, Debug)]
+pub(crate) struct Decided {
+    ruling: Option<Ruling>,
+    document: Option<Arc<str>>,
+    rules: Vec<Arc<str>>,
+    model: Option<Arc<str>>,
+    host: Option<Arc<str>>,
+    upstream: Option<Arc<str>>,
+    edits: Vec<Made>,
+    losses: Vec<Arc<str>>,
+    translated_to: Option<Arc<str>>,
 }
 
 impl OpenRecord {
@@ -92,7 +118,6 @@ impl OpenRecord {
         })?;
         gateway.metrics().open.inc();
         let now = gateway.now();
-        let versions = generation.versions();
         let mut record = Box::new(Record::new(
             Kind::Request,
             gateway.next_id(now),
@@ -101,26 +126,22 @@ impl OpenRecord {
         ));
         record.workload = Some(caller.key.workload.clone());
         record.key_id = Some(caller.key.id.shared().clone());
-        record.config_version = Some(versions.config.clone());
-        record.policy_version = Some(versions.policy.clone());
-        record.registry_version = Some(versions.registry.clone());
+        under(&mut record, generation);
         let started = Instant::now();
         Ok(Self {
             gateway: gateway.clone(),
             slot: Some(slot),
             record,
             revoked: caller.revoked.clone(),
-            intent_written: false,
             started,
             stage: started,
             permits: generation.permit_counts().clone(),
             traffic: None,
             trace: None,
             first_piece_us: None,
-            on_its_way: None,
             found: Findings::default(),
-            held: None,
-            spending: None,
+            leg: Leg::default(),
+            spent: None,
         })
     }
 
@@ -298,25 +319,65 @@ impl OpenRecord {
             .push(time, id, workload, requested, verdict.clone());
     }
 
-    /// The request has taken this of limits, in place of what an attempt before had.
+    /// Its further attempts are decided under this generation.
+    pub(crate) fn under(&mut self, generation: &Generation) {
+        under(&mut self.record, generation);
+    }
+
+    /// What it says now of the target and the decision on it.
+    pub(crate) fn decided_so_far(&self) -> Decided {
+        let record = &self.record;
+        Decided {
+            ruling: record.decision,
+            document: record.decision_doc.clone(),
+            rules: record.rules.clone(),
+            model: record.resolved_model.clone(),
+            host: record.host.clone(),
+            upstream: record.upstream.clone(),
+            edits: record.edits.clone(),
+            losses: record.losses.clone(),
+            translated_to: record.translated_to.clone(),
+        }
+    }
+
+    /// What it said before of the target counts after all.
+    pub(crate) fn restore(&mut self, decided: Decided) {
+        let record = &mut self.record;
+        record.decision = decided.ruling;
+        record.decision_doc = decided.document;
+        record.rules = decided.rules;
+        record.resolved_model = decided.model;
+        record.host = decided.host;
+        record.upstream = decided.upstream;
+        record.edits = decided.edits;
+        record.losses = decided.losses;
+        record.translated_to = decided.translated_to;
+    }
+
+    /// A target cannot take the request, and another one is asked.
+    pub(crate) fn passed_over(&mut self, upstream: &str, code: Code) {
+        self.note(&format!("`{upstream}` was passed over: {}", code.as_str()));
+    }
+
+    /// The attempt has taken this of limits.
     pub(crate) fn holds(&mut self, held: Option<Reservation>, spending: Option<Spending>) {
         self.forgive();
-        self.held = held;
-        self.spending = spending.map(Box::new);
+        self.leg.held = held;
+        self.leg.spending = spending.map(Box::new);
     }
 
     /// Listen in on what the answer uses, if a limit counts that.
     pub(crate) fn counts_said(&mut self, dialect: Dialect, framing: Option<Framing>) {
-        if let Some(spending) = &mut self.spending {
+        if let Some(spending) = &mut self.leg.spending {
             spending.listen(dialect, framing);
         }
     }
 
     /// A piece of the answer has come. The limit that it uses up and that ends it, if it `may_end`.
     pub(crate) fn heard(&mut self, piece: &[u8], may_end: bool) -> Option<Exhausted> {
-        let spending = self.spending.as_mut()?;
+        let spending = self.leg.spending.as_mut()?;
         let gateway = &self.gateway;
-        let heard = spending.heard(piece, may_end, self.held.as_mut(), || gateway.now());
+        let heard = spending.heard(piece, may_end, self.leg.held.as_mut(), || gateway.now());
         heard.err()
     }
 
@@ -343,27 +404,22 @@ impl OpenRecord {
         self.note(&format!("the limit `{limit}` is used up"));
     }
 
-    /// Nothing was sent: what was taken of limits is given back.
+    /// Nothing was sent, or nothing of it counts: what was taken of limits is given back.
     pub(crate) fn forgive(&mut self) {
-        self.spending = None;
-        if let Some(held) = self.held.take() {
+        self.leg.spending = None;
+        if let Some(held) = self.leg.held.take() {
             held.forgive();
         }
     }
 
-    /// Put the intent into the journal; once for a request, before its first dial.
+    /// Put the intent of an attempt into the journal, before its dial.
     pub(crate) async fn intent(&mut self) -> Result<(), Fault> {
-        if self.intent_written {
-            return Ok(());
-        }
         let intent = self.record.intent();
         let slot = self.slot.as_mut().ok_or_else(log_unavailable)?;
         slot.intent(&intent).await.map_err(|error| {
             tracing::error!(%error, "an intent could not be written");
             log_unavailable()
-        })?;
-        self.intent_written = true;
-        Ok(())
+        })
     }
 
     /// How the request is told to the upstream of this attempt; it is told the trace, too, where there is one.
@@ -403,7 +459,13 @@ impl OpenRecord {
     }
 
     /// An attempt begins.
-    pub(crate) fn attempt(&mut self, number: u32, upstream: &Upstream, sent: Sent) {
+    pub(crate) fn attempt(
+        &mut self,
+        number: u32,
+        upstream: &Upstream,
+        (sent, mut asking): (Sent, Asking),
+    ) {
+        asking.is_sent();
         self.over(Stage::Prepare);
         let traffic = upstream.traffic();
         traffic.began();
@@ -419,27 +481,42 @@ impl OpenRecord {
             started_us: micros(self.started.elapsed()),
             ..Attempt::default()
         };
-        self.on_its_way = Some(OnItsWay {
+        self.leg.on_its_way = Some(OnItsWay {
             attempt,
             traffic: traffic.clone(),
             sent,
             started: self.stage,
             answered: false,
+            asking,
+            model: self.record.resolved_model.clone(),
+            decision_doc: self.record.decision_doc.clone(),
         });
     }
 
-    /// The response head has come.
-    pub(crate) fn answered(&mut self, status: StatusCode, coding: Option<Coding>) {
-        if let Some(way) = &mut self.on_its_way {
+    /// The response head has come; `unwell` is what it says of its upstream.
+    pub(crate) fn answered(
+        &mut self,
+        (status, coding): (StatusCode, Option<Coding>),
+        unwell: Option<Unwell>,
+        terms: &BreakerTerms,
+    ) {
+        if let Some(way) = &mut self.leg.on_its_way {
             way.attempt.content_encoding = coding.map(|coding| coding.as_str().into());
             way.attempt.status = Some(status.as_u16());
             let took = way.started.elapsed();
             way.attempt.duration_us = micros(took);
             way.answered = true;
             way.traffic.heads().observe(took);
+            let (went, result) = match unwell {
+                None if status.is_success() => (Went::Answered, AttemptResult::Answered),
+                None => (Went::Answered, AttemptResult::Refused),
+                Some(unwell) if unwell.busy => (Went::Unwell(unwell), AttemptResult::Busy),
+                Some(unwell) => (Went::Unwell(unwell), AttemptResult::Unwell),
+            };
+            way.asking.went(went, result, terms, Instant::now());
         }
         self.over(Stage::Upstream);
-        if let Some(spending) = &mut self.spending {
+        if let Some(spending) = &mut self.leg.spending {
             spending.answered(status.is_success());
         }
         self.record.status = Some(status.as_u16());
@@ -447,14 +524,56 @@ impl OpenRecord {
             Some(micros(self.started.elapsed()));
     }
 
-    /// The attempt came to nothing.
-    pub(crate) fn attempt_failed(&mut self, code: Code) {
+    /// The attempt came to nothing. Where its upstream may have worked on it, what it may have used stays taken of limits.
+    pub(crate) fn attempt_failed(&mut self, code: Code, unsent: bool, terms: &BreakerTerms) {
+        let reached = !unsent && !code.reaches_nobody();
+        let mut tokens = None;
+        if reached {
+            let settled = self.settle_leg(code.outcome());
+            tokens = settled.as_ref().map(|settled| settled.tokens);
+            self.spent = settled.map(|settled| self.sum(settled).into());
+            self.leg.held = None;
+        } else {
+            self.forgive();
+        }
+        if let Some(way) = &mut self.leg.on_its_way {
+            way.attempt.unsent = !reached;
+            way.attempt.tokens = tokens;
+            let (went, result) = match code {
+                Code::UpstreamTimeout => (Went::Failed, AttemptResult::Timeout),
+                Code::UpstreamClosed if unsent => (Went::Ended, AttemptResult::Closed),
+                Code::UpstreamClosed => (Went::Failed, AttemptResult::Closed),
+                Code::UpstreamUnreachable | Code::UpstreamUnauthenticated => {
+                    (Went::Failed, AttemptResult::Unreachable)
+                }
+                Code::UpstreamEncoding | Code::UpstreamRedirect | Code::UpstreamAddressRefused => {
+                    (Went::Ended, AttemptResult::Unwell)
+                }
+                _ => (Went::Ended, AttemptResult::Ended),
+            };
+            way.asking.went(went, result, terms, Instant::now());
+        }
         self.close_attempt(Some(code), code.outcome());
         self.stage = Instant::now();
     }
 
+    /// A further attempt is to be decided on.
+    pub(crate) fn anew(&mut self) {
+        self.stage = Instant::now();
+    }
+
+    /// The upstream answered by an error, and another attempt follows: nothing of this one counts for limits.
+    pub(crate) fn attempt_dropped(&mut self) {
+        self.forgive();
+        self.close_attempt(None, Outcome::UpstreamError);
+        self.record.status = None;
+        if let Some(timings) = &mut self.record.timings {
+            timings.first_byte_us = None;
+        }
+    }
+
     fn close_attempt(&mut self, code: Option<Code>, outcome: Outcome) {
-        let Some(mut way) = self.on_its_way.take() else {
+        let Some(mut way) = self.leg.on_its_way.take() else {
             return;
         };
         way.traffic.ended(Fate::of(way.attempt.status, outcome));
@@ -468,6 +587,8 @@ impl OpenRecord {
             way.attempt.duration_us = micros(way.started.elapsed());
         }
         way.attempt.error = code.map(|code| code.as_str().into());
+        way.attempt.model = way.model;
+        way.attempt.decision_doc = way.decision_doc;
         self.record.attempts.push(way.attempt);
     }
 
@@ -487,7 +608,7 @@ impl OpenRecord {
 
     /// The upstream has counted so many tokens so far.
     pub(crate) fn used(&mut self, usage: &Usage) {
-        if let Some(spending) = &mut self.spending {
+        if let Some(spending) = &mut self.leg.spending {
             spending.told(usage);
         }
         self.record.tokens = Some(Tokens {
@@ -574,36 +695,75 @@ impl OpenRecord {
         }
     }
 
-    /// The request is over: what it used stays taken of its limits, and stands in its record.
-    fn settle(&mut self, outcome: Outcome) {
-        let Some(spending) = self.spending.take() else {
-            return;
-        };
+    /// The attempt is over: what it used stays taken of its limits.
+    fn settle_leg(&mut self, outcome: Outcome) -> Option<Settled> {
+        let spending = self.leg.spending.take()?;
         let (stream, now) = (self.record.stream, self.gateway.now());
-        let (tokens, spend) = spending.settle(outcome, stream, self.held.as_mut(), now);
-        if let Some(held) = &self.held {
+        let settled = spending.settle(outcome, stream, self.leg.held.as_mut(), now);
+        if let Some(held) = &self.leg.held {
             let metrics = self.gateway.metrics();
             for limit in held.names(Measure::Tokens) {
                 metrics.limit_tokens(limit, held.taken(Measure::Tokens));
             }
-            let currency = spend.currency.as_deref().unwrap_or_default();
+            let currency = settled.currency();
             for limit in held.names(Measure::Money) {
-                metrics.limit_money(limit, currency, held.taken(Measure::Money));
+                metrics.limit_money(limit, &currency, held.taken(Measure::Money));
             }
         }
+        Some(settled)
+    }
+
+    /// What an attempt used, with what those before it used.
+    fn sum(&mut self, settled: Settled) -> Settled {
+        let Some(before) = self.spent.take() else {
+            return settled;
+        };
+        let (settled, apart) = settled.with(&before);
+        if let Some(apart) = apart {
+            self.note(&format!("an attempt before cost {apart}"));
+        }
+        settled
+    }
+
+    /// The request is over: what it used stands in its record, of all attempts together. What its upstream told of it.
+    fn settle(&mut self, outcome: Outcome) -> Option<Tokens> {
+        let settled = self.settle_leg(outcome);
+        if settled.is_none() && self.spent.is_none() {
+            return self.record.tokens;
+        }
+        let told = self.record.tokens.unwrap_or_default();
+        let settled = settled.unwrap_or_else(|| Settled::told_only(told));
+        let own = settled.tokens;
+        let (tokens, spend) = self.sum(settled).told();
         let cost = spend.cost.as_deref().and_then(|cost| cost.parse().ok());
         if let (Some(currency), Some(units)) = (&spend.currency, cost) {
             self.gateway.metrics().spent(currency, units);
         }
         self.record.tokens = Some(tokens);
         self.record.spend = Some(Box::new(spend));
+        Some(own)
+    }
+
+    /// Of each attempt stands only what the record does not say itself.
+    fn tidy_attempts(&mut self) {
+        let record = &mut *self.record;
+        for attempt in &mut record.attempts {
+            if attempt.decision_doc == record.decision_doc {
+                attempt.decision_doc = None;
+            }
+            if attempt.model == record.resolved_model {
+                attempt.model = None;
+            }
+        }
+        record.attempts.sort_by_key(|attempt| attempt.n);
     }
 
     fn close(&mut self, outcome: Outcome) -> Option<(Slot, Box<Record>)> {
         let slot = self.slot.take()?;
-        self.settle(outcome);
-        self.held = None;
+        let tokens = self.settle(outcome);
+        self.leg.held = None;
         self.close_attempt(None, outcome);
+        self.tidy_attempts();
         self.record.outcome = outcome;
         let took = self.started.elapsed();
         self.record.timings.get_or_insert_default().total_us = micros(took);
@@ -612,7 +772,7 @@ impl OpenRecord {
         metrics.open.dec();
         metrics.records.inc();
         metrics.ended(outcome);
-        if let Some(tokens) = self.record.tokens.filter(|tokens| !tokens.estimated) {
+        if let Some(tokens) = tokens.filter(|tokens| !tokens.estimated) {
             metrics.tokens_in.inc_by(tokens.input);
             metrics.tokens_out.inc_by(tokens.output);
             if let Some(traffic) = &self.traffic {
@@ -650,6 +810,13 @@ fn log_unavailable() -> Fault {
         "the log cannot take the record of this request; ask again later",
     )
     .retry_after(5)
+}
+
+fn under(record: &mut Record, generation: &Generation) {
+    let versions = generation.versions();
+    record.config_version = Some(versions.config.clone());
+    record.policy_version = Some(versions.policy.clone());
+    record.registry_version = Some(versions.registry.clone());
 }
 
 fn micros(duration: Duration) -> u64 {

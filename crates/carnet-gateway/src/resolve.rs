@@ -1,9 +1,10 @@
 //! Stage 2, resolve: the requested name becomes the targets that offer it, with their facts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use carnet_policy::Target;
-use carnet_provenance::Price;
+use carnet_provenance::{Price, TokenCounts};
 use carnet_wire::carrier::Carrier;
 use carnet_wire::dialect::{ClientDialect, Dialect, Options};
 use carnet_wire::embeddings::Embedder;
@@ -16,10 +17,63 @@ use crate::generation::Generation;
 use crate::ingress::Call;
 use crate::metrics::Origin;
 use crate::reported::Expected;
+use crate::route::{Health, Strategy};
 use crate::spend::Tokenizer;
 
-/// One offer of a model: facts for the decision, the way there, and what the caller is told of it.
+/// What a name that callers use leads to.
 #[derive(Debug)]
+pub(crate) struct Offered {
+    /// The name.
+    pub(crate) name: Arc<str>,
+    /// In the order of the configuration; never empty.
+    pub(crate) offers: Vec<Arc<Offer>>,
+    /// Which of them is asked first.
+    pub(crate) strategy: Strategy,
+    /// How often each is, against the others.
+    pub(crate) weights: Vec<u32>,
+    /// How far away each is, where the strategy goes by that.
+    pub(crate) distances: Vec<u64>,
+    /// After how long a second one is asked too.
+    pub(crate) hedge_after: Option<Duration>,
+}
+
+/// The law that reaches a prompt at a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// Codes of countries.
+    pub(crate) jurisdictions: Vec<String>,
+    /// Whether these are all.
+    pub(crate) complete: bool,
+}
+
+impl Places {
+    /// How far the farthest of them is, by an order of countries: those that it does not name are farther than those that it
+    /// does, and what is unknown is farther still.
+    pub(crate) fn distance(&self, nearest: &[String]) -> u64 {
+        let beyond = nearest.len();
+        if !self.complete || self.jurisdictions.is_empty() {
+            return u64::try_from(beyond + 1).unwrap_or(u64::MAX);
+        }
+        let place = |code: &String| nearest.iter().position(|one| one == code);
+        let all = self.jurisdictions.iter();
+        let farthest = all.map(|code| place(code).unwrap_or(beyond)).max();
+        u64::try_from(farthest.unwrap_or(beyond)).unwrap_or(u64::MAX)
+    }
+}
+
+impl Offered {
+    /// What a request of so many tokens may cost at one of them, in billionths of the unit of a currency that all of them
+    /// share; nothing where nobody says.
+    pub(crate) fn cost(&self, offer: &Offer, counts: &TokenCounts) -> Option<u64> {
+        let price = offer.price.as_ref()?;
+        let mut prices = self.offers.iter().filter_map(|one| one.price.as_ref());
+        let currency = &prices.next()?.currency;
+        (price.currency == *currency).then(|| price.cost(counts))
+    }
+}
+
+/// One offer of a model: facts for the decision, the way there, and what the caller is told of it.
+#[derive(Clone, Debug)]
 pub(crate) struct Offer {
     /// Facts, prepared for the decision.
     pub(crate) target: Target,
@@ -47,6 +101,12 @@ pub(crate) struct Offer {
     pub(crate) price: Option<Arc<Price>>,
     /// What counts its tokens, where a limit needs it.
     pub(crate) tokenizer: Option<Tokenizer>,
+    /// The name under which its upstream offers it, which in a pool is not the one that is asked for.
+    pub(crate) listed: Arc<str>,
+    /// Where it is.
+    pub(crate) places: Places,
+    /// What is known of it from requests that went there.
+    pub(crate) health: Arc<Health>,
 }
 
 /// Whether a service may keep exchanges so that later requests can refer to them.
@@ -128,6 +188,11 @@ impl Offer {
         others.find_map(translated)
     }
 
+    /// Whether a call has to be put into other words for it, by which something may be lost.
+    pub(crate) fn translates(&self, call: Call) -> bool {
+        matches!(self.way(call), Some(Way::Embedded(_) | Way::Translated(..)))
+    }
+
     /// What callers can ask of it, be it in translation.
     pub(crate) fn calls(&self) -> impl Iterator<Item = Call> {
         let all = Call::ALL.into_iter();
@@ -145,11 +210,11 @@ impl Offer {
     }
 }
 
-/// The offers for a name, in the order of the configuration; never empty.
+/// What a name leads to.
 pub(crate) fn offers<'a>(
     generation: &'a Generation,
     model: &str,
-) -> Result<(&'a Arc<str>, &'a [Offer]), Fault> {
+) -> Result<&'a Arc<Offered>, Fault> {
     generation.offers(model).ok_or_else(|| not_found(model))
 }
 
@@ -158,4 +223,30 @@ pub(crate) fn not_found(model: &str) -> Fault {
         "no configured upstream offers a model named `{model}`; `GET /v1/models` lists the names that you may use"
     );
     Fault::new(Code::ModelNotFound, message).param("model")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_as_far_as_the_farthest_law_that_reaches_it() {
+        let code = |code: &str| code.to_owned();
+        let nearest = ["AA", "BB"].map(code);
+        let places = |all: &[&str], complete| Places {
+            jurisdictions: all.iter().map(|one| code(one)).collect(),
+            complete,
+        };
+        for (all, complete, wanted) in [
+            (&["AA"][..], true, 0),
+            (&["BB"], true, 1),
+            (&["AA", "BB"], true, 1),
+            (&["AA", "ZZ"], true, 2),
+            (&["AA"], false, 3),
+            (&[], true, 3),
+        ] {
+            let distance = places(all, complete).distance(&nearest);
+            assert_eq!(distance, wanted, "{all:?}");
+        }
+    }
 }

@@ -277,6 +277,15 @@ pub(crate) struct Clearing {
     pub(crate) keeps: bool,
 }
 
+/// Nobody says what the fields of such a request mean.
+pub(crate) fn no_rules(call: Call) -> Fault {
+    let message = format!(
+        "the registry in force says nothing of the fields of {}, so nothing is sent there; ask your operator to update it",
+        call.served_at()
+    );
+    Fault::new(Code::ApiNotOffered, message)
+}
+
 /// Clear a permitted request for its destination.
 pub(crate) fn clear(
     permit: Permit,

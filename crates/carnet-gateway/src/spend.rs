@@ -4,6 +4,7 @@
 //! A request that comes under no such limit has nothing of this.
 
 mod estimate;
+mod settled;
 mod tokenizer;
 
 #[cfg(test)]
@@ -11,15 +12,16 @@ mod tests;
 
 use std::sync::Arc;
 
-use carnet_audit::{Outcome, Spend, Tokens};
+use carnet_audit::{Outcome, Tokens};
 use carnet_limits::{Exhausted, Measure, Reservation};
-use carnet_provenance::{Amount, Price, TokenCounts};
+use carnet_provenance::{Price, TokenCounts};
 use carnet_wire::dialect::Dialect;
 use carnet_wire::form::Usage;
 use carnet_wire::sniff::{Framing, SaidTexts};
 use jiff::Timestamp;
 
 pub(crate) use self::estimate::Estimate;
+pub(crate) use self::settled::Settled;
 pub(crate) use self::tokenizer::Tokenizer;
 use crate::limits::{RESERVED_STEP_TOKENS, UNREAD_BYTES_PER_TOKEN};
 
@@ -208,46 +210,39 @@ impl Spending {
         }
     }
 
-    /// The request is over: give back what it did not use, and what stands of it in the record.
+    /// It is over: give back what it did not use.
     pub(crate) fn settle(
         mut self,
         outcome: Outcome,
         stream: bool,
         held: Option<&mut Reservation>,
         now: Timestamp,
-    ) -> (Tokens, Spend) {
+    ) -> Settled {
         let used = self.used(outcome, stream);
         let counts = used.counts;
         let tokens = counts.prompt().saturating_add(counts.output);
-        let cost = self
-            .metering
-            .price
-            .as_ref()
-            .map(|price| price.cost(&counts));
+        let price = self.metering.price.as_ref();
+        let cost = price.map(|price| price.cost(&counts));
         self.over |= tokens > self.reserved || cost > Some(self.reserved_cost);
         if let Some(held) = held {
             held.settle(Measure::Tokens, tokens, now);
             held.settle(Measure::Money, cost.unwrap_or_default(), now);
         }
-        let amount = |billionths: u64| Arc::<str>::from(Amount(billionths).to_string());
-        let price = self.metering.price.as_ref();
-        let spend = Spend {
+        Settled {
+            tokens: Tokens {
+                input: counts.prompt(),
+                cache_read: counts.cached_input,
+                cache_write: counts.cache_write,
+                output: counts.output,
+                reasoning: used.reasoning,
+                estimated: used.estimated,
+            },
             reserved: self.reserved,
-            reserved_cost: price.map(|_| amount(self.reserved_cost)),
-            cost: cost.map(amount),
-            currency: price.map(|price| price.currency.to_string().into()),
-            price: price.map(|price| price.evidence.source.clone()),
+            reserved_cost: self.reserved_cost,
+            cost: cost.unwrap_or_default(),
+            price: self.metering.price,
             over: self.over,
-        };
-        let tokens = Tokens {
-            input: counts.prompt(),
-            cache_read: counts.cached_input,
-            cache_write: counts.cache_write,
-            output: counts.output,
-            reasoning: used.reasoning,
-            estimated: used.estimated,
-        };
-        (tokens, spend)
+        }
     }
 
     fn used(&mut self, outcome: Outcome, stream: bool) -> Used {

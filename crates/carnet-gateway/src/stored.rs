@@ -1,7 +1,6 @@
 //! Stage 2 for requests that refer to a kept response. Where an upstream keeps it they go where it was made, or nowhere;
 //! what Carnet keeps itself is put in front of the request, which then is one like any other.
 
-use std::slice;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +13,7 @@ use crate::error::Fault;
 use crate::gateway::Gateway;
 use crate::generation::{Generation, Reader};
 use crate::ingress::{Action, Call, PREVIOUS, Prompt, Query, Stored};
-use crate::resolve::{Offer, Way};
+use crate::resolve::{Offer, Offered, Way};
 
 /// What a request goes on from.
 pub(crate) enum Before {
@@ -122,25 +121,26 @@ pub(crate) async fn own(
     Ok(Some((kept.requested.clone(), answer)))
 }
 
-/// The offers to which a request may go that goes on from a kept response: the one that made it.
-pub(crate) fn continued<'a>(
+/// The offer to which a request has to go that goes on from a kept response: the one that made it. None where it may go to
+/// any.
+pub(crate) fn continued(
     gateway: &Gateway,
     workload: &str,
     prompt: &Prompt,
-    offers: &'a [Offer],
-) -> Result<&'a [Offer], Fault> {
+    offers: &[Arc<Offer>],
+) -> Result<Option<Arc<Offer>>, Fault> {
     let Some(id) = &prompt.previous else {
-        return Ok(offers);
+        return Ok(None);
     };
     // Where nothing is ever kept, the rules of the fields say so.
     if !offers.iter().any(|offer| offer.keeps(prompt.call)) {
-        return Ok(offers);
+        return Ok(None);
     }
     let ids = gateway.state_ids();
     let made_at = ids.find(workload, id, gateway.now());
     let made_at = made_at.ok_or_else(previous_not_found)?;
     let same = offers.iter().find(|offer| made_at.is(offer));
-    same.map(slice::from_ref).ok_or_else(|| {
+    same.cloned().map(Some).ok_or_else(|| {
         let message = format!(
             "the response was made by `{}` at `{}`, and what is kept there cannot be looked at again for `{}`; ask for that \
              model, or send the whole conversation as `input`",
@@ -156,13 +156,13 @@ pub(crate) fn previous_not_found() -> Fault {
     Fault::new(Code::PreviousResponseNotFound, message).param(PREVIOUS)
 }
 
-/// Where the response was made that a request is about, by the name under which that was.
+/// Where the response was made that a request is about, and the name under which that was.
 pub(crate) fn offer<'a>(
     gateway: &Gateway,
     generation: &'a Generation,
     workload: &str,
     asked: &Stored,
-) -> Result<(&'a Arc<str>, &'a Offer), Fault> {
+) -> Result<(&'a Arc<Offered>, &'a Arc<Offer>), Fault> {
     let missing = |why: &str| {
         let message = format!("no response of this id is kept for this workload: {why}");
         Fault::new(Code::StateNotFound, message).param("response_id")
@@ -173,14 +173,14 @@ pub(crate) fn offer<'a>(
         missing("it was not made here, was not stored, was deleted or is too old")
     })?;
     let offers = generation.offers(&made_at.requested);
-    let (name, offers) = offers.ok_or_else(|| missing("its model is no longer offered"))?;
-    let offer = offers.iter().find(|offer| made_at.is(offer));
+    let offered = offers.ok_or_else(|| missing("its model is no longer offered"))?;
+    let offer = offered.offers.iter().find(|offer| made_at.is(offer));
     let offer = offer.ok_or_else(|| missing("where it was made is no longer configured"))?;
     let call = Call::Responses;
     // What was kept can always be ended.
     let ends = matches!(asked.action, Action::Cancel | Action::Delete);
     if offer.keeps(call) || (ends && offer.way(call) == Some(Way::Direct)) {
-        return Ok((name, offer));
+        return Ok((offered, offer));
     }
     let message = format!(
         "the upstream `{}` may keep no responses now, so none is read there; delete it, or ask your operator whether \

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use carnet_gateway::config::{
     self as gateway, ConfigProblem, RawAudit, RawCertificate, RawConversations, RawIssuer,
-    RawLimit, RawServer, RawTelemetry, RawUpstream, RawWorkload, Services,
+    RawLimit, RawPool, RawRouting, RawServer, RawTelemetry, RawUpstream, RawWorkload, Services,
 };
 use carnet_gateway::section;
 use carnet_gateway::section::{Field, Located, Read};
@@ -74,6 +74,10 @@ section! {
             conversations: RawConversations,
             /// Who calls.
             workload: Vec<RawWorkload>,
+            /// How often a request is tried, and which of several offers of a model it goes to.
+            routing: RawRouting,
+            /// Names that lead to one of several models.
+            pool: Vec<RawPool>,
             /// How much may be used.
             limit: Vec<RawLimit>,
             /// Whose tokens callers may show in place of a key.
@@ -217,6 +221,8 @@ impl Draft {
                     Field::Given(section) => Some(section),
                     Field::Absent | Field::Wrong => None,
                 },
+                routing: raw.routing.into_value(),
+                pools: raw.pool.into_value().unwrap_or_default(),
                 limits: raw.limit.into_value().unwrap_or_default(),
                 issuers: raw.issuer.into_value().unwrap_or_default(),
                 certificates: raw.certificate.into_value().unwrap_or_default(),

@@ -92,7 +92,7 @@ pub enum Apart {
     Host,
     /// The caller's key.
     Key,
-    /// The model, by the name that callers use.
+    /// The model, by the name under which its upstream offers it.
     Model,
     /// The team of the caller's workload.
     Team,
@@ -226,7 +226,8 @@ impl Check<'_> {
                 .collect(),
             _ => Vec::new(),
         };
-        let models: Vec<String> = raw.upstreams.iter().flat_map(of_upstream).collect();
+        let mut models: Vec<String> = raw.upstreams.iter().flat_map(of_upstream).collect();
+        models.extend(raw.pools.iter().filter_map(|pool| text(&pool.name)));
         let teams: Vec<String> = raw
             .workloads
             .iter()

@@ -17,7 +17,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +32,7 @@ use http::uri::Scheme;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{
     CaptureConnection, Connect, HttpConnector, capture_connection,
 };
@@ -60,7 +61,7 @@ use crate::codes::Code;
 use crate::config::{DecodedMax, TlsFiles, UpstreamConfig};
 use crate::error::Fault;
 use crate::ingress::Call;
-use crate::limits::{POOL_IDLE_MAX, POOL_IDLE_TIME_MAX};
+use crate::limits::{LET_GO_BYTES_MAX, LET_GO_TIME_MAX, POOL_IDLE_MAX, POOL_IDLE_TIME_MAX};
 use crate::screen::Cleared;
 use crate::traffic::Traffic;
 
@@ -458,16 +459,13 @@ pub(crate) struct SendFailed {
     pub(crate) unsent: bool,
 }
 
-/// Begin an attempt: the returned future does the work, `Sent` tells where it went.
+/// Begin an attempt: the returned future does the work, `Sent` tells where it went. Who waits for it says for how long.
 pub(crate) fn send(
     upstream: &Arc<Upstream>,
     cleared: Cleared,
     decoded_max: DecodedMax,
     now: Timestamp,
-) -> (
-    Sent,
-    impl Future<Output = Result<Answer, SendFailed>> + use<>,
-) {
+) -> (Sent, Sending) {
     let (call, stream) = (cleared.call(), cleared.stream());
     let model = cleared.permit().upstream_model().clone();
     // INVARIANT: the destination is the permit's. The upstream was found by it, and differs only if
@@ -507,28 +505,77 @@ pub(crate) fn send(
         None => Ok(()),
     };
     let sent = Sent(capture_connection(&mut request));
-    let upstream = upstream.clone();
-    let answer = async move {
-        let unauthenticated = |why: &dyn Display| {
-            let message = format!(
-                "upstream `{}` cannot be told who asks: {why}",
-                upstream.name()
-            );
-            failed(Fault::new(Code::UpstreamUnauthenticated, message))
-        };
-        signed.map_err(|why| unauthenticated(&why))?;
-        if let Auth::ServiceAccount(account) = &upstream.auth {
-            let token = account.header(now).await;
-            let token = token.map_err(|why| unauthenticated(&why))?;
-            request.headers_mut().insert(AUTHORIZATION, token);
+    let state = match (signed, &upstream.auth) {
+        (Err(why), _) => Asked::Not(Some(unauthenticated(upstream, &why))),
+        (Ok(()), Auth::ServiceAccount(account)) => {
+            let (account, client) = (account.clone(), upstream.client.clone());
+            Asked::WithToken(Box::pin(async move {
+                let token = account.header(now).await;
+                let token = token.map_err(|why| why.to_string())?;
+                request.headers_mut().insert(AUTHORIZATION, token);
+                Ok(client.request(request).await)
+            }))
         }
-        match timeout(
-            upstream.config.first_byte_timeout,
-            upstream.client.request(request),
-        )
-        .await
-        {
-            Ok(Ok(response)) if response.status().is_redirection() => Err(failed(Fault::new(
+        (Ok(()), _) => Asked::Now(upstream.client.request(request)),
+    };
+    let sending = Sending {
+        upstream: upstream.clone(),
+        decoded_max,
+        state,
+    };
+    (sent, sending)
+}
+
+/// A request on its way, up to the head of its answer. Dropped, it goes no further.
+pub(crate) struct Sending {
+    upstream: Arc<Upstream>,
+    decoded_max: DecodedMax,
+    state: Asked,
+}
+
+type Answering = Result<Response<Incoming>, legacy::Error>;
+
+enum Asked {
+    Not(Option<Fault>),
+    Now(legacy::ResponseFuture),
+    /// Once there is a token, or why there is none.
+    WithToken(Pin<Box<dyn Future<Output = Result<Answering, String>> + Send>>),
+}
+
+impl std::fmt::Debug for Sending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sending")
+            .field("upstream", &self.upstream)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Future for Sending {
+    type Output = Result<Answer, SendFailed>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = match &mut self.state {
+            Asked::Not(fault) => {
+                let fault = fault.take().unwrap_or_else(|| closed(&self.upstream));
+                return Poll::Ready(Err(failed(fault)));
+            }
+            Asked::Now(answer) => ready!(Pin::new(answer).poll(cx)),
+            Asked::WithToken(answer) => match ready!(answer.as_mut().poll(cx)) {
+                Ok(answered) => answered,
+                Err(why) => {
+                    return Poll::Ready(Err(failed(unauthenticated(&self.upstream, &why))));
+                }
+            },
+        };
+        Poll::Ready(self.answered(answered))
+    }
+}
+
+impl Sending {
+    fn answered(&self, answered: Answering) -> Result<Answer, SendFailed> {
+        let upstream = &self.upstream;
+        match answered {
+            Ok(response) if response.status().is_redirection() => Err(failed(Fault::new(
                 Code::UpstreamRedirect,
                 format!(
                     "upstream `{}` answered with a redirect ({}), which is never followed; correct its `base_url`",
@@ -536,27 +583,52 @@ pub(crate) fn send(
                     response.status().as_u16()
                 ),
             ))),
-            Ok(Ok(response)) => {
+            Ok(response) => {
                 let (mut head, body) = response.into_parts();
-                AnswerBody::new(upstream.name(), &mut head.headers, body, decoded_max)
+                AnswerBody::new(upstream.name(), &mut head.headers, body, self.decoded_max)
                     .map(|(body, coding)| Answer {
                         response: Response::from_parts(head, body),
                         coding,
                     })
                     .map_err(failed)
             }
-            Ok(Err(error)) => Err(explain(&upstream, &error)),
-            Err(_) => Err(failed(Fault::new(
-                Code::UpstreamTimeout,
-                format!(
-                    "upstream `{}` did not begin to answer within {} seconds",
-                    upstream.name(),
-                    upstream.config.first_byte_timeout.as_secs()
-                ),
-            ))),
+            Err(error) => Err(explain(upstream, &error)),
         }
-    };
-    (sent, answer)
+    }
+}
+
+impl Answer {
+    /// Nobody reads it. What is short is read to its end, beside everything else, so that its connection can be used again.
+    pub(crate) fn let_go(self) {
+        let body = self.response.into_body();
+        let length = body.size_hint().upper();
+        if body.is_end_stream() || length.is_some_and(|length| length > LET_GO_BYTES_MAX as u64) {
+            return;
+        }
+        tokio::spawn(async move {
+            let rest = Limited::new(body, LET_GO_BYTES_MAX).collect();
+            // Either way it is over.
+            let _ = timeout(LET_GO_TIME_MAX, rest).await;
+        });
+    }
+}
+
+fn unauthenticated(upstream: &Upstream, why: &dyn Display) -> Fault {
+    let message = format!(
+        "upstream `{}` cannot be told who asks: {why}",
+        upstream.name()
+    );
+    Fault::new(Code::UpstreamUnauthenticated, message)
+}
+
+/// An upstream did not begin to answer in the time that it had.
+pub(crate) fn too_late(upstream: &Upstream, time: Duration) -> Fault {
+    let message = format!(
+        "upstream `{}` did not begin to answer within {} seconds",
+        upstream.name(),
+        time.as_secs()
+    );
+    Fault::new(Code::UpstreamTimeout, message)
 }
 
 /// The kind of answer that a call asks for.
@@ -598,14 +670,18 @@ fn explain(upstream: &Upstream, error: &legacy::Error) -> SendFailed {
             format!("upstream `{name}` cannot be reached: {why}"),
         ));
     }
-    let fault = Fault::new(
-        Code::UpstreamClosed,
-        format!("upstream `{name}` closed the connection before it answered"),
-    );
     SendFailed {
-        fault,
+        fault: closed(upstream),
         unsent: unsent(error),
     }
+}
+
+fn closed(upstream: &Upstream) -> Fault {
+    let name = upstream.name();
+    Fault::new(
+        Code::UpstreamClosed,
+        format!("upstream `{name}` closed the connection before it answered"),
+    )
 }
 
 /// Whether the connection ended before a byte of the request was written.

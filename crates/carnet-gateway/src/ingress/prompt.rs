@@ -290,6 +290,19 @@ impl Prompt {
         Ok(joined)
     }
 
+    /// The same request, read once more for another watch.
+    pub(crate) fn again(&self, watch: &Watch) -> Result<Self, Fault> {
+        let place = if self.names_model {
+            ModelPlace::Body
+        } else {
+            ModelPlace::Path(self.model.clone())
+        };
+        let body = self.body.clone();
+        let mut again = read(self.call, place, self.extras.clone(), body, watch)?;
+        again.joined = self.joined;
+        Ok(again)
+    }
+
     fn hit(&self, watch: &Watch, path: &str) -> Option<&Hit> {
         self.scan.first(watch.index(path)?)
     }

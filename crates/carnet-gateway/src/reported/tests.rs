@@ -115,7 +115,7 @@ fn now() -> Timestamp {
 }
 
 fn check(generation: &Arc<Generation>, name: &str) -> Check {
-    let (_, offers) = resolve::offers(generation, name).unwrap();
+    let offers = &resolve::offers(generation, name).unwrap().offers;
     Check {
         call: Call::Chat,
         expected: offers[0].expected.clone(),

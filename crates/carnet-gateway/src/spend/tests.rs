@@ -86,7 +86,9 @@ fn the_dearest_that_may_happen_is_reserved_and_the_cheapest_that_did_is_settled(
     assert_eq!(spending.cost(), 100 * 2_500 + 50 * 10_000);
     let mut held = held(&[(&tokens, spending.tokens()), (&money, spending.cost())]);
     spending.told(&usage(90, 40, 10));
-    let (counted, spend) = spending.settle(Outcome::Completed, true, Some(&mut held), now());
+    let (counted, spend) = spending
+        .settle(Outcome::Completed, true, Some(&mut held), now())
+        .told();
     assert_eq!(
         (counted.input, counted.cache_read, counted.output),
         (90, 40, 10)
@@ -119,7 +121,9 @@ fn what_grows_takes_more_in_steps_and_ends_only_where_the_limit_says_so() {
         assert_eq!(limit.used("", now()), 664);
         let refused = heard(337);
         assert_eq!(refused.is_err(), ends);
-        let (counted, spend) = spending.settle(Outcome::Cut, true, Some(&mut held), now());
+        let (counted, spend) = spending
+            .settle(Outcome::Cut, true, Some(&mut held), now())
+            .told();
         assert_eq!((counted.input, counted.output), (100, 901));
         assert!(counted.estimated);
         assert!(spend.over);
@@ -226,7 +230,7 @@ fn what_is_known_least_counts_most() {
                 .heard(says(said).as_bytes(), true, None, now)
                 .unwrap();
         }
-        let (counted, _) = spending.settle(outcome, stream, None, now());
+        let (counted, _) = spending.settle(outcome, stream, None, now()).told();
         let found = (counted.input, counted.output, counted.estimated);
         assert_eq!(found, want, "{stage:?} {stream} {outcome:?} {told} {said}");
     }

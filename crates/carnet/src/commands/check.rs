@@ -93,8 +93,22 @@ fn decide(args: &CheckArgs) -> Result<Answer, Troubles> {
         .iter()
         .flat_map(|config| configured(config, &view, as_of))
         .collect();
+    let ask = Ask {
+        api: Api::ChatCompletions,
+        stream: false,
+    };
     let asked = if args.host.is_none() && args.platform.is_none() {
-        others.iter().position(|(name, ..)| **name == *args.id)
+        let members = config.as_ref().and_then(|config| members(args, config));
+        match members {
+            Some(members) => {
+                let permits = |spec: &TargetSpec, resolution: &Resolution| {
+                    let target = decider.target(spec.clone(), resolution.clone(), as_of);
+                    decider.permits(&principal, &target, &ask, instant)
+                };
+                member(args, &members, &others, permits)
+            }
+            None => others.iter().position(|(name, ..)| **name == *args.id),
+        }
     } else {
         None
     };
@@ -113,10 +127,6 @@ fn decide(args: &CheckArgs) -> Result<Answer, Troubles> {
         .into_iter()
         .map(|(_, spec, resolution)| decider.target(spec, resolution, as_of))
         .collect();
-    let ask = Ask {
-        api: Api::ChatCompletions,
-        stream: false,
-    };
     let mut verdict = decider
         .decide(&principal, &target, &ask, &targets, instant)
         .verdict()
@@ -138,6 +148,47 @@ fn decide(args: &CheckArgs) -> Result<Answer, Troubles> {
         workload,
         overlay: suggestion,
     })
+}
+
+/// The members of the pool that is called so, each as upstream and model.
+fn members<'a>(args: &CheckArgs, config: &'a Config) -> Option<Vec<(&'a str, &'a str)>> {
+    let pools = &config.gateway.pools;
+    let pool = pools.iter().find(|pool| *pool.name == *args.id)?;
+    let members = pool.members.iter();
+    Some(
+        members
+            .map(|member| (&*member.upstream, &*member.model))
+            .collect(),
+    )
+}
+
+/// The member of a pool that the answer is about: the first that is permitted, else the first.
+fn member(
+    args: &CheckArgs,
+    members: &[(&str, &str)],
+    all: &[(Arc<str>, TargetSpec, Resolution)],
+    permits: impl Fn(&TargetSpec, &Resolution) -> bool,
+) -> Option<usize> {
+    let at = |(upstream, model): &(&str, &str)| {
+        all.iter()
+            .position(|(name, spec, _)| *spec.upstream == **upstream && **name == **model)
+    };
+    let mut places = members.iter().filter_map(at);
+    let permitted = places.clone().filter(|at| {
+        let one = all.get(*at);
+        one.is_some_and(|(_, spec, resolution)| permits(spec, resolution))
+    });
+    let permitted: Vec<usize> = permitted.collect();
+    let chosen = permitted.first().copied().or_else(|| places.next())?;
+    let (_, spec, _) = all.get(chosen)?;
+    out::note(&format!(
+        "note: `{}` is a pool of {} models, of which {} are permitted; this is about `{}`",
+        args.id,
+        members.len(),
+        permitted.len(),
+        spec.name
+    ));
+    Some(chosen)
 }
 
 /// A target that no configuration names: the id on the host that was given.

@@ -303,3 +303,30 @@ fn an_id_that_is_none_is_denied() {
         }
     }
 }
+
+#[test]
+fn a_pool_is_answered_by_the_first_member_that_is_permitted() {
+    let sandbox = Sandbox::with_rack();
+    let entry = |models: &str| {
+        format!(
+            "[registry]\noverlay = [\"rack.toml\"]\n[[workload]]\nid = \"app\"\n[[upstream]]\nname = \"u\"\nbase_url = \"http://127.0.0.1:9/v1\"\nhost = \"rack\"\nmodels = [{{ name = \"unknown\", upstream_model = \"nonsense\" }}, {{ name = \"known\", upstream_model = \"gpt-4o\" }}]\n[[pool]]\nname = \"p\"\nmembers = [{models}]\n"
+        )
+    };
+    let unknown = "{ upstream = \"u\", model = \"unknown\" }";
+    let both = format!("{unknown}, {{ upstream = \"u\", model = \"known\" }}");
+    sandbox.write("carnet.toml", entry(&both));
+    let run = sandbox.run("check p --workload app");
+    run.exits(GOOD).says(&["PERMIT  p"]);
+    assert!(
+        run.err.contains(
+            "`p` is a pool of 2 models, of which 1 are permitted; this is about `u/known`"
+        ),
+        "{}",
+        run.err
+    );
+    sandbox.run("policy explain p --workload app").exits(GOOD);
+    sandbox.write("carnet.toml", entry(unknown));
+    let run = sandbox.run("check p --workload app");
+    run.exits(BAD).says(&["DENY  p"]);
+    assert!(run.err.contains("of which 0 are permitted"), "{}", run.err);
+}

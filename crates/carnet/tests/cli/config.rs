@@ -350,6 +350,96 @@ fn a_limit_says_of_what_how_much_and_over_which_time() {
 }
 
 #[test]
+fn pools_lead_to_models_that_are_there() {
+    let upstreams = "\n[[upstream]]\nname = \"one\"\nbase_url = \"http://127.0.0.1:9/v1\"\nmodels = [{ name = \"llama\" }, { name = \"other\" }]\n";
+    let member = "{ upstream = \"one\", model = \"llama\" }";
+    for (pool, message, help) in [
+        (
+            "members = []",
+            "a pool without members leads nowhere",
+            "add members = [",
+        ),
+        (
+            "members = [{ upstream = \"on\", model = \"llama\" }]",
+            "no upstream is named `on`",
+            "did you mean `one`?",
+        ),
+        (
+            "members = [{ upstream = \"one\", model = \"lama\" }]",
+            "`one` offers no model that is called `lama`",
+            "did you mean `llama`?",
+        ),
+        (
+            "members = [{ upstream = \"one\", model = \"gemini\" }]",
+            "`one` offers no model that is called `gemini`",
+            "it offers llama, other",
+        ),
+        (
+            &format!("members = [{member}, {member}]"),
+            "`llama` of `one` is listed twice here",
+            "take one of the two out",
+        ),
+        (
+            "members = [{ upstream = \"one\", model = \"llama\", weight = 2 }]",
+            "only the strategy `weighted` goes by weights",
+            "take `weight` out",
+        ),
+        (
+            "strategy = \"weighted\"\nmembers = [{ upstream = \"one\", model = \"llama\", weight = 0 }]",
+            "every weight is 0",
+            "give at least one member",
+        ),
+        (
+            &format!("strategy = \"fastest\"\nmembers = [{member}]"),
+            "`fastest` is not a strategy",
+            "write \"cheapest\", \"first\", \"least-loaded\", \"nearest\" or \"weighted\"",
+        ),
+        (
+            &format!("strategy = \"nearest\"\nmembers = [{member}]"),
+            "nobody says what is near",
+            "add nearest = [",
+        ),
+        (
+            &format!("nearest = [\"DE\"]\nmembers = [{member}]"),
+            "only the strategy `nearest` goes by places",
+            "write strategy = \"nearest\"",
+        ),
+        (
+            &format!("strategy = \"nearest\"\nnearest = [\"germany\"]\nmembers = [{member}]"),
+            "`germany` is not a country code",
+            "write two upper-case letters",
+        ),
+        (
+            &format!("hedge_after_milliseconds = 500\nmembers = [{member}]"),
+            "there is no second member that could be asked",
+            "add one, or",
+        ),
+        (
+            "member = []",
+            "unknown key `member`",
+            "did you mean `members`?",
+        ),
+    ] {
+        let text = format!("[[pool]]\nname = \"p\"\n{pool}\n{upstreams}");
+        refuses(&text, &[message, help]);
+    }
+    let taken = format!("[[pool]]\nname = \"llama\"\nmembers = [{member}]\n{upstreams}");
+    let message = "the pool is called `llama`, as is a model of `one`";
+    refuses(&taken, &[message, "give it a name that no model has"]);
+    let twice = format!("[[pool]]\nname = \"p\"\nmembers = [{member}]\n").repeat(2);
+    refuses(&(twice + upstreams), &["`p` is no name of its own"]);
+    let long = "\n[routing]\nattempts = 11\nretry_percent = 1001\nbreaker_percent = 0\nstrategy = \"nearest\"\n";
+    for (message, help) in [
+        ("`attempts` is 11", "choose a number from 1 to 10"),
+        ("`retry_percent` is 1001", "choose a number from 0 to 1000"),
+        ("`breaker_percent` is 0", "choose a number from 1 to 100"),
+        ("nobody says what is near", "add nearest = ["),
+    ] {
+        refuses(long, &[message, help]);
+    }
+}
+
+#[test]
 fn a_price_is_exact_and_has_a_currency() {
     for (price, message, help) in [
         (

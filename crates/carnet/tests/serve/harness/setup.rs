@@ -28,6 +28,7 @@ pub(crate) struct Setup {
     pub(crate) folder: TempDir,
     server: String,
     policy: String,
+    routing: String,
     upstreams: String,
     pub(crate) environment: Vec<(&'static str, String)>,
     /// A socket that is handed to the server, as a service manager does.
@@ -46,6 +47,8 @@ impl Setup {
             folder: tempfile::tempdir().unwrap(),
             server: String::new(),
             policy: r#"packs = ["default"]"#.to_owned(),
+            // Most tests say what becomes of one attempt.
+            routing: "attempts = 1".to_owned(),
             upstreams: upstreams.to_owned(),
             environment: Vec::new(),
             handed: None,
@@ -57,6 +60,12 @@ impl Setup {
     /// Lines for `[server]`.
     pub(crate) fn server(mut self, lines: &str) -> Self {
         self.server = lines.to_owned();
+        self
+    }
+
+    /// Other lines for `[routing]`.
+    pub(crate) fn routing(mut self, lines: &str) -> Self {
+        self.routing = lines.to_owned();
         self
     }
 
@@ -119,10 +128,13 @@ listen = "127.0.0.1:0"
 [registry]
 overlay = ["overlay.toml"]
 
+[routing]
+{}
+
 [[workload]]
 id = "app"
 {}"#,
-            self.server, self.policy, self.upstreams
+            self.server, self.policy, self.routing, self.upstreams
         )
     }
 
