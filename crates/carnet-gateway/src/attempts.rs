@@ -26,8 +26,8 @@ use crate::quotas::Asked as Reserving;
 use crate::record::{Decided, OpenRecord};
 use crate::resolve::{self, Offer, Offered};
 use crate::route::{
-    Asking as AskingTarget, Candidate, Candidates, Health, RoutingConfig, Strategy, Tries, Unwell,
-    may_pass, order, unwell,
+    Asking as AskingTarget, BreakerTerms, Candidate, Candidates, Health, RoutingConfig, Strategy,
+    Tries, Unwell, may_pass, order, unwell,
 };
 use crate::screen::{self, Cleared, Clearing};
 use crate::spend::{Estimate, Spending, Tokenizer};
@@ -88,6 +88,21 @@ pub(crate) struct Told {
     pub(crate) hides_usage: bool,
 }
 
+impl Told {
+    /// What its upstream could not be told, if it was told in other words.
+    pub(crate) fn losses(&self) -> Option<&[Box<str>]> {
+        let translated = self.translation.as_ref().map(|one| &*one.losses);
+        translated.or(self.vectors.as_ref().map(|one| &*one.losses))
+    }
+}
+
+/// What has come of a request.
+pub(crate) enum Came {
+    Answer(Answering),
+    /// Nothing yet, and its stream is to begin all the same.
+    Late(Leg),
+}
+
 /// A request with the targets that it may be sent to.
 pub(crate) struct Attempts<'a> {
     gateway: &'a Arc<Gateway>,
@@ -98,13 +113,15 @@ pub(crate) struct Attempts<'a> {
     only: Option<Arc<Offer>>,
     asking: Asking,
     tries: Tries,
+    /// When its stream begins whatever has come; none where it waits for the head of an answer.
+    begins: Option<Instant>,
 }
 
 /// An attempt on its way.
-struct Leg {
+pub(crate) struct Leg {
     sending: Sending,
     health: Arc<Health>,
-    told: Told,
+    pub(crate) told: Told,
     /// When it is given up, and the time that it has by that.
     until: Instant,
     time: Duration,
@@ -181,6 +198,7 @@ impl<'a> Attempts<'a> {
             only,
             asking,
             tries: Tries::new(Instant::now()),
+            begins: None,
         }
     }
 
@@ -200,8 +218,33 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// The same for a caller whose stream may begin before the head of an answer has come.
+    pub(crate) async fn run_or_begin(mut self, record: &mut OpenRecord) -> Result<Came, Stop> {
+        if let Asking::Prompt(prompt) = &self.asking
+            && prompt.takes_comments()
+        {
+            let after = self.config().commit_after;
+            self.begins = after.map(|after| self.tries.began() + after);
+        }
+        self.go(record).await
+    }
+
     /// Decide, and send to what the decision permits, until one answers or nothing is left to try.
-    pub(crate) async fn run(mut self, record: &mut OpenRecord) -> Result<Answering, Stop> {
+    pub(crate) async fn run(self, record: &mut OpenRecord) -> Result<Answering, Stop> {
+        match self.go(record).await? {
+            Came::Answer(answering) => Ok(answering),
+            Came::Late(mut leg) => {
+                let answered = leg.head(record).await;
+                let answered = answered.map_err(|failed| failed.fault)?;
+                Ok(Answering {
+                    answer: answered,
+                    told: leg.told,
+                })
+            }
+        }
+    }
+
+    async fn go(mut self, record: &mut OpenRecord) -> Result<Came, Stop> {
         let mut failed: Option<Failed> = None;
         let mut refused = self.leave_out_unpriced(record);
         loop {
@@ -210,7 +253,12 @@ impl<'a> Attempts<'a> {
                 match self.renew(record) {
                     Ok(false) => {}
                     Ok(true) => refused = refused.or(self.leave_out_unpriced(record)),
-                    Err(stop) => return failed.map_or(Err(stop), |before| before.given(record)),
+                    Err(stop) => {
+                        return match failed {
+                            Some(before) => before.given(record).map(Came::Answer),
+                            None => Err(stop),
+                        };
+                    }
                 }
             }
             // 3 decide: each attempt spends a permit of its own
@@ -219,7 +267,7 @@ impl<'a> Attempts<'a> {
                 Ok(Some(picked)) => picked,
                 other => {
                     if let Some(before) = failed {
-                        return before.given(record);
+                        return before.given(record).map(Came::Answer);
                     }
                     let stop = match (refused, other) {
                         (Some(fault), _) => return Err(fault.into()),
@@ -232,7 +280,7 @@ impl<'a> Attempts<'a> {
             };
             if let Some(before) = failed.take_if(|before| !self.grants(before, picked.when, record))
             {
-                return before.given(record);
+                return before.given(record).map(Came::Answer);
             }
             if failed.is_some() && picked.when > now {
                 self.wait(picked.when, record).await?;
@@ -264,9 +312,11 @@ impl<'a> Attempts<'a> {
             {
                 answering.answer.let_go();
             }
-            let answered = self.answered(&mut leg, record).await;
+            let Some(answered) = leg.head_until(self.begins, record).await else {
+                return Ok(Came::Late(leg));
+            };
             match self.judged(leg, answered, record) {
-                Judged::Answered(answering) => return Ok(answering),
+                Judged::Answered(answering) => return Ok(Came::Answer(answering)),
                 Judged::Failed(next) => failed = Some(next),
                 Judged::OnceMore => {}
                 Judged::Over(fault) => return Err(fault.into()),
@@ -445,9 +495,7 @@ impl<'a> Attempts<'a> {
     fn grants(&self, failed: &mut Failed, when: Instant, record: &OpenRecord) -> bool {
         let config = self.config();
         // Who may finish what he began may not begin anew.
-        if record.revoked().is_cancelled()
-            || !self.tries.may_wait(when, config, self.asking.stream())
-        {
+        if record.revoked().is_cancelled() || !self.tries.may_wait(when, config, self.begins) {
             return false;
         }
         if failed.granted {
@@ -582,23 +630,6 @@ impl<'a> Attempts<'a> {
         })
     }
 
-    /// Wait for the head of an answer.
-    async fn answered(&self, leg: &mut Leg, record: &OpenRecord) -> Result<Answer, SendFailed> {
-        let failed = |fault| SendFailed {
-            fault,
-            unsent: false,
-        };
-        tokio::select! {
-            biased;
-            // First, since a first look at the others already sends.
-            fault = interrupted(record, self.generation.server().on_revoke) => Err(failed(fault)),
-            answered = &mut leg.sending => answered,
-            () = sleep_until(leg.until.into()) => {
-                Err(failed(egress::too_late(&leg.told.offer.upstream, leg.time)))
-            }
-        }
-    }
-
     /// What an attempt came to.
     fn judged(
         &mut self,
@@ -645,6 +676,52 @@ impl<'a> Attempts<'a> {
             decided: record.decided_so_far(),
             granted: false,
         })
+    }
+}
+
+impl Leg {
+    /// Wait for the head of an answer.
+    pub(crate) async fn head(&mut self, record: &OpenRecord) -> Result<Answer, SendFailed> {
+        let answered = self.head_until(None, record).await;
+        answered.unwrap_or_else(|| Err(self.too_late()))
+    }
+
+    /// Wait for it, but not beyond an instant.
+    async fn head_until(
+        &mut self,
+        end: Option<Instant>,
+        record: &OpenRecord,
+    ) -> Option<Result<Answer, SendFailed>> {
+        let on_revoke = self.told.generation.server().on_revoke;
+        let until = end.map_or(self.until, |end| end.min(self.until));
+        let answered = tokio::select! {
+            biased;
+            // First, since a first look at the others already sends.
+            fault = interrupted(record, on_revoke) => Err(SendFailed {
+                fault,
+                unsent: false,
+            }),
+            answered = &mut self.sending => answered,
+            () = sleep_until(until.into()) => {
+                if until < self.until {
+                    return None;
+                }
+                Err(self.too_late())
+            }
+        };
+        Some(answered)
+    }
+
+    fn too_late(&self) -> SendFailed {
+        SendFailed {
+            fault: egress::too_late(&self.told.offer.upstream, self.time),
+            unsent: false,
+        }
+    }
+
+    /// How its target is judged.
+    pub(crate) fn breaker(&self) -> BreakerTerms {
+        self.told.generation.routing().breaker
     }
 }
 

@@ -138,6 +138,8 @@ codes! {
     UpstreamAddressRefused = "upstream_address_refused", BAD_GATEWAY, "api_error", retry: false, outcome: UpstreamError;
     /// The upstream closed the connection before its answer was complete.
     UpstreamClosed = "upstream_closed", BAD_GATEWAY, "api_error", retry: true, outcome: UpstreamError;
+    /// The upstream answered by an error after the caller's stream had begun.
+    UpstreamFailed = "upstream_failed", BAD_GATEWAY, "api_error", retry: true, outcome: UpstreamError;
     /// The upstream's answer is compressed in a way that is not read, is damaged, or becomes too long.
     UpstreamEncoding = "upstream_encoding", BAD_GATEWAY, "api_error", retry: false, outcome: UpstreamError;
     /// The upstream answered with a redirect, which is never followed.

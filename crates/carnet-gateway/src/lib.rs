@@ -48,6 +48,7 @@ mod generation;
 mod histogram;
 mod ingress;
 mod issuers;
+mod late;
 pub mod limits;
 mod metrics;
 mod models;

@@ -78,6 +78,10 @@ pub const LET_GO_BYTES_MAX: usize = 64 * 1024;
 pub const LET_GO_TIME_MAX: Duration = Duration::from_secs(1);
 /// Seconds after which a stream begins without the head of its answer, by default.
 pub const COMMIT_AFTER_SECONDS: u64 = 15;
+/// Bytes of an upstream's error that are read for what it says, when a stream has begun before it.
+pub const LATE_ERROR_BYTES_MAX: usize = 64 * 1024;
+/// Characters of that which the caller is told.
+pub const LATE_ERROR_SHOWN: usize = 1_000;
 /// Members of one pool.
 pub const POOL_MEMBERS_MAX: usize = 64;
 /// Time for a TCP connection to an upstream, by default.

@@ -8,12 +8,12 @@ use carnet_audit::Outcome;
 use carnet_wire::bedrock;
 use carnet_wire::responses::socket::prepared_events;
 use carnet_wire::stream::aws;
-use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use http::{Method, Request, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempts::{Answering, Asking, Attempts, Told};
+use crate::attempts::{Answering, Asking, Attempts, Came, Leg, Told};
 use crate::caller::{self, Caller};
 use crate::codes::Code;
 use crate::conversations::Listening;
@@ -22,6 +22,7 @@ use crate::error::{Fault, Stop};
 use crate::gateway::Gateway;
 use crate::generation::Generation;
 use crate::ingress::{self, Action, Call, Dialect, Extras, ModelPlace, Prompt, Route, Stored};
+use crate::late::{self, Late};
 use crate::limits::{HEADER_FIELDS_MAX, LOSSES_SHOWN_MAX};
 use crate::record::OpenRecord;
 use crate::relay::{self, Answered, Relay, ResponseBody, Shape, Told as Usage};
@@ -107,8 +108,14 @@ pub(crate) async fn handle(
         Ok(Route::Call(call, place)) => {
             let extras = Extras::of(call, request.headers(), request.uri().query());
             let asked = (call, place, extras, Body::Arriving(request.into_body()));
-            return match answer(&gateway, &generation, &caller, asked, &mut record).await {
-                Ok(answer) => relayed(answer, record, via.dropped).await,
+            let attempts = asked_for(&gateway, &generation, &caller, asked, &mut record).await;
+            let came = match attempts {
+                Ok(attempts) => attempts.run_or_begin(&mut record).await,
+                Err(stop) => Err(stop),
+            };
+            return match came {
+                Ok(Came::Answer(answer)) => relayed(answer, record, via.dropped).await,
+                Ok(Came::Late(leg)) => begun(leg, record, via.dropped),
                 Err(stop) => refused(stop, call.dialect(), record).await,
             };
         }
@@ -204,7 +211,12 @@ pub(crate) async fn turn(
             Err(stop) => refused(stop, dialect, record).await,
         };
     }
-    match answer(gateway, &generation, &caller, asking, &mut record).await {
+    let attempts = asked_for(gateway, &generation, &caller, asking, &mut record).await;
+    let answered = match attempts {
+        Ok(attempts) => attempts.run(&mut record).await,
+        Err(stop) => Err(stop),
+    };
+    match answered {
         Ok(answer) => relayed(answer, record, session.connection.clone()).await,
         Err(stop) => refused(stop, dialect, record).await,
     }
@@ -234,20 +246,24 @@ struct Resolved {
     prompt: Prompt,
 }
 
-/// Ask for a model, and give what it answers.
-async fn answer(
-    gateway: &Arc<Gateway>,
+/// A request for a model, with where it may be sent.
+async fn asked_for<'a>(
+    gateway: &'a Arc<Gateway>,
     generation: &Arc<Generation>,
-    caller: &Caller,
+    caller: &'a Caller,
     asked: (Call, ModelPlace, Extras, Body),
     record: &mut OpenRecord,
-) -> Result<Answering, Stop> {
+) -> Result<Attempts<'a>, Stop> {
     let read = resolved(gateway, generation, caller, asked, record).await?;
     let targets = (read.offered, read.only);
     let asking = Asking::Prompt(read.prompt);
     // 3 decide, 4 guard, 5 send
-    let attempts = Attempts::new((gateway, generation), caller, targets, asking);
-    attempts.run(record).await
+    Ok(Attempts::new(
+        (gateway, generation),
+        caller,
+        targets,
+        asking,
+    ))
 }
 
 /// Decide on a request that wants no answer yet: the events that say so.
@@ -375,10 +391,66 @@ async fn kept(
 
 // 6 stream back; the record goes along and ends with the last byte
 async fn relayed(
-    Answering { answer, told }: Answering,
+    answering: Answering,
+    record: OpenRecord,
+    connection: CancellationToken,
+) -> Response<ResponseBody> {
+    let (id, decision) = (record.id_header(), record.decision_header());
+    let (offer, dialect) = (answering.told.offer.clone(), answering.told.call.dialect());
+    let losses = answering.told.losses().and_then(losses_header);
+    let (mut head, relay) = match relaying(answering, record, connection).await {
+        Ok(relaying) => relaying,
+        Err((fault, record)) => return refused(fault.into(), dialect, record).await,
+    };
+    tell(&mut head.headers, &offer, losses);
+    head.headers.insert(CARNET_DECISION, decision);
+    head.headers.insert(CARNET_RECORD, id);
+    Response::from_parts(head, ResponseBody::relay(relay))
+}
+
+// 6 stream back, before there is anything: its target is fixed from then on
+fn begun(
+    leg: Leg,
     mut record: OpenRecord,
     connection: CancellationToken,
 ) -> Response<ResponseBody> {
+    record.begun();
+    let (id, decision) = (record.id_header(), record.decision_header());
+    let (offer, losses) = (leg.told.offer.clone(), leg.told.losses());
+    let losses = losses.and_then(losses_header);
+    let keep_alive = leg.told.generation.server().keep_alive;
+    let arrives = late::arrives(leg, record, async move |answering, record| {
+        let relaying = relaying(answering, record, connection).await;
+        relaying.map(|(_, relay)| relay)
+    });
+    let body = ResponseBody::late(Late::new(arrives, keep_alive));
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, EVENT_STREAM);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    tell(headers, &offer, losses);
+    headers.insert(CARNET_DECISION, decision);
+    headers.insert(CARNET_RECORD, id);
+    response
+}
+
+/// Tell the caller the facts that were decided on, and what the upstream could not be told.
+fn tell(headers: &mut HeaderMap, offer: &Offer, losses: Option<HeaderValue>) {
+    headers.reserve(offer.headers.len() + 2);
+    for (name, value) in &offer.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    if let Some(losses) = losses {
+        headers.insert(CARNET_LOSSES, losses);
+    }
+}
+
+/// The head of an answer, and what passes on the rest. The record goes along.
+async fn relaying(
+    Answering { answer, told }: Answering,
+    mut record: OpenRecord,
+    connection: CancellationToken,
+) -> Result<(response::Parts, Box<Relay>), (Fault, OpenRecord)> {
     let Told {
         call,
         offer,
@@ -392,7 +464,6 @@ async fn relayed(
         of_kept,
         hides_usage,
     } = told;
-    let (id, decision) = (record.id_header(), record.decision_header());
     let (mut head, body) = answer.response.into_parts();
     let mut answered = Answered::new(body, &head, record.is_stream()).kept_at(kept_at);
     if !of_model {
@@ -465,10 +536,7 @@ async fn relayed(
         suspends: !of_kept,
     };
     let relay = Relay::new(answered, record, check, idle_timeout, connection);
-    let relay = match relay.opened().await {
-        Ok(relay) => relay,
-        Err((fault, record)) => return refused(fault.into(), call.dialect(), record).await,
-    };
+    let relay = relay.opened().await?;
     if let Some(status) = relay.failed_status() {
         head.status = status;
     }
@@ -484,18 +552,7 @@ async fn relayed(
     relay::filter_headers(&mut head.headers);
     head.extensions.clear();
     head.version = http::Version::HTTP_11;
-    head.headers.reserve(offer.headers.len() + 2);
-    for (name, value) in &offer.headers {
-        head.headers.insert(name.clone(), value.clone());
-    }
-    let lost = translation.map(|one| one.losses);
-    let lost = lost.or_else(|| vectors.map(|one| one.losses));
-    if let Some(losses) = lost.and_then(|losses| losses_header(&losses)) {
-        head.headers.insert(CARNET_LOSSES, losses);
-    }
-    head.headers.insert(CARNET_DECISION, decision);
-    head.headers.insert(CARNET_RECORD, id);
-    Response::from_parts(head, ResponseBody::relay(relay))
+    Ok((head, relay))
 }
 
 /// An id for an answer that is kept, which nobody can guess.

@@ -524,6 +524,11 @@ impl OpenRecord {
             Some(micros(self.started.elapsed()));
     }
 
+    /// The caller's stream has begun, whatever comes of it.
+    pub(crate) fn begun(&mut self) {
+        self.record.status = Some(StatusCode::OK.as_u16());
+    }
+
     /// The attempt came to nothing. Where its upstream may have worked on it, what it may have used stays taken of limits.
     pub(crate) fn attempt_failed(&mut self, code: Code, unsent: bool, terms: &BreakerTerms) {
         let reached = !unsent && !code.reaches_nobody();

@@ -35,6 +35,7 @@ use crate::conversations::{Listening, Unkept};
 use crate::egress::AnswerBody;
 use crate::error::{Fault, Stop, StreamEnd};
 use crate::gateway::Gateway;
+use crate::late::{Arrived, Late};
 use crate::limits::{HELD_BYTES_MAX, LINGER, UNREAD_GRACE};
 use crate::place::{END_OF_TORN, Place};
 use crate::record::OpenRecord;
@@ -50,6 +51,7 @@ pub(crate) struct ResponseBody(Inner);
 #[derive(Debug)]
 enum Inner {
     Full(Option<Bytes>),
+    Late(Box<Late>),
     Relay(Box<Relay>),
 }
 
@@ -314,6 +316,11 @@ impl ResponseBody {
     pub(crate) fn relay(relay: Box<Relay>) -> Self {
         Self(Inner::Relay(relay))
     }
+
+    /// A stream that begins before anything has come.
+    pub(crate) fn late(late: Late) -> Self {
+        Self(Inner::Late(Box::new(late)))
+    }
 }
 
 impl Relay {
@@ -481,6 +488,17 @@ impl Relay {
             }
             Step::Stop(fault) => self.cut(fault, cx),
         }
+    }
+
+    /// Comments have gone out before it. Whether it is what can stand behind them.
+    pub(crate) fn follows_comments(&mut self) -> bool {
+        self.place.begin();
+        self.shape == Shape::Events
+    }
+
+    /// The record of an answer that is not passed on.
+    pub(crate) fn given_up(mut self: Box<Self>) -> Option<OpenRecord> {
+        self.record.take()
     }
 
     /// What comes next, as the caller is to see it.
@@ -952,15 +970,29 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
-        match &mut self.0 {
-            Inner::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Inner::Relay(relay) => relay.poll(cx),
+        loop {
+            let came = match &mut self.0 {
+                Inner::Full(bytes) => {
+                    return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
+                }
+                Inner::Relay(relay) => return relay.poll(cx),
+                Inner::Late(late) => ready!(late.poll(cx)),
+            };
+            self.0 = match came {
+                Arrived::Nothing => {
+                    let comment = Frame::data(Bytes::from_static(KEEP_ALIVE));
+                    return Poll::Ready(Some(Ok(comment)));
+                }
+                Arrived::End(event) => Inner::Full(Some(event)),
+                Arrived::Relay(relay) => Inner::Relay(relay),
+            };
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Full(bytes) => bytes.is_none(),
+            Inner::Late(_) => false,
             Inner::Relay(relay) => relay.record.is_none() && !relay.breaks_off,
         }
     }
@@ -970,6 +1002,7 @@ impl Body for ResponseBody {
             Inner::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
+            Inner::Late(_) => SizeHint::default(),
             Inner::Relay(relay) => relay.size_hint(),
         }
     }

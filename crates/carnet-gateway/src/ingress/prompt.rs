@@ -290,6 +290,17 @@ impl Prompt {
         Ok(joined)
     }
 
+    /// Whether its answer is a stream in which comments can stand.
+    pub(crate) fn takes_comments(&self) -> bool {
+        self.stream
+            && match self.call.dialect() {
+                Dialect::Converse => false,
+                // It sends an array unless it is asked for events.
+                Dialect::GenerateContent => self.extras.query,
+                Dialect::Messages | Dialect::OpenAi | Dialect::Responses => true,
+            }
+    }
+
     /// The same request, read once more for another watch.
     pub(crate) fn again(&self, watch: &Watch) -> Result<Self, Fault> {
         let place = if self.names_model {

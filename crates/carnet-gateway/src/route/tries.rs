@@ -48,6 +48,11 @@ impl Tries {
         }
     }
 
+    /// When the first could begin.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Whether no attempt was made yet.
     pub(crate) fn is_first(&self) -> bool {
         self.made + self.unsent == 0
@@ -82,13 +87,15 @@ impl Tries {
     }
 
     /// Whether it is worth to wait so long.
-    pub(crate) fn may_wait(&self, until: Instant, config: &RoutingConfig, stream: bool) -> bool {
-        let mut end = self.deadline(config);
+    pub(crate) fn may_wait(
+        &self,
+        until: Instant,
+        config: &RoutingConfig,
+        begins: Option<Instant>,
+    ) -> bool {
         // From then on no other target may be asked.
-        if let Some(commit) = config.commit_after.filter(|_| stream) {
-            end = end.min(self.began + commit);
-        }
-        until < end
+        let end = self.deadline(config);
+        until < begins.map_or(end, |begins| end.min(begins))
     }
 
     /// A target failed: when it may be asked again. What it says itself counts, else chance, twice as long each time.
@@ -239,9 +246,10 @@ mod tests {
         tries.failed(&other, said(10), (&config, &chance), now);
         let when = tries.when(&other, Standing::Well, now).unwrap();
         assert!(when > now + Duration::from_secs(10));
-        assert!(tries.may_wait(when, &config, true));
-        assert!(!tries.may_wait(now + Duration::from_secs(15), &config, true));
-        assert!(tries.may_wait(now + Duration::from_secs(15), &config, false));
+        assert!(tries.may_wait(when, &config, None));
+        let fifteen = now + Duration::from_secs(15);
+        assert!(!tries.may_wait(fifteen, &config, Some(fifteen)));
+        assert!(tries.may_wait(fifteen, &config, None));
         tries.failed(&other, said(11), (&config, &chance), now);
         assert_eq!(tries.when(&other, Standing::Well, now), None);
     }

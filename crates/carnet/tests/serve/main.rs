@@ -29,6 +29,7 @@ mod issuers;
 mod keep_alive;
 mod kept;
 mod keys;
+mod late;
 mod limited;
 mod metrics;
 mod mismatch;
