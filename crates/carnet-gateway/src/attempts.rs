@@ -26,8 +26,8 @@ use crate::quotas::Asked as Reserving;
 use crate::record::{Decided, OpenRecord};
 use crate::resolve::{self, Offer, Offered};
 use crate::route::{
-    Asking as AskingTarget, BreakerTerms, Candidate, Candidates, Health, RoutingConfig, Strategy,
-    Tries, Unwell, may_pass, order, unwell,
+    Asking as AskingTarget, BreakerTerms, Candidate, Candidates, Health, RoutingConfig, Standing,
+    Strategy, Tries, Unwell, may_pass, order, unwell,
 };
 use crate::screen::{self, Cleared, Clearing};
 use crate::spend::{Estimate, Spending, Tokenizer};
@@ -37,6 +37,10 @@ use crate::translate::{Translation, Vectors};
 
 /// What goes to an upstream.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every request is the large one, and there is one of them for each"
+)]
 pub(crate) enum Asking {
     Prompt(Prompt),
     Stored(Stored, Query),
@@ -115,6 +119,10 @@ pub(crate) struct Attempts<'a> {
     tries: Tries,
     /// When its stream begins whatever has come; none where it waits for the head of an answer.
     begins: Option<Instant>,
+    /// After how long a second target is asked too; none once that is done.
+    hedge_after: Option<Duration>,
+    /// The target that is being asked while a second one is chosen.
+    asked: Option<Arc<Health>>,
 }
 
 /// An attempt on its way.
@@ -135,6 +143,8 @@ enum Refused {
     Here(Fault),
     /// No target can.
     Everywhere(Fault),
+    /// It would be the second of something that must not be made twice.
+    Twice,
 }
 
 /// What an attempt came to.
@@ -194,11 +204,13 @@ impl<'a> Attempts<'a> {
             gateway,
             caller,
             generation: generation.clone(),
+            hedge_after: offered.hedge_after.filter(|_| only.is_none()),
             offered,
             only,
             asking,
             tries: Tries::new(Instant::now()),
             begins: None,
+            asked: None,
         }
     }
 
@@ -296,6 +308,7 @@ impl<'a> Attempts<'a> {
             {
                 Ok(leg) => leg,
                 Err(Refused::Everywhere(fault)) => return Err(fault.into()),
+                Err(Refused::Twice) => continue,
                 Err(Refused::Here(fault)) => {
                     self.tries.set_aside(&offer.health);
                     if self.targets().len() > 1 {
@@ -312,7 +325,7 @@ impl<'a> Attempts<'a> {
             {
                 answering.answer.let_go();
             }
-            let Some(answered) = leg.head_until(self.begins, record).await else {
+            let Some(answered) = self.head(&mut leg, record).await else {
                 return Ok(Came::Late(leg));
             };
             match self.judged(leg, answered, record) {
@@ -384,7 +397,7 @@ impl<'a> Attempts<'a> {
             generation.permits(principal, &offer.target, &ask, instant)
         };
         let all = self.candidates(may, now);
-        if all.is_empty() && !self.tries.is_untouched() {
+        if all.is_empty() && (!self.tries.is_untouched() || self.asked.is_some()) {
             return Ok(None);
         }
         let offer = |one: &Candidate| targets.get(one.index);
@@ -410,7 +423,11 @@ impl<'a> Attempts<'a> {
     fn candidates(&self, may: impl Fn(&Offer) -> bool, now: Instant) -> Candidates {
         let (targets, call) = (self.targets(), self.asking.call());
         let strategy = self.offered.strategy;
-        let takes = |(_, offer): &(usize, &Arc<Offer>)| offer.way(call).is_some();
+        let asked = |offer: &Offer| {
+            let asked = self.asked.as_ref();
+            asked.is_some_and(|asked| Arc::ptr_eq(asked, &offer.health))
+        };
+        let takes = |(_, offer): &(usize, &Arc<Offer>)| offer.way(call).is_some() && !asked(offer);
         let taking = targets.iter().enumerate().filter(takes);
         let mut all: Candidates = taking
             .map(|(index, offer)| self.candidate(index, offer, now))
@@ -501,15 +518,7 @@ impl<'a> Attempts<'a> {
         if failed.granted {
             return true;
         }
-        let health = &failed.health;
-        failed.granted = health.budget.take(config.retries, Instant::now());
-        if let Some(metrics) = health.metrics() {
-            if failed.granted {
-                metrics.retries.inc();
-            } else {
-                metrics.exhausted.inc();
-            }
-        }
+        failed.granted = self.takes_retry(&failed.health);
         failed.granted
     }
 
@@ -574,6 +583,9 @@ impl<'a> Attempts<'a> {
             offer: offer.clone(),
         };
         let once = told.of_kept || self.only.is_some() || cleared.keeps();
+        if once && self.asked.is_some() {
+            return Err(Refused::Twice);
+        }
         let reserving = Reserving {
             caller: self.caller,
             model: name,
@@ -628,6 +640,151 @@ impl<'a> Attempts<'a> {
             time: time.min(deadline.saturating_duration_since(now)),
             once,
         })
+    }
+
+    /// Wait for the head of an answer, of a second target too if the first takes long. `None` where the stream begins without.
+    async fn head(
+        &mut self,
+        leg: &mut Leg,
+        record: &mut OpenRecord,
+    ) -> Option<Result<Answer, SendFailed>> {
+        let hedges = !leg.once && self.tries.left(self.config());
+        let hedge = self.hedge_after.filter(|_| hedges);
+        let hedge = hedge.map(|after| Instant::now() + after);
+        let Some(hedge) = hedge.filter(|at| self.begins.is_none_or(|begins| *at < begins)) else {
+            return leg.head_until(self.begins, record).await;
+        };
+        if let Some(answered) = leg.head_until(Some(hedge), record).await {
+            return Some(answered);
+        }
+        self.hedge_after = None;
+        match self.second(leg.health.clone(), record).await {
+            Some(second) => self.race(leg, second, record).await,
+            None => leg.head_until(self.begins, record).await,
+        }
+    }
+
+    /// Begin to ask a second target beside the first, if policy permits one that is well and the budget has room.
+    async fn second(&mut self, first: Arc<Health>, record: &mut OpenRecord) -> Option<Leg> {
+        // Two attempts of one record are decided under the same rules.
+        let same = self.gateway.generation().has_rules_of(&self.generation);
+        if !same || record.revoked().is_cancelled() {
+            return None;
+        }
+        let now = Instant::now();
+        self.asked = Some(first.clone());
+        let picked = self.pick(record, now).ok().flatten();
+        let picked = picked.filter(|picked| {
+            picked.when <= now && !matches!(picked.offer.health.standing(now), Standing::Shut(_))
+        });
+        let granted = picked.filter(|_| self.takes_retry(&first));
+        let Some(Picked { permit, offer, .. }) = granted else {
+            self.asked = None;
+            return None;
+        };
+        let asking = offer.health.ask(now);
+        record.set_aside();
+        record.permitted(permit.verdict(), &offer);
+        let begun = self
+            .begin((permit, offer.clone()), asking, record, false)
+            .await;
+        self.asked = None;
+        match begun {
+            Ok(leg) => {
+                record.is_hedge();
+                Some(leg)
+            }
+            Err(why) => {
+                record.alone();
+                if let Refused::Here(fault) = why {
+                    self.tries.set_aside(&offer.health);
+                    record.passed_over(offer.upstream.name(), fault.code);
+                }
+                None
+            }
+        }
+    }
+
+    /// Wait for whoever of two answers first; the other one is dropped. `leg` is the one whose answer that is.
+    async fn race(
+        &mut self,
+        leg: &mut Leg,
+        mut other: Leg,
+        record: &mut OpenRecord,
+    ) -> Option<Result<Answer, SendFailed>> {
+        // The record tells about the second.
+        let mut end = leg.until.min(other.until);
+        end = self.begins.map_or(end, |begins| begins.min(end));
+        let on_revoke = self.generation.server().on_revoke;
+        let (of_first, answered) = tokio::select! {
+            biased;
+            fault = interrupted(record, on_revoke) => {
+                return Some(Err(SendFailed { fault, unsent: false }));
+            }
+            answered = &mut leg.sending => (true, answered),
+            answered = &mut other.sending => (false, answered),
+            () = sleep_until(end.into()) => {
+                if end == leg.until {
+                    (true, Err(leg.too_late()))
+                } else if end == other.until {
+                    (false, Err(other.too_late()))
+                } else {
+                    // The stream begins, and the first stays its target.
+                    record.turn();
+                    record.overtakes_aside();
+                    return None;
+                }
+            }
+        };
+        if of_first {
+            record.turn();
+        } else {
+            std::mem::swap(leg, &mut other);
+        }
+        // Now `leg` and the record are those of whoever has come to something.
+        let (instant, now) = (self.gateway.now(), Instant::now());
+        let says = match &answered {
+            Ok(answer) => unwell(answer.response.status(), answer.response.headers(), instant),
+            Err(failed) if may_pass(failed.fault.code) => Some(Unwell::default()),
+            Err(_) => None,
+        };
+        let Some(says) = says else {
+            drop(other);
+            record.overtakes_aside();
+            return Some(answered);
+        };
+        let generation = self.generation.clone();
+        let config = generation.routing();
+        match answered {
+            Ok(answer) => {
+                let status = (answer.response.status(), answer.coding);
+                record.answered(status, Some(says), &config.breaker);
+                record.attempt_dropped();
+                answer.let_go();
+            }
+            Err(SendFailed { fault, unsent }) => {
+                record.attempt_failed(fault.code, unsent, &config.breaker);
+            }
+        }
+        let chance = self.gateway.chance();
+        self.tries.failed(&leg.health, says, (config, chance), now);
+        record.alone();
+        std::mem::swap(leg, &mut other);
+        drop(other);
+        leg.head_until(self.begins, record).await
+    }
+
+    /// Take one further attempt from the budget of an upstream, if there is one left.
+    fn takes_retry(&self, health: &Health) -> bool {
+        let taken = health.budget.take(self.config().retries, Instant::now());
+        if let Some(metrics) = health.metrics() {
+            if taken {
+                metrics.retries.inc();
+            } else {
+                metrics.exhausted.inc();
+            }
+        }
+        taken
     }
 
     /// What an attempt came to.

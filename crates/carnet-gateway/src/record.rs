@@ -41,6 +41,9 @@ use crate::traffic::{Fate, Traffic};
 const SET_ANSWER_MODEL: Made = Made::Borrowed("set answer.model");
 const REMOVE_ANSWER_USAGE: Made = Made::Borrowed("remove answer.usage");
 
+/// What stands as error of an attempt that was dropped because another one that ran beside it was faster.
+const OVERTAKEN: &str = "overtaken";
+
 /// The record of a request that still runs.
 #[derive(Debug)]
 pub(crate) struct OpenRecord {
@@ -64,6 +67,8 @@ pub(crate) struct OpenRecord {
     found: Findings,
     /// The attempt that is told about.
     leg: Leg,
+    /// One that runs beside it, and what the record says of that.
+    aside: Option<Box<(Leg, Decided)>>,
     /// What attempts used that were given up.
     spent: Option<Box<Settled>>,
 }
@@ -141,6 +146,7 @@ impl OpenRecord {
             first_piece_us: None,
             found: Findings::default(),
             leg: Leg::default(),
+            aside: None,
             spent: None,
         })
     }
@@ -354,6 +360,64 @@ impl OpenRecord {
         record.translated_to = decided.translated_to;
     }
 
+    /// The attempt runs on beside another one that begins.
+    pub(crate) fn set_aside(&mut self) {
+        let leg = std::mem::take(&mut self.leg);
+        self.aside = Some(Box::new((leg, self.decided_so_far())));
+    }
+
+    /// Tell about the attempt that runs beside, in place of this one.
+    pub(crate) fn turn(&mut self) {
+        if let Some(mut aside) = self.aside.take() {
+            let decided = self.decided_so_far();
+            std::mem::swap(&mut self.leg, &mut aside.0);
+            let other = std::mem::replace(&mut aside.1, decided);
+            self.restore(other);
+            self.aside = Some(aside);
+        }
+    }
+
+    /// This attempt is over or was not made: the one that runs beside is the only one.
+    pub(crate) fn alone(&mut self) {
+        self.turn();
+        self.aside = None;
+    }
+
+    /// The attempt that runs beside was slower, and is dropped.
+    pub(crate) fn overtakes_aside(&mut self) {
+        self.close_aside(Outcome::Cut, Some(OVERTAKEN));
+    }
+
+    /// The attempt that runs beside is over. Its upstream may have worked on it.
+    fn close_aside(&mut self, outcome: Outcome, error: Option<&str>) {
+        if self.aside.is_none() {
+            return;
+        }
+        self.turn();
+        let settled = self.settle_leg(outcome);
+        let tokens = settled.as_ref().map(|settled| settled.tokens);
+        if let Some(settled) = settled {
+            self.spent = Some(self.sum(settled).into());
+        }
+        self.leg.held = None;
+        if let Some(way) = &mut self.leg.on_its_way {
+            way.attempt.tokens = tokens;
+            way.attempt.error = error.map(Into::into);
+            if error.is_some() {
+                way.asking.overtaken();
+            }
+        }
+        self.close_attempt(None, outcome);
+        self.alone();
+    }
+
+    /// The attempt was begun while another one ran.
+    pub(crate) fn is_hedge(&mut self) {
+        if let Some(way) = &mut self.leg.on_its_way {
+            way.attempt.hedge = true;
+        }
+    }
+
     /// A target cannot take the request, and another one is asked.
     pub(crate) fn passed_over(&mut self, upstream: &str, code: Code) {
         self.note(&format!("`{upstream}` was passed over: {}", code.as_str()));
@@ -536,7 +600,9 @@ impl OpenRecord {
         if reached {
             let settled = self.settle_leg(code.outcome());
             tokens = settled.as_ref().map(|settled| settled.tokens);
-            self.spent = settled.map(|settled| self.sum(settled).into());
+            if let Some(settled) = settled {
+                self.spent = Some(self.sum(settled).into());
+            }
             self.leg.held = None;
         } else {
             self.forgive();
@@ -591,7 +657,9 @@ impl OpenRecord {
         if !way.answered {
             way.attempt.duration_us = micros(way.started.elapsed());
         }
-        way.attempt.error = code.map(|code| code.as_str().into());
+        if let Some(code) = code {
+            way.attempt.error = Some(code.as_str().into());
+        }
         way.attempt.model = way.model;
         way.attempt.decision_doc = way.decision_doc;
         self.record.attempts.push(way.attempt);
@@ -765,6 +833,7 @@ impl OpenRecord {
 
     fn close(&mut self, outcome: Outcome) -> Option<(Slot, Box<Record>)> {
         let slot = self.slot.take()?;
+        self.close_aside(outcome, None);
         let tokens = self.settle(outcome);
         self.leg.held = None;
         self.close_attempt(None, outcome);

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::breaker::BreakerTerms;
+pub(crate) use self::breaker::Standing;
 pub(crate) use self::budget::RetryBudget;
 pub use self::budget::RetryShare;
 pub(crate) use self::chance::Chance;

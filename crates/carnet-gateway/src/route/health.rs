@@ -135,6 +135,20 @@ impl Asking {
         &self.health
     }
 
+    /// Another one that ran at the same time was faster, which says nothing of the target.
+    pub(crate) fn overtaken(&mut self) {
+        if self.told {
+            return;
+        }
+        self.told = true;
+        if self.health.ails.load(Ordering::Acquire) {
+            self.health.state().breaker.nothing(self.began);
+        }
+        if let Some(metrics) = self.health.metrics() {
+            metrics.ended(AttemptResult::Overtaken);
+        }
+    }
+
     /// It is sent.
     pub(crate) fn is_sent(&mut self) {
         self.sent = true;

@@ -175,7 +175,10 @@ async fn what_comes_as_a_whole_waits_for_its_upstream() {
             drop(first);
             drop(two.next().await);
             // Once more, after a wait.
-            drop(one.next().await);
+            tokio::select! {
+                arrival = one.next() => drop(arrival),
+                arrival = two.next() => drop(arrival),
+            }
         };
         let request = gateway.request(Method::POST, path, body);
         let (answer, ()) = tokio::join!(gateway.send(request), fails);

@@ -24,6 +24,7 @@ mod failures;
 mod hangups;
 mod harness;
 mod heads;
+mod hedged;
 mod http2;
 mod issuers;
 mod keep_alive;
