@@ -31,6 +31,8 @@ pub(crate) use self::tries::Tries;
 pub struct RoutingConfig {
     /// Attempts for one request, the first included.
     pub attempts: u32,
+    /// How often the same target may be asked again.
+    pub repeats: u32,
     /// Time for all of them, up to the head of the answer.
     pub total: Duration,
     /// The most that is waited at random before the same target is asked again, at first.

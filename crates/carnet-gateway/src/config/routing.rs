@@ -18,6 +18,9 @@ section! {
         optional {
             /// Attempts for one request, the first included. Default 3; 1 tries nothing twice.
             attempts: u64,
+            /// How often the same target may be asked again for one request. Default 0: its answer goes to the caller, who asks again
+            /// by himself, and sees what he would have seen without Carnet.
+            repeats: u64,
             /// Seconds for all attempts up to the head of an answer. Default 600, or the longest `first_byte_seconds`.
             total_seconds: u64,
             /// Milliseconds that are waited at most before the same target is asked again; chance says how long, and each
@@ -167,6 +170,12 @@ impl Check<'_> {
             1..=limits::ATTEMPTS_MAX.into(),
             limits::ATTEMPTS.into(),
         );
+        let repeats = self.number(
+            "repeats",
+            &raw.repeats,
+            0..=u64::from(limits::ATTEMPTS_MAX) - 1,
+            0,
+        );
         let retries = RetryShare {
             percent: small(self.number(
                 "retry_percent",
@@ -205,6 +214,7 @@ impl Check<'_> {
         self.fits((strategy, &raw.strategy), &raw.nearest, &nearest);
         RoutingConfig {
             attempts: small(attempts),
+            repeats: small(repeats),
             total: Duration::from_secs(total),
             backoff: Duration::from_millis(backoff),
             backoff_max: Duration::from_millis(backoff_max.max(backoff)),

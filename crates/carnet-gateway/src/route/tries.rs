@@ -114,7 +114,8 @@ impl Tries {
             .min(config.backoff_max);
         tried.times += 1;
         let wait = unwell.wait.unwrap_or_default();
-        tried.again = if unwell.never || wait > config.retry_after_max {
+        let often = tried.times > config.repeats;
+        tried.again = if often || unwell.never || wait > config.retry_after_max {
             Again::Never
         } else {
             Again::At(now + wait + chance.up_to(most))
@@ -202,6 +203,7 @@ mod tests {
         let second = Duration::from_secs(1);
         RoutingConfig {
             attempts: 3,
+            repeats: 4,
             total: second * 60,
             backoff: second,
             backoff_max: second * 3,
@@ -252,6 +254,21 @@ mod tests {
         assert!(tries.may_wait(fifteen, &config, None));
         tries.failed(&other, said(11), (&config, &chance), now);
         assert_eq!(tries.when(&other, Standing::Well, now), None);
+    }
+
+    #[test]
+    fn the_same_target_is_asked_again_only_as_often_as_allowed() {
+        let (mut config, chance, now) = (config(), Chance::new(3), Instant::now());
+        for repeats in 0..3 {
+            config.repeats = repeats;
+            let (mut tries, one) = (Tries::new(now), health(now));
+            for _ in 0..repeats {
+                tries.failed(&one, Unwell::default(), (&config, &chance), now);
+                assert!(tries.when(&one, Standing::Well, now).is_some());
+            }
+            tries.failed(&one, Unwell::default(), (&config, &chance), now);
+            assert_eq!(tries.when(&one, Standing::Well, now), None);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::reload::{generation, reloaded};
 
 const BUSY: &str = r#"{"error":{"message":"Overloaded","type":"overloaded"}}"#;
 /// Waits between attempts that a test does not notice.
-const QUICK: &str = "backoff_milliseconds = 10\nbreaker_failures = 0";
+const QUICK: &str = "repeats = 9\nbackoff_milliseconds = 10\nbreaker_failures = 0";
 
 /// An answer by which an upstream says that it is unwell; these header lines have their line ends.
 fn unwell(status: &str, headers: &str) -> String {
@@ -77,7 +77,7 @@ fn tried(all: &[(&str, u64, &str)]) -> Vec<(String, u64, String)> {
 #[tokio::test]
 async fn another_upstream_answers_in_place_of_one_that_is_unwell() {
     // What is counted must not end the test before its end.
-    let routing = "breaker_failures = 0\nretries_per_second = 100";
+    let routing = "repeats = 9\nbreaker_failures = 0\nretries_per_second = 100";
     let (gateway, mut one, mut two) = before_two(routing).await;
     let throttled = "x-amzn-errortype: ThrottlingException\r\n";
     for (status, headers) in [
@@ -134,7 +134,7 @@ async fn another_upstream_answers_in_place_of_one_that_is_unwell() {
 
 #[tokio::test]
 async fn what_is_wrong_with_the_request_is_told_by_the_first() {
-    let (gateway, mut one, mut two) = before_two("").await;
+    let (gateway, mut one, mut two) = before_two("repeats = 9").await;
     for status in [
         "400 Bad Request",
         "401 Unauthorized",
@@ -171,7 +171,7 @@ async fn one_that_cannot_be_reached_that_closes_or_that_is_silent_is_left_for_th
         + &entry("one", &one.base_url(), "first_byte_seconds = 1")
         + &entry("two", &two.base_url(), "");
     let gateway = Setup::with(&entries)
-        .routing("breaker_failures = 0")
+        .routing("repeats = 9\nbreaker_failures = 0")
         .start()
         .await;
     // A stream too, as long as nothing of it has come.
@@ -274,7 +274,7 @@ async fn the_same_one_is_asked_again_and_its_own_words_are_the_last() {
 async fn an_upstream_that_says_for_how_long_is_left_alone_for_so_long() {
     let mut upstream = Upstream::start().await;
     let gateway = Setup::new(&upstream.base_url())
-        .routing("backoff_milliseconds = 0\nretry_after_seconds_max = 2")
+        .routing("repeats = 9\nbackoff_milliseconds = 0\nretry_after_seconds_max = 2")
         .start()
         .await;
     for (says, least) in [("retry-after: 1", 1_000), ("retry-after-ms: 300", 300)] {
@@ -322,7 +322,7 @@ async fn an_upstream_that_says_for_how_long_is_left_alone_for_so_long() {
 #[tokio::test]
 async fn failures_cause_no_more_attempts_than_the_budget_has() {
     let mut upstream = Upstream::start().await;
-    let routing = "backoff_milliseconds = 0\nretry_percent = 100\nretries_per_second = 0\nbreaker_failures = 0";
+    let routing = "repeats = 9\nbackoff_milliseconds = 0\nretry_percent = 100\nretries_per_second = 0\nbreaker_failures = 0";
     let gateway = Setup::new(&upstream.base_url())
         .routing(routing)
         .start()
@@ -347,7 +347,7 @@ async fn failures_cause_no_more_attempts_than_the_budget_has() {
 #[tokio::test]
 async fn all_attempts_together_have_so_much_time() {
     let (gateway, mut one, mut two) =
-        before_two("total_seconds = 1\nbackoff_milliseconds = 0").await;
+        before_two("repeats = 9\ntotal_seconds = 1\nbackoff_milliseconds = 0").await;
     let began = Instant::now();
     let (answer, _, ()) = tokio::join!(
         gateway.chat(chat_body(MODEL, false)),
@@ -423,7 +423,10 @@ async fn what_an_upstream_keeps_is_never_made_twice() {
 #[tokio::test]
 async fn a_key_that_is_revoked_meanwhile_ends_it() {
     let mut upstream = Upstream::start().await;
-    let gateway = Setup::new(&upstream.base_url()).routing("").start().await;
+    let gateway = Setup::new(&upstream.base_url())
+        .routing("repeats = 9")
+        .start()
+        .await;
     let busy = unwell("429 Too Many Requests", "retry-after: 9\r\n");
     let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), async {
         answers(&mut upstream, &busy).await;
@@ -441,7 +444,10 @@ async fn a_key_that_is_revoked_meanwhile_ends_it() {
 #[tokio::test]
 async fn a_further_attempt_is_decided_under_the_rules_of_its_own_instant() {
     let mut upstream = Upstream::start().await;
-    let gateway = Setup::new(&upstream.base_url()).routing("").start().await;
+    let gateway = Setup::new(&upstream.base_url())
+        .routing("repeats = 9")
+        .start()
+        .await;
     let busy = unwell("503 Service Unavailable", "retry-after: 3\r\n");
     let changed = async |overlay: &str| {
         let before = generation(&gateway).await;
@@ -490,7 +496,7 @@ async fn each_attempt_screens_what_the_caller_sent_for_its_own_target() {
     let (mut one, mut two) = (Upstream::start().await, Upstream::start().await);
     let other = "apis = [\"messages\"]";
     let entries = entry("chat", &one.base_url(), "") + &entry("other", &two.base_url(), other);
-    let gateway = Setup::with(&entries).routing("").start().await;
+    let gateway = Setup::with(&entries).routing("repeats = 9").start().await;
     let body = json!({
         "model": RENAMED, "logit_bias": { "1": 2 },
         "messages": [{ "role": "user", "content": "Hello" }],
@@ -547,7 +553,7 @@ async fn limits_hold_what_was_used_and_not_what_failed() {
         + "\n[[limit]]\nname = \"daily\"\ntokens = 1000\nevery = \"day\"\n";
     let gateway = Setup::with(&entries)
         .server("reserved_output_tokens = 50")
-        .routing("breaker_failures = 0")
+        .routing("repeats = 9\nbreaker_failures = 0")
         .start()
         .await;
     let told = json!({ "prompt_tokens": 9, "completion_tokens": 11 });
@@ -606,7 +612,7 @@ async fn limits_hold_what_was_used_and_not_what_failed() {
 
 #[tokio::test]
 async fn the_journal_knows_each_attempt_before_it_is_made() {
-    let (mut gateway, mut one, mut two) = before_two("").await;
+    let (mut gateway, mut one, mut two) = before_two("repeats = 9").await;
     gateway.expect_untold(1);
     let mut raw = crate::harness::Raw::connect(&gateway).await;
     raw.write(gateway.raw_chat(&chat_body(MODEL, false))).await;
@@ -619,5 +625,21 @@ async fn the_journal_knows_each_attempt_before_it_is_made() {
     let record = gateway.only_record().await;
     assert_eq!(record["outcome"], "interrupted", "{record:#}");
     assert_eq!(record["upstream"], "two", "{record:#}");
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn nobody_is_asked_twice_who_is_not_said_to_be() {
+    let mut upstream = Upstream::start().await;
+    let gateway = Setup::new(&upstream.base_url()).routing("").start().await;
+    for status in ["429 Too Many Requests", "503 Service Unavailable"] {
+        let (answer, _) = tokio::join!(
+            gateway.chat(chat_body(MODEL, false)),
+            answers(&mut upstream, unwell(status, "retry-after: 1\r\n"))
+        );
+        assert_eq!(answer.status, status[..3].parse::<u16>().unwrap());
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    assert!(upstream.is_untouched());
     gateway.finish().await;
 }
