@@ -776,15 +776,7 @@ impl<'a> Attempts<'a> {
 
     /// Take one further attempt from the budget of an upstream, if there is one left.
     fn takes_retry(&self, health: &Health) -> bool {
-        let taken = health.budget.take(self.config().retries, Instant::now());
-        if let Some(metrics) = health.metrics() {
-            if taken {
-                metrics.retries.inc();
-            } else {
-                metrics.exhausted.inc();
-            }
-        }
-        taken
+        health.budget.take(self.config().retries, Instant::now())
     }
 
     /// What an attempt came to.

@@ -105,7 +105,6 @@ impl Gateway {
     pub fn new(generation: Generation, log: Log, clock: Clock, seed: u64) -> Self {
         let metrics = Metrics::default();
         metrics.generation(generation.number());
-        count_targets(&metrics, &generation);
         Self {
             chance: Chance::new(seed),
             generation: ArcSwap::from_pointee(generation),
@@ -145,7 +144,6 @@ impl Gateway {
     /// Put a generation in force. Answers that run with keys which it no longer accepts are cut.
     pub fn swap(&self, next: Generation) {
         self.metrics.generation(next.number());
-        count_targets(&self.metrics, &next);
         let next = Arc::new(next);
         let previous = self.generation.swap(next.clone());
         previous.retire(&next);
@@ -323,6 +321,7 @@ impl Gateway {
             cache: generation.cache(),
             ready: log.full.is_none(),
             traffic: generation.traffic(),
+            targets: generation.targets().iter().cloned().collect(),
             permits: generation.permit_counts().clone(),
         })
     }
@@ -450,13 +449,6 @@ impl Gateway {
 
     pub(crate) fn next_id(&self, now: Timestamp) -> Arc<str> {
         self.ids.next(now)
-    }
-}
-
-/// Have the targets of a generation count what happens there.
-fn count_targets(metrics: &Metrics, generation: &Generation) {
-    for health in generation.targets().iter() {
-        health.counts_in(|| metrics.of_target(&health.upstream, &health.model));
     }
 }
 

@@ -24,6 +24,7 @@ use prometheus_client::registry::Registry;
 
 use crate::histogram::Durations;
 use crate::permits::{AllPermits, Permits};
+use crate::route::{AllTargets, Health};
 use crate::traffic::{AllTraffic, Traffic};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -86,17 +87,6 @@ struct ByOrigin {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByResult {
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByUpstream {
-    upstream: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByUpstreamAndResult {
-    upstream: String,
     result: &'static str,
 }
 
@@ -179,71 +169,6 @@ impl Origin {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByTarget {
-    upstream: String,
-    model: String,
-}
-
-/// How an attempt ended, as it is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AttemptResult {
-    /// By an answer.
-    Answered,
-    /// By an answer that says that the upstream is asked too much.
-    Busy,
-    /// The upstream closed the connection.
-    Closed,
-    /// By us, since the request was over.
-    Ended,
-    /// Another one that ran at the same time was faster.
-    Overtaken,
-    /// By an error about the request.
-    Refused,
-    /// There was no answer in time.
-    Timeout,
-    /// No connection could be made.
-    Unreachable,
-    /// By an error about the upstream.
-    Unwell,
-}
-
-impl AttemptResult {
-    const ALL: [(&'static str, Self); 9] = [
-        ("answered", Self::Answered),
-        ("busy", Self::Busy),
-        ("closed", Self::Closed),
-        ("ended", Self::Ended),
-        ("overtaken", Self::Overtaken),
-        ("refused", Self::Refused),
-        ("timeout", Self::Timeout),
-        ("unreachable", Self::Unreachable),
-        ("unwell", Self::Unwell),
-    ];
-}
-
-/// The counters of one target, found once.
-#[derive(Debug)]
-pub(crate) struct TargetMetrics {
-    results: [Counter; AttemptResult::ALL.len()],
-    /// Whether it is left out.
-    pub(crate) open: Gauge,
-    /// Further attempts that its failures caused.
-    pub(crate) retries: Counter,
-    /// Further attempts for which there was no room.
-    pub(crate) exhausted: Counter,
-}
-
-impl TargetMetrics {
-    /// Count an attempt that has ended.
-    pub(crate) fn ended(&self, result: AttemptResult) {
-        // INVARIANT: there is a counter for each, in the order of their declaration.
-        if let Some(counter) = self.results.get(result as usize) {
-            counter.inc();
-        }
-    }
-}
-
 /// Counters by the origin of the target that was decided on.
 struct Origins {
     permitted: Vec<Counter>,
@@ -274,6 +199,8 @@ pub(crate) struct Now {
     pub(crate) ready: bool,
     /// Of the upstreams in force.
     pub(crate) traffic: Vec<Arc<Traffic>>,
+    /// Of the targets in force.
+    pub(crate) targets: Vec<Arc<Health>>,
     /// Of the rules in force.
     pub(crate) permits: Arc<Permits>,
 }
@@ -298,10 +225,6 @@ pub struct Metrics {
     pub(crate) spans_lost: Counter,
     rules: Family<ByRule, Counter>,
     limited: Family<ByLimit, Counter>,
-    attempts: Family<ByUpstreamAndResult, Counter>,
-    retries: Family<ByUpstream, Counter>,
-    retries_refused: Family<ByUpstream, Counter>,
-    left_out: Family<ByTarget, Gauge>,
     /// Requests that were looked through for personal data and secrets.
     pub(crate) scans: Counter,
     detections: Family<ByDetection, Counter>,
@@ -453,10 +376,6 @@ impl Default for Metrics {
                 .clone(),
             rules,
             limited,
-            attempts: Family::default(),
-            retries: Family::default(),
-            retries_refused: Family::default(),
-            left_out: Family::default(),
             limit_tokens,
             limit_money,
             strangers: Counter::default(),
@@ -494,26 +413,6 @@ impl Metrics {
             "hosts_refused",
             "Requests for a Host that the data listener does not serve",
             self.misdirected.clone(),
-        );
-        registry.register(
-            "attempts",
-            "Attempts to have an upstream answer, by how they ended",
-            self.attempts.clone(),
-        );
-        registry.register(
-            "retries",
-            "Further attempts that failures of an upstream caused",
-            self.retries.clone(),
-        );
-        registry.register(
-            "retries_refused",
-            "Further attempts that were not made because failures of an upstream had caused too many",
-            self.retries_refused.clone(),
-        );
-        registry.register(
-            "target_left_out",
-            "Whether a target is left out because it failed again and again (1) or not (0)",
-            self.left_out.clone(),
         );
         registry.register(
             "scans",
@@ -635,28 +534,6 @@ impl Metrics {
             .inc_by(units);
     }
 
-    /// The counters of a target.
-    pub(crate) fn of_target(&self, upstream: &str, model: &str) -> TargetMetrics {
-        let of_upstream = || ByUpstream {
-            upstream: upstream.to_owned(),
-        };
-        let of_result = |(result, _)| {
-            self.attempts.get_or_create_owned(&ByUpstreamAndResult {
-                upstream: upstream.to_owned(),
-                result,
-            })
-        };
-        TargetMetrics {
-            results: AttemptResult::ALL.map(of_result),
-            open: self.left_out.get_or_create_owned(&ByTarget {
-                upstream: upstream.to_owned(),
-                model: model.to_owned(),
-            }),
-            retries: self.retries.get_or_create_owned(&of_upstream()),
-            exhausted: self.retries_refused.get_or_create_owned(&of_upstream()),
-        }
-    }
-
     /// Count a rule that denied.
     pub(crate) fn denied_by(&self, rule: &str) {
         self.rules
@@ -728,6 +605,7 @@ impl Metrics {
         self.ready.set(now.ready.into());
         let mut of_generation = Registry::with_prefix("carnet");
         of_generation.register_collector(Box::new(AllTraffic(now.traffic)));
+        of_generation.register_collector(Box::new(AllTargets(now.targets)));
         of_generation.register_collector(Box::new(AllPermits(now.permits)));
         let mut text = String::new();
         // Writing to a string cannot fail.

@@ -27,11 +27,11 @@ use crate::error::{Fault, Stop};
 use crate::found::Findings;
 use crate::gateway::Gateway;
 use crate::generation::Generation;
-use crate::metrics::{AttemptResult, Stage};
+use crate::metrics::Stage;
 use crate::permits::Permits;
 use crate::reported::{Check, shortened};
 use crate::resolve::Offer;
-use crate::route::{Asking, BreakerTerms, Unwell, Went};
+use crate::route::{Asking, BreakerTerms, Unwell, Went, may_pass};
 use crate::screen::{Cleared, Made};
 use crate::service::Suspended;
 use crate::spend::{Settled, Spending};
@@ -403,9 +403,6 @@ impl OpenRecord {
         if let Some(way) = &mut self.leg.on_its_way {
             way.attempt.tokens = tokens;
             way.attempt.error = error.map(Into::into);
-            if error.is_some() {
-                way.asking.overtaken();
-            }
         }
         self.close_attempt(None, outcome);
         self.alone();
@@ -527,9 +524,8 @@ impl OpenRecord {
         &mut self,
         number: u32,
         upstream: &Upstream,
-        (sent, mut asking): (Sent, Asking),
+        (sent, asking): (Sent, Asking),
     ) {
-        asking.is_sent();
         self.over(Stage::Prepare);
         let traffic = upstream.traffic();
         traffic.began();
@@ -571,13 +567,8 @@ impl OpenRecord {
             way.attempt.duration_us = micros(took);
             way.answered = true;
             way.traffic.heads().observe(took);
-            let (went, result) = match unwell {
-                None if status.is_success() => (Went::Answered, AttemptResult::Answered),
-                None => (Went::Answered, AttemptResult::Refused),
-                Some(unwell) if unwell.busy => (Went::Unwell(unwell), AttemptResult::Busy),
-                Some(unwell) => (Went::Unwell(unwell), AttemptResult::Unwell),
-            };
-            way.asking.went(went, result, terms, Instant::now());
+            let went = unwell.map_or(Went::Answered, Went::Unwell);
+            way.asking.went(went, terms, Instant::now());
         }
         self.over(Stage::Upstream);
         if let Some(spending) = &mut self.leg.spending {
@@ -610,19 +601,12 @@ impl OpenRecord {
         if let Some(way) = &mut self.leg.on_its_way {
             way.attempt.unsent = !reached;
             way.attempt.tokens = tokens;
-            let (went, result) = match code {
-                Code::UpstreamTimeout => (Went::Failed, AttemptResult::Timeout),
-                Code::UpstreamClosed if unsent => (Went::Ended, AttemptResult::Closed),
-                Code::UpstreamClosed => (Went::Failed, AttemptResult::Closed),
-                Code::UpstreamUnreachable | Code::UpstreamUnauthenticated => {
-                    (Went::Failed, AttemptResult::Unreachable)
-                }
-                Code::UpstreamEncoding | Code::UpstreamRedirect | Code::UpstreamAddressRefused => {
-                    (Went::Ended, AttemptResult::Unwell)
-                }
-                _ => (Went::Ended, AttemptResult::Ended),
+            let went = match code {
+                Code::UpstreamClosed if unsent => Went::Ended,
+                code if may_pass(code) => Went::Failed,
+                _ => Went::Ended,
             };
-            way.asking.went(went, result, terms, Instant::now());
+            way.asking.went(went, terms, Instant::now());
         }
         self.close_attempt(Some(code), code.outcome());
         self.stage = Instant::now();

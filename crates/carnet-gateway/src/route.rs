@@ -6,6 +6,7 @@
 mod breaker;
 mod budget;
 mod chance;
+mod counted;
 mod failure;
 mod health;
 mod pick;
@@ -20,6 +21,7 @@ pub(crate) use self::breaker::Standing;
 pub(crate) use self::budget::RetryBudget;
 pub use self::budget::RetryShare;
 pub(crate) use self::chance::Chance;
+pub(crate) use self::counted::AllTargets;
 pub(crate) use self::failure::{Unwell, may_pass, unwell};
 pub(crate) use self::health::{Asking, Health, Went};
 pub use self::pick::Strategy;

@@ -1,6 +1,7 @@
 //! How many further attempts the failures of one upstream may cause: a share of what it was asked in the last seconds, and
 //! a few on top. An outage is then met with little more than the requests that there are.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -21,6 +22,9 @@ pub(crate) struct RetryBudget {
     began: Instant,
     // Held for one count, never over I/O.
     window: Mutex<Window>,
+    /// Further attempts that were taken of it, and those for which there was none left.
+    taken: AtomicU64,
+    refused: AtomicU64,
 }
 
 const SECONDS: usize = RETRY_WINDOW_SECONDS as usize;
@@ -39,6 +43,8 @@ impl RetryBudget {
         Self {
             began: now,
             window: Mutex::default(),
+            taken: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -58,12 +64,20 @@ impl RetryBudget {
         let of_requests = sum(&window.requests).saturating_mul(share.percent.into());
         let wanted = sum(&window.retries).saturating_add(1);
         if wanted.saturating_mul(100) > of_requests.saturating_add(floor * 100) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         if let Some(count) = window.retries.get_mut(at) {
             *count = count.saturating_add(1);
         }
+        self.taken.fetch_add(1, Ordering::Relaxed);
         true
+    }
+
+    /// Further attempts that were taken of it, and those for which there was none left.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let taken = self.taken.load(Ordering::Relaxed);
+        (taken, self.refused.load(Ordering::Relaxed))
     }
 
     /// The window with nothing in it that is too old, and the place of this second in it.

@@ -2,14 +2,13 @@
 //! well. Outlives generations: a reload makes nobody well.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::breaker::{Breaker, BreakerTerms, Standing};
 use super::budget::RetryBudget;
 use super::failure::Unwell;
 use crate::limits::{BUSY_REST, LOAD_DECAY, REST_MAX};
-use crate::metrics::{AttemptResult, TargetMetrics};
 
 /// One upstream's own model.
 #[derive(Debug)]
@@ -23,7 +22,6 @@ pub(crate) struct Health {
     ails: AtomicBool,
     // Held for a few numbers, never over I/O.
     state: Mutex<State>,
-    metrics: OnceLock<TargetMetrics>,
 }
 
 #[derive(Debug)]
@@ -52,8 +50,6 @@ pub(crate) enum Went {
 pub(crate) struct Asking {
     health: Arc<Health>,
     began: Instant,
-    /// Whether something was sent.
-    sent: bool,
     told: bool,
 }
 
@@ -70,17 +66,12 @@ impl Health {
                 breaker: Breaker::default(),
                 rests: None,
             }),
-            metrics: OnceLock::new(),
         }
     }
 
-    /// Where it counts what happens.
-    pub(crate) fn counts_in(&self, metrics: impl FnOnce() -> TargetMetrics) {
-        self.metrics.get_or_init(metrics);
-    }
-
-    pub(crate) fn metrics(&self) -> Option<&TargetMetrics> {
-        self.metrics.get()
+    /// Whether it is asked last because it failed again and again.
+    pub(crate) fn is_left_out(&self) -> bool {
+        self.ails.load(Ordering::Acquire) && self.state().breaker.is_open()
     }
 
     /// Whether it may be asked. Costs one load while all is well.
@@ -120,7 +111,6 @@ impl Health {
         Asking {
             health: self.clone(),
             began: now,
-            sent: false,
             told: false,
         }
     }
@@ -135,33 +125,8 @@ impl Asking {
         &self.health
     }
 
-    /// Another one that ran at the same time was faster, which says nothing of the target.
-    pub(crate) fn overtaken(&mut self) {
-        if self.told {
-            return;
-        }
-        self.told = true;
-        if self.health.ails.load(Ordering::Acquire) {
-            self.health.state().breaker.nothing(self.began);
-        }
-        if let Some(metrics) = self.health.metrics() {
-            metrics.ended(AttemptResult::Overtaken);
-        }
-    }
-
-    /// It is sent.
-    pub(crate) fn is_sent(&mut self) {
-        self.sent = true;
-    }
-
     /// How it went; once.
-    pub(crate) fn went(
-        &mut self,
-        went: Went,
-        result: AttemptResult,
-        terms: &BreakerTerms,
-        now: Instant,
-    ) {
+    pub(crate) fn went(&mut self, went: Went, terms: &BreakerTerms, now: Instant) {
         if self.told {
             return;
         }
@@ -196,10 +161,6 @@ impl Asking {
         health
             .ails
             .store(open || state.rests.is_some(), Ordering::Release);
-        if let Some(metrics) = health.metrics() {
-            metrics.open.set(i64::from(open));
-            metrics.ended(result);
-        }
     }
 }
 
@@ -211,9 +172,6 @@ impl Drop for Asking {
         }
         if self.health.ails.load(Ordering::Acquire) {
             self.health.state().breaker.nothing(self.began);
-        }
-        if let Some(metrics) = self.health.metrics().filter(|_| self.sent) {
-            metrics.ended(AttemptResult::Ended);
         }
     }
 }
@@ -306,20 +264,14 @@ mod tests {
             })
         };
         for _ in 0..9 {
-            health
-                .ask(now)
-                .went(busy(None), AttemptResult::Ended, &TERMS, now);
+            health.ask(now).went(busy(None), &TERMS, now);
         }
         assert_eq!(health.standing(now), Standing::Shut(now + BUSY_REST));
         let seven = Duration::from_secs(7);
-        health
-            .ask(now)
-            .went(busy(Some(seven)), AttemptResult::Ended, &TERMS, now);
+        health.ask(now).went(busy(Some(seven)), &TERMS, now);
         assert_eq!(health.rests(now), Some(now + seven));
         assert_eq!(health.standing(now + seven), Standing::Well);
-        health
-            .ask(now)
-            .went(busy(Some(Duration::MAX)), AttemptResult::Ended, &TERMS, now);
+        health.ask(now).went(busy(Some(Duration::MAX)), &TERMS, now);
         assert_eq!(health.rests(now), Some(now + REST_MAX));
     }
 
@@ -328,9 +280,7 @@ mod tests {
         let now = Instant::now();
         let health = health(now);
         for _ in 0..2 {
-            health
-                .ask(now)
-                .went(Went::Failed, AttemptResult::Ended, &TERMS, now);
+            health.ask(now).went(Went::Failed, &TERMS, now);
         }
         assert_eq!(health.standing(now), Standing::Shut(now + TERMS.open));
         let later = now + TERMS.open;
@@ -338,9 +288,7 @@ mod tests {
         assert!(matches!(health.standing(later), Standing::Shut(_)));
         drop(probe);
         assert_eq!(health.standing(later), Standing::Probe);
-        health
-            .ask(later)
-            .went(Went::Answered, AttemptResult::Ended, &TERMS, later);
+        health.ask(later).went(Went::Answered, &TERMS, later);
         assert_eq!(health.standing(later), Standing::Well);
     }
 }

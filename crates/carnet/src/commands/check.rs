@@ -181,7 +181,7 @@ fn member(
     let permitted: Vec<usize> = permitted.collect();
     let chosen = permitted.first().copied().or_else(|| places.next())?;
     let (_, spec, _) = all.get(chosen)?;
-    out::note(&format!(
+    out::note(format!(
         "note: `{}` is a pool of {} models, of which {} are permitted; this is about `{}`",
         args.id,
         members.len(),

@@ -121,9 +121,9 @@ async fn another_upstream_answers_in_place_of_one_that_is_unwell() {
     );
     let record = completed(&gateway, answer).await;
     assert_eq!(attempts(&record), tried(&[("two", 200, "")]));
-    let counter = |labels: &str| format!("carnet_attempts_total{{{labels}}}");
-    let busy = counter("upstream=\"one\",result=\"busy\"");
-    assert_eq!(gateway.counter(&busy).await, 2);
+    let counter = |labels: &str| format!("carnet_upstream_requests_total{{{labels}}}");
+    let busy = counter("upstream=\"one\",result=\"rate-limited\"");
+    assert_eq!(gateway.counter(&busy).await, 1);
     let answered = counter("upstream=\"two\",result=\"answered\"");
     assert_eq!(gateway.counter(&answered).await, 10);
     let retries = "carnet_retries_total{upstream=\"one\"}";
@@ -215,8 +215,9 @@ async fn one_that_cannot_be_reached_that_closes_or_that_is_silent_is_left_for_th
     ];
     assert_eq!(attempts(&record), tried(&silent));
     assert!(began.elapsed() >= Duration::from_secs(1));
-    for (result, count) in [("unreachable", 2), ("closed", 0), ("timeout", 0)] {
-        let name = format!("carnet_attempts_total{{upstream=\"gone\",result=\"{result}\"}}");
+    for (result, count) in [("no-answer", 2), ("server-error", 0)] {
+        let name =
+            format!("carnet_upstream_requests_total{{upstream=\"gone\",result=\"{result}\"}}");
         assert_eq!(gateway.counter(&name).await, count, "{result}");
     }
     gateway.finish().await;

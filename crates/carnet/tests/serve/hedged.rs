@@ -26,7 +26,8 @@ async fn hedged(more: &str, routing: &str) -> (Gateway, Upstream, Upstream) {
     let entries = entry("one", &one.base_url(), more) + &entry("two", &two.base_url(), more);
     let limit = "\n[[limit]]\nname = \"daily\"\ntokens = 5000\nevery = \"day\"\n";
     let setup = Setup::with(&(entries + &pool + limit)).server("reserved_output_tokens = 50");
-    (setup.routing(routing).start().await, one, two)
+    let routing = format!("repeats = 9\n{routing}");
+    (setup.routing(&routing).start().await, one, two)
 }
 
 /// The answer is the standard one; the attempts of its record by upstream, error and whether it was the second.
@@ -87,7 +88,7 @@ async fn whoever_begins_first_answers_and_the_other_one_is_dropped() {
         assert!(prompt > 0 && record["tokens"]["input"].as_u64().unwrap() > prompt);
         assert_eq!(record["tokens"]["estimated"], true);
     }
-    let overtaken = "carnet_attempts_total{upstream=\"one\",result=\"overtaken\"}";
+    let overtaken = "carnet_upstream_requests_total{upstream=\"one\",result=\"given-up\"}";
     assert_eq!(gateway.counter(overtaken).await, 1);
     let retries = "carnet_retries_total{upstream=\"one\"}";
     assert_eq!(gateway.counter(retries).await, 2);

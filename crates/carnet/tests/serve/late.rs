@@ -9,7 +9,7 @@ use crate::harness::{
 };
 
 const KEEP_ALIVE: &str = ": keep-alive\n";
-const SOON: &str = "commit_after_seconds = 1\nbreaker_failures = 0";
+const SOON: &str = "repeats = 9\ncommit_after_seconds = 1\nbreaker_failures = 0";
 
 /// A gateway before two upstreams that offer the same; its streams begin after a second.
 async fn before_two() -> (Gateway, Upstream, Upstream) {

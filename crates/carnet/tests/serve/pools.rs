@@ -48,7 +48,7 @@ async fn gateway(
 ) -> Gateway {
     let entries = entry("one", one, "rack", prices[0]) + &entry("two", two, "elsewhere", prices[1]);
     let pool = format!("{entries}\n[[pool]]\nname = \"either\"\n{pool}\nmembers = [{members}]\n");
-    let setup = Setup::with(&pool).routing(routing);
+    let setup = Setup::with(&pool).routing(&format!("repeats = 9\n{routing}"));
     setup.write("overlay.toml", &format!("{OVERLAY}{ELSEWHERE}"));
     setup.start().await
 }
