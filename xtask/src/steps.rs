@@ -248,54 +248,37 @@ fn clippy(repo: &Repo) -> Result<Totals> {
 /// Container file and chart, read by those who know their forms.
 fn packaging(bench: &Bench<'_>) -> Result<Totals> {
     let script = bench.repo.path("tests/packaging/check.py");
-    let mut totals = Totals::default();
-    let mut last = String::new();
-    let good = exec::lines(
-        Command::new(&bench.tools.python)
-            .arg(script)
-            .stderr(Stdio::inherit()),
-        |line| {
-            console::say(line);
-            if !line.trim().is_empty() {
-                last = line.to_owned();
-            }
-        },
-    )?;
-    let counts = cargo_tests::counts(&last);
-    totals.passed = counts.passed;
-    totals.failed = counts.failed;
-    if counts.passed == 0 || good != (counts.failed == 0) {
-        totals.case("packaging", Err(format!("the script ended with `{last}`")));
-    }
-    Ok(totals)
+    counted("packaging", Command::new(&bench.tools.python).arg(script))
 }
 
 /// The policy packs' own cases, through the command that an operator uses.
 fn policy(repo: &Repo) -> Result<Totals> {
     generate::build(repo)?;
+    let mut command = Command::new(repo.carnet());
+    command
+        .args(["policy", "test"])
+        .current_dir(repo.root())
+        // A registry that somebody installed on this machine is not what is tested.
+        .env("XDG_STATE_HOME", repo.target().join("no-state"));
+    counted("policy test", &mut command)
+}
+
+/// A command whose last line counts what passed and what failed.
+fn counted(name: &str, command: &mut Command) -> Result<Totals> {
     let mut totals = Totals::default();
     let mut last = String::new();
-    let mut command = Command::new(repo.carnet());
-    let good = exec::lines(
-        command
-            .args(["policy", "test"])
-            .current_dir(repo.root())
-            // A registry that somebody installed on this machine is not what is tested.
-            .env("XDG_STATE_HOME", repo.target().join("no-state"))
-            .stderr(Stdio::inherit()),
-        |line| {
-            console::say(line);
-            if !line.trim().is_empty() {
-                last = line.to_owned();
-            }
-        },
-    )?;
+    let good = exec::lines(command.stderr(Stdio::inherit()), |line| {
+        console::say(line);
+        if !line.trim().is_empty() {
+            last = line.to_owned();
+        }
+    })?;
     let counts = cargo_tests::counts(&last);
     totals.passed = counts.passed;
     totals.failed = counts.failed;
     if counts.passed + counts.failed == 0 || good != (counts.failed == 0) {
         totals.case(
-            "policy test",
+            name,
             Err(format!(
                 "the command ended with `{last}`, and {}",
                 if good { "no failure" } else { "a failure" }

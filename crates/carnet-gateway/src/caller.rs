@@ -44,6 +44,11 @@ pub(crate) async fn identify(
         (None | Some(IN_PLACE), Some(shown)) => {
             return generation.certificates().caller(shown, gateway.now());
         }
+        (Some(IN_PLACE), None) => {
+            return Err(unauthorized(
+                "this connection was opened without a certificate; show one of those that the listener asks for, or send a key",
+            ));
+        }
         (Some(text), _) => text,
         (None, None) => {
             return Err(unauthorized(

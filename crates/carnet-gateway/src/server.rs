@@ -296,7 +296,9 @@ impl Connection {
                     let chain = stream.get_ref().1.peer_certificates();
                     if let Some(own) = chain.and_then(|chain| chain.first()) {
                         let Some(shown) = Shown::read(own) else {
-                            tracing::debug!("the certificate of a caller cannot be read");
+                            tracing::warn!(
+                                "a connection was closed: its certificate cannot be read, or has more names than are read"
+                            );
                             return;
                         };
                         self.via.certificate = Some(Arc::new(shown));

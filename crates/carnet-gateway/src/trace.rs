@@ -5,12 +5,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::limits::{TELEMETRY_TEXT_BYTES_MAX, TRACE_STATE_BYTES_MAX};
+use crate::route::Chance;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -102,37 +102,20 @@ fn hex_bytes<const N: usize>(text: &[u8]) -> Option<([u8; N], &[u8])> {
 
 /// Makes ids that no other of this process are: a counter, mixed one to one, from a start that is drawn.
 #[derive(Debug)]
-pub(crate) struct Ids {
-    start: u64,
-    next: AtomicU64,
-}
+pub(crate) struct Ids(Chance);
 
 impl Ids {
     pub(crate) fn new(start: u64) -> Self {
-        Self {
-            start,
-            next: AtomicU64::new(0),
-        }
-    }
-
-    /// The next number, with its bits mixed as SplitMix64 does.
-    fn number(&self) -> u64 {
-        let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut mixed = self
-            .start
-            .wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        Self(Chance::new(start))
     }
 
     fn trace(&self) -> TraceId {
-        let (high, low) = (self.number(), self.number());
+        let (high, low) = (self.0.next(), self.0.next());
         TraceId((u128::from(high) << 64 | u128::from(low.max(1))).to_be_bytes())
     }
 
     fn span(&self) -> SpanId {
-        SpanId(self.number().max(1).to_be_bytes())
+        SpanId(self.0.next().max(1).to_be_bytes())
     }
 }
 
