@@ -375,7 +375,8 @@ impl Modify for Tokens {
         for (name, description) in [
             (
                 "admin_token",
-                "The line in the file `admin.token` of the state directory.",
+                "The line in the file `admin.token` of the state directory, or a token of an issuer whose claims give its \
+                 bearer the role that the call needs.",
             ),
             (
                 "metrics_token",
