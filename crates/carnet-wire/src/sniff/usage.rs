@@ -221,12 +221,20 @@ impl Catcher {
         let mut found = Vec::new();
         let mut rest = chunk;
         loop {
-            // Most of an answer is texts, in which only their end matters.
-            if matches!(self.at, At::CaughtText | At::Text) && !self.escape {
-                let end = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-                let (text, behind) = rest.split_at_checked(end).unwrap_or_default();
-                if self.at == At::CaughtText {
-                    self.catch(text);
+            // What stands between the bytes that matter is passed over, or kept, at once.
+            if !self.escape {
+                let end = match self.at {
+                    At::Key | At::Text | At::CaughtText => memchr2(b'"', b'\\', rest),
+                    At::Caught => rest.iter().position(|byte| b"\"[]{}".contains(byte)),
+                    At::Value => rest.iter().position(|byte| b"\"[]{},".contains(byte)),
+                    At::KeyBegins | At::Start | At::Wanted => Some(0),
+                };
+                let run = rest.split_at_checked(end.unwrap_or(rest.len()));
+                let (run, behind) = run.unwrap_or_default();
+                match self.at {
+                    At::Caught | At::CaughtText => self.catch(run),
+                    At::Key => self.spell(run),
+                    At::KeyBegins | At::Start | At::Text | At::Value | At::Wanted => {}
                 }
                 rest = behind;
             }
@@ -234,17 +242,16 @@ impl Catcher {
                 return found;
             };
             rest = behind;
-            found.extend(self.byte(*byte));
+            match self.at {
+                At::Key | At::Text | At::CaughtText => self.in_text(*byte),
+                At::Caught => {
+                    if let Some(object) = self.in_caught(*byte) {
+                        found.push(object);
+                    }
+                }
+                At::KeyBegins | At::Start | At::Value | At::Wanted => self.between(*byte),
+            }
         }
-    }
-
-    fn byte(&mut self, byte: u8) -> Option<Vec<u8>> {
-        match self.at {
-            At::Key | At::Text | At::CaughtText => self.in_text(byte),
-            At::Caught => return self.in_caught(byte),
-            At::KeyBegins | At::Start | At::Value | At::Wanted => self.between(byte),
-        }
-        None
     }
 
     fn in_text(&mut self, byte: u8) {
@@ -254,8 +261,8 @@ impl Catcher {
         let ends = byte == b'"' && !self.escape;
         self.escape = byte == b'\\' && !self.escape;
         if !ends {
-            if self.at == At::Key && self.key.len() <= self.name.len() {
-                self.key.push(byte);
+            if self.at == At::Key {
+                self.spell(&[byte]);
             }
             return;
         }
@@ -264,6 +271,13 @@ impl Catcher {
             At::CaughtText => At::Caught,
             _ => At::Value,
         };
+    }
+
+    /// A part of a key, of which one byte more than the name has is enough to tell that it is another.
+    fn spell(&mut self, part: &[u8]) {
+        let room = (self.name.len() + 1).saturating_sub(self.key.len());
+        let kept = part.get(..part.len().min(room)).unwrap_or_default();
+        self.key.extend_from_slice(kept);
     }
 
     fn in_caught(&mut self, byte: u8) -> Option<Vec<u8>> {
