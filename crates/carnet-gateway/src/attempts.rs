@@ -30,19 +30,15 @@ use crate::route::{
     Strategy, Tries, Unwell, may_pass, order, unwell,
 };
 use crate::screen::{self, Cleared, Clearing};
-use crate::spend::{Estimate, Spending, Tokenizer};
+use crate::spend::{Estimate, Metering, Spending, Tokenizer};
 use crate::state_ids::StateTarget;
 use crate::stored;
 use crate::translate::{Translation, Vectors};
 
 /// What goes to an upstream.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every request is the large one, and there is one of them for each"
-)]
 pub(crate) enum Asking {
-    Prompt(Prompt),
+    Prompt(Box<Prompt>),
     Stored(Stored, Query),
 }
 
@@ -231,7 +227,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// The same for a caller whose stream may begin before the head of an answer has come.
-    pub(crate) async fn run_or_begin(mut self, record: &mut OpenRecord) -> Result<Came, Stop> {
+    pub(crate) async fn run_or_begin(&mut self, record: &mut OpenRecord) -> Result<Came, Stop> {
         if let Asking::Prompt(prompt) = &self.asking
             && prompt.takes_comments()
         {
@@ -242,7 +238,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Decide, and send to what the decision permits, until one answers or nothing is left to try.
-    pub(crate) async fn run(self, record: &mut OpenRecord) -> Result<Answering, Stop> {
+    pub(crate) async fn run(&mut self, record: &mut OpenRecord) -> Result<Answering, Stop> {
         match self.go(record).await? {
             Came::Answer(answering) => Ok(answering),
             Came::Late(mut leg) => {
@@ -256,7 +252,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn go(mut self, record: &mut OpenRecord) -> Result<Came, Stop> {
+    async fn go(&mut self, record: &mut OpenRecord) -> Result<Came, Stop> {
         let mut failed: Option<Failed> = None;
         let mut refused = self.leave_out_unpriced(record);
         loop {
@@ -367,7 +363,7 @@ impl<'a> Attempts<'a> {
                 let reader = generation
                     .reader(call)
                     .ok_or_else(|| screen::no_rules(call))?;
-                *prompt = prompt.again(reader.watch())?;
+                **prompt = prompt.again(reader.watch())?;
                 self.only = stored::continued(gateway, workload, prompt, &self.offered.offers)?;
             }
             Asking::Stored(asked, _) => {
@@ -591,12 +587,20 @@ impl<'a> Attempts<'a> {
             model: name,
             offer: &offer,
         };
-        // What is only given again was counted when it was made.
-        let (mut cleared, spending) = match &self.asking {
-            Asking::Prompt(_) => metered(&generation, reserving, cleared, record)
-                .await
-                .map_err(Refused::Here)?,
-            Asking::Stored(..) => (cleared, None),
+        let metering = match &self.asking {
+            Asking::Prompt(_) => generation.quotas().metering(reserving),
+            // What is only given again was counted when it was made.
+            Asking::Stored(..) => Ok(None),
+        };
+        let metering = metering.inspect_err(|_| record.unpriced());
+        let (mut cleared, spending) = match metering.map_err(Refused::Here)? {
+            None => (cleared, None),
+            // It takes no room in the future of a request that no such limit counts.
+            Some(metering) => {
+                let metered = Box::pin(metered(&generation, &offer, metering, cleared)).await;
+                let (cleared, spending) = metered.map_err(Refused::Here)?;
+                (cleared, Some(spending))
+            }
         };
         told.hides_usage = cleared.hides_usage();
         record.cleared(&mut cleared);
@@ -658,8 +662,10 @@ impl<'a> Attempts<'a> {
             return Some(answered);
         }
         self.hedge_after = None;
-        match self.second(leg.health.clone(), record).await {
-            Some(second) => self.race(leg, second, record).await,
+        // Rare, and large: it takes no room in the future of every request.
+        let second = Box::pin(self.second(leg.health.clone(), record)).await;
+        match second {
+            Some(second) => Box::pin(self.race(leg, second, record)).await,
             None => leg.head_until(self.begins, record).await,
         }
     }
@@ -883,17 +889,13 @@ pub(crate) async fn interrupted(record: &OpenRecord, on_revoke: OnRevoke) -> Fau
     }
 }
 
-/// What a request may use, where a limit counts that; its stream then tells it.
+/// What a request may use that a limit counts; its stream then tells it.
 async fn metered(
     generation: &Generation,
-    reserving: Reserving<'_>,
+    offer: &Offer,
+    metering: Metering,
     cleared: Cleared,
-    record: &mut OpenRecord,
-) -> Result<(Cleared, Option<Spending>), Fault> {
-    let metering = generation.quotas().metering(reserving);
-    let Some(metering) = metering.inspect_err(|_| record.unpriced())? else {
-        return Ok((cleared, None));
-    };
+) -> Result<(Cleared, Spending), Fault> {
     if cleared.runs_in_background() {
         let message = format!(
             "the field `background` is refused, because `{}` counts what a request uses, and one that runs in the \
@@ -902,7 +904,6 @@ async fn metered(
         );
         return Err(Fault::new(Code::FieldRefused, message).param("background"));
     }
-    let offer = reserving.offer;
     let tokenizer = offer.tokenizer.unwrap_or_else(|| Tokenizer::of([]));
     let output = generation.server().reserved_output_tokens;
     let estimate = Estimate::of(cleared.call(), cleared.body(), tokenizer, output).await;
@@ -911,7 +912,7 @@ async fn metered(
     } else {
         cleared
     };
-    Ok((cleared, Some(Spending::new(metering, tokenizer, estimate))))
+    Ok((cleared, Spending::new(metering, tokenizer, estimate)))
 }
 
 /// What the answer to a request is kept with, where Carnet keeps conversations.

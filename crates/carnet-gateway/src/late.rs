@@ -88,11 +88,11 @@ impl Late {
 /// Wait for the head of an answer, and have it passed on by `relay`; else the end of the stream.
 pub(crate) async fn arrives<F>(
     mut leg: Leg,
-    mut record: OpenRecord,
-    relay: impl FnOnce(Answering, OpenRecord) -> F,
+    mut record: Box<OpenRecord>,
+    relay: impl FnOnce(Answering, Box<OpenRecord>) -> F,
 ) -> Result<Box<Relay>, Bytes>
 where
-    F: Future<Output = Result<Box<Relay>, (Fault, OpenRecord)>>,
+    F: Future<Output = Result<Box<Relay>, (Fault, Box<OpenRecord>)>>,
 {
     let (breaker, end) = (leg.breaker(), StreamEnd::from(leg.told.call.dialect()));
     let name = leg.told.offer.upstream.name().to_owned();
@@ -126,7 +126,7 @@ where
 }
 
 /// Close the record; the event that ends the stream.
-fn ended(fault: Fault, end: &StreamEnd, mut record: OpenRecord) -> Bytes {
+fn ended(fault: Fault, end: &StreamEnd, mut record: Box<OpenRecord>) -> Bytes {
     record.begun();
     let outcome = fault.code.outcome();
     let event = Stop::Fault(fault).event(end, record.id());

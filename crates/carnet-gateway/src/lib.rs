@@ -33,6 +33,7 @@ pub mod section;
 
 mod admit;
 mod attempts;
+mod beside;
 mod budget;
 mod caller;
 mod certificates;

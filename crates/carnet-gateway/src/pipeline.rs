@@ -110,7 +110,7 @@ pub(crate) async fn handle(
             let asked = (call, place, extras, Body::Arriving(request.into_body()));
             let attempts = asked_for(&gateway, &generation, &caller, asked, &mut record).await;
             let came = match attempts {
-                Ok(attempts) => attempts.run_or_begin(&mut record).await,
+                Ok(mut attempts) => attempts.run_or_begin(&mut record).await,
                 Err(stop) => Err(stop),
             };
             return match came {
@@ -213,7 +213,7 @@ pub(crate) async fn turn(
     }
     let attempts = asked_for(gateway, &generation, &caller, asking, &mut record).await;
     let answered = match attempts {
-        Ok(attempts) => attempts.run(&mut record).await,
+        Ok(mut attempts) => attempts.run(&mut record).await,
         Err(stop) => Err(stop),
     };
     match answered {
@@ -243,7 +243,7 @@ struct Resolved {
     offered: Arc<Offered>,
     /// The one that it has to go to, where it has no choice.
     only: Option<Arc<Offer>>,
-    prompt: Prompt,
+    prompt: Box<Prompt>,
 }
 
 /// A request for a model, with where it may be sent.
@@ -314,7 +314,7 @@ async fn resolved(
         }
         Body::Here(body, joined) => (body, joined),
     };
-    let mut prompt = ingress::read(call, place, extras, body, reader.watch())?;
+    let mut prompt = Box::new(ingress::read(call, place, extras, body, reader.watch())?);
     prompt.joined = joined;
     // 2 resolve
     let named = resolve::offers(generation, &prompt.model);
@@ -381,7 +381,7 @@ async fn kept(
     let targets = (offered.clone(), Some(offer.clone()));
     let asking = Asking::Stored(asked.clone(), query);
     // 3 decide, 4 guard, 5 send
-    let attempts = Attempts::new((gateway, generation), caller, targets, asking);
+    let mut attempts = Attempts::new((gateway, generation), caller, targets, asking);
     let answering = attempts.run(record).await?;
     if asked.action == Action::Delete && answering.answer.response.status().is_success() {
         gateway.state_ids().gone(workload, &asked.id);
@@ -392,7 +392,7 @@ async fn kept(
 // 6 stream back; the record goes along and ends with the last byte
 async fn relayed(
     answering: Answering,
-    record: OpenRecord,
+    record: Box<OpenRecord>,
     connection: CancellationToken,
 ) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
@@ -411,7 +411,7 @@ async fn relayed(
 // 6 stream back, before there is anything: its target is fixed from then on
 fn begun(
     leg: Leg,
-    mut record: OpenRecord,
+    mut record: Box<OpenRecord>,
     connection: CancellationToken,
 ) -> Response<ResponseBody> {
     record.begun();
@@ -448,9 +448,9 @@ fn tell(headers: &mut HeaderMap, offer: &Offer, losses: Option<HeaderValue>) {
 /// The head of an answer, and what passes on the rest. The record goes along.
 async fn relaying(
     Answering { answer, told }: Answering,
-    mut record: OpenRecord,
+    mut record: Box<OpenRecord>,
     connection: CancellationToken,
-) -> Result<(response::Parts, Box<Relay>), (Fault, OpenRecord)> {
+) -> Result<(response::Parts, Box<Relay>), (Fault, Box<OpenRecord>)> {
     let Told {
         call,
         offer,
@@ -577,7 +577,7 @@ async fn whole(
     bytes: Bytes,
     kind: HeaderValue,
     dialect: Dialect,
-    record: OpenRecord,
+    record: Box<OpenRecord>,
 ) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(bytes));
     response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -588,7 +588,7 @@ async fn whole(
 async fn written(
     mut response: Response<ResponseBody>,
     dialect: Dialect,
-    record: OpenRecord,
+    record: Box<OpenRecord>,
 ) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
     let status = response.status();
@@ -601,7 +601,11 @@ async fn written(
 }
 
 /// A refusal is told only when its record is in the journal.
-async fn refused(stop: Stop, dialect: Dialect, mut record: OpenRecord) -> Response<ResponseBody> {
+async fn refused(
+    stop: Stop,
+    dialect: Dialect,
+    mut record: Box<OpenRecord>,
+) -> Response<ResponseBody> {
     let (id, decision) = (record.id_header(), record.decision_header());
     let mut response = stop.response(dialect, Some(record.id()));
     if let Stop::Fault(fault) = &stop {

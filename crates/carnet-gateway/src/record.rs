@@ -116,7 +116,7 @@ impl OpenRecord {
         gateway: &Arc<Gateway>,
         generation: &Generation,
         caller: &Caller,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Box<Self>, Fault> {
         let slot = gateway.log().reserve().map_err(|full| {
             tracing::error!(%full, "a request was refused because the log cannot take its record");
             log_unavailable()
@@ -133,7 +133,7 @@ impl OpenRecord {
         record.key_id = Some(caller.key.id.shared().clone());
         under(&mut record, generation);
         let started = Instant::now();
-        Ok(Self {
+        Ok(Box::new(Self {
             gateway: gateway.clone(),
             slot: Some(slot),
             record,
@@ -148,7 +148,7 @@ impl OpenRecord {
             leg: Leg::default(),
             aside: None,
             spent: None,
-        })
+        }))
     }
 
     /// What its head says of the trace that it is in.
@@ -726,13 +726,13 @@ impl OpenRecord {
     }
 
     /// Hand the leaf over; it has its place already, so this never waits.
-    pub(crate) fn finish(mut self, outcome: Outcome) {
+    pub(crate) fn finish(mut self: Box<Self>, outcome: Outcome) {
         self.hand_over(outcome);
     }
 
     /// Hand the leaf over and wait until it is in the journal, before an answer of our own is given.
     pub(crate) async fn finish_written(
-        mut self,
+        mut self: Box<Self>,
         outcome: Outcome,
         status: StatusCode,
     ) -> Result<(), Fault> {

@@ -29,6 +29,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::beside::Beside;
 use crate::codes::Code;
 use crate::config::{AnswerModel, OnMismatch, OnRevoke};
 use crate::conversations::{Listening, Unkept};
@@ -60,7 +61,7 @@ enum Inner {
 pub(crate) struct Relay {
     upstream: AnswerBody,
     /// Gone once the answer is over.
-    record: Option<OpenRecord>,
+    record: Option<Box<OpenRecord>>,
     /// Gone once the answer has named its model, or it is clear that it names none.
     sniff: Option<ReportedModel>,
     /// Gone once the answer has told the id by which its upstream keeps it, or when it keeps nothing.
@@ -109,6 +110,8 @@ pub(crate) struct Relay {
     on_revoke: OnRevoke,
     /// One for both kinds of silence.
     timer: Pin<Box<Sleep>>,
+    /// Whether that and `revoked` have something to say.
+    beside: Beside,
     idle_timeout: Duration,
     /// When the upstream sent something.
     last_piece: Instant,
@@ -326,7 +329,7 @@ impl ResponseBody {
 impl Relay {
     pub(crate) fn new(
         answer: Answered,
-        mut record: OpenRecord,
+        mut record: Box<OpenRecord>,
         check: Check,
         idle_timeout: Duration,
         connection: CancellationToken,
@@ -399,6 +402,7 @@ impl Relay {
             revoked,
             on_revoke,
             timer: Box::pin(sleep_until(now)),
+            beside: Beside::default(),
             idle_timeout,
             last_piece: now,
             keep_alive: None,
@@ -416,7 +420,7 @@ impl Relay {
 
     /// Wait until it is known which model answers. Of an answer that comes as a whole the head waits
     /// too, so that a refusal can still be one; a stream's head goes out at once.
-    pub(crate) async fn opened(mut self: Box<Self>) -> Result<Box<Self>, (Fault, OpenRecord)> {
+    pub(crate) async fn opened(mut self: Box<Self>) -> Result<Box<Self>, (Fault, Box<OpenRecord>)> {
         let waits = self.sniff.is_some() || self.translated;
         if self.shape != Shape::Whole || !waits || self.record.is_none() {
             return Ok(self);
@@ -452,7 +456,11 @@ impl Relay {
         };
         match step {
             Step::KeepAlive => {
-                if self.record.as_ref().is_some_and(OpenRecord::is_unread) {
+                if self
+                    .record
+                    .as_ref()
+                    .is_some_and(|record| record.is_unread())
+                {
                     self.place.begin();
                 }
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(KEEP_ALIVE)))))
@@ -497,7 +505,7 @@ impl Relay {
     }
 
     /// The record of an answer that is not passed on.
-    pub(crate) fn given_up(mut self: Box<Self>) -> Option<OpenRecord> {
+    pub(crate) fn given_up(mut self: Box<Self>) -> Option<Box<OpenRecord>> {
         self.record.take()
     }
 
@@ -546,6 +554,7 @@ impl Relay {
                         self.timer
                             .as_mut()
                             .reset(Instant::now() + self.idle_timeout);
+                        self.beside.again();
                     }
                     said
                 }
@@ -605,6 +614,10 @@ impl Relay {
                 // Whoever waits can be stopped. An upstream that always has something waits too now and then, when its
                 // connection's turn is over, and what its caller does not take the sweep stops.
                 Poll::Pending => {
+                    let Some(waker) = self.beside.woken(cx) else {
+                        return Poll::Pending;
+                    };
+                    let cx = &mut Context::from_waker(&waker);
                     return match self.interruption(cx) {
                         Some(fault) => Poll::Ready(Step::Stop(fault)),
                         None => self.poll_timer(cx),
@@ -815,6 +828,7 @@ impl Relay {
             }
             self.timer.as_mut().reset(due);
             if silent && self.place.is_between_events() {
+                self.beside.again();
                 return Poll::Ready(Step::KeepAlive);
             }
         }
@@ -892,7 +906,7 @@ impl Relay {
     }
 
     /// The record, with what is known of the whole answer.
-    fn closed_record(&mut self) -> Option<OpenRecord> {
+    fn closed_record(&mut self) -> Option<Box<OpenRecord>> {
         self.settle();
         self.record.take()
     }

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub(crate) struct Relays {
     began: Instant,
+    /// When the last sweep was, in milliseconds since `began`: the clock by which answers tell when they were asked.
+    swept_ms: Arc<AtomicU64>,
     next: AtomicU64,
     // Held for an insertion, a removal, or one look over all; never over I/O.
     running: Mutex<HashMap<u64, Arc<Running>>>,
@@ -24,14 +26,14 @@ pub(crate) struct Relays {
 #[derive(Debug)]
 pub(crate) struct Running {
     number: u64,
-    began: Instant,
+    swept_ms: Arc<AtomicU64>,
     /// Cancelled to drop the caller's connection.
     connection: CancellationToken,
     /// The key's token, if its revocation ends the answer.
     revoked: Option<CancellationToken>,
     /// How long the body may go unasked.
     unread_max: Duration,
-    /// When the body was last asked, in milliseconds since `began`.
+    /// By which sweep the body was last asked, as the time of that.
     asked_ms: AtomicU64,
     /// Found once by a sweep: the body has until the next one to end by itself.
     doomed: AtomicBool,
@@ -42,6 +44,7 @@ impl Default for Relays {
     fn default() -> Self {
         Self {
             began: Instant::now(),
+            swept_ms: Arc::default(),
             next: AtomicU64::new(0),
             running: Mutex::default(),
         }
@@ -58,11 +61,11 @@ impl Relays {
     ) -> Arc<Running> {
         let running = Arc::new(Running {
             number: self.next.fetch_add(1, Ordering::Relaxed),
-            began: self.began,
+            swept_ms: self.swept_ms.clone(),
             connection,
             revoked,
             unread_max,
-            asked_ms: AtomicU64::new(millis(self.began.elapsed())),
+            asked_ms: AtomicU64::new(self.swept_ms.load(Ordering::Relaxed)),
             doomed: AtomicBool::new(false),
             ended: OnceLock::new(),
         });
@@ -78,6 +81,7 @@ impl Relays {
     /// Drop the connections of those that two sweeps found revoked or unread.
     pub(crate) fn sweep(&self, now: Instant) {
         let now_ms = millis(now.duration_since(self.began));
+        self.swept_ms.store(now_ms, Ordering::Relaxed);
         for running in self.lock().values() {
             if let Some(outcome) = running.overdue(now_ms)
                 && running.doomed.swap(true, Ordering::Relaxed)
@@ -97,8 +101,8 @@ impl Relays {
 impl Running {
     /// The caller takes more.
     pub(crate) fn asked(&self) {
-        self.asked_ms
-            .store(millis(self.began.elapsed()), Ordering::Relaxed);
+        let now = self.swept_ms.load(Ordering::Relaxed);
+        self.asked_ms.store(now, Ordering::Relaxed);
     }
 
     /// How a sweep ended it, if one did.

@@ -1,16 +1,18 @@
 //! Listening: connections, TLS, protocol limits, and draining on shutdown.
 
 use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::crypto::CryptoProvider;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig as TlsServerConfig};
@@ -21,6 +23,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::beside::Beside;
 use crate::certificates::Shown;
 use crate::egress::{UpstreamProblem, certificates, private_key};
 use crate::gateway::Gateway;
@@ -201,9 +204,10 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: Cancellation
                     certificate: None,
                     _place: Arc::new(place),
                 },
+                stop: stop.clone(),
+                _open: graceful.watcher(),
             };
-            let watcher = graceful.watcher();
-            tokio::spawn(connection.run(tcp, listener.tls.clone(), watcher));
+            tokio::spawn(connection.run(tcp, listener.tls.clone()));
         }
     };
     tokio::select! {
@@ -280,17 +284,16 @@ struct Connection {
     gateway: Arc<Gateway>,
     builder: Arc<auto::Builder<TokioExecutor>>,
     via: Via,
+    /// Cancelled when the server stops.
+    stop: CancellationToken,
+    /// Held for as long as the connection is open: the server waits for all of them.
+    _open: Watcher,
 }
 
 impl Connection {
-    async fn run(
-        mut self,
-        tcp: TcpStream,
-        tls: Option<TlsAcceptor>,
-        watcher: hyper_util::server::graceful::Watcher,
-    ) {
+    async fn run(mut self, tcp: TcpStream, tls: Option<TlsAcceptor>) {
         match tls {
-            None => self.http(TokioIo::new(Opening::new(tcp)), watcher).await,
+            None => self.http(TokioIo::new(Opening::new(tcp))).await,
             Some(acceptor) => match timeout(HANDSHAKE_TIME_MAX, acceptor.accept(tcp)).await {
                 Ok(Ok(stream)) => {
                     let chain = stream.get_ref().1.peer_certificates();
@@ -303,7 +306,7 @@ impl Connection {
                         };
                         self.via.certificate = Some(Arc::new(shown));
                     }
-                    self.http(TokioIo::new(Opening::new(stream)), watcher).await;
+                    self.http(TokioIo::new(Opening::new(stream))).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => tracing::debug!("TLS handshake took too long"),
@@ -311,7 +314,7 @@ impl Connection {
         }
     }
 
-    async fn http<I>(self, io: I, watcher: hyper_util::server::graceful::Watcher)
+    async fn http<I>(self, io: I)
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
@@ -322,12 +325,26 @@ impl Connection {
             async move { Ok::<_, Infallible>(pipeline::handle(gateway, request, via).await) }
         });
         let connection = self.builder.serve_connection_with_upgrades(io, service);
-        let connection = connection.into_owned();
-        tokio::select! {
-            result = watcher.watch(connection) => if let Err(error) = result {
-                tracing::debug!(%error, "connection ended with an error");
-            },
-            () = dropped.cancelled() => tracing::debug!("connection dropped: its caller does not read"),
+        let mut connection = pin!(connection.into_owned());
+        let (mut stopped, mut dropped) = (pin!(self.stop.cancelled()), pin!(dropped.cancelled()));
+        let (mut beside, mut stopping) = (Beside::default(), false);
+        let ended = poll_fn(|cx| {
+            if let Some(waker) = beside.woken(cx) {
+                let beside = &mut Context::from_waker(&waker);
+                if dropped.as_mut().poll(beside).is_ready() {
+                    return Poll::Ready(None);
+                }
+                if !stopping && stopped.as_mut().poll(beside).is_ready() {
+                    connection.as_mut().graceful_shutdown();
+                    stopping = true;
+                }
+            }
+            connection.as_mut().poll(cx).map(Some)
+        });
+        match ended.await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(%error, "connection ended with an error"),
+            None => tracing::debug!("connection dropped: its caller does not read"),
         }
     }
 }

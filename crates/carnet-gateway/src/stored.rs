@@ -59,9 +59,9 @@ pub(crate) async fn joined(
     gateway: &Gateway,
     generation: &Generation,
     workload: &str,
-    prompt: Prompt,
+    prompt: Box<Prompt>,
     reader: &Reader,
-) -> Result<Prompt, Fault> {
+) -> Result<Box<Prompt>, Fault> {
     let Some(id) = &prompt.previous else {
         return Ok(prompt);
     };
@@ -71,7 +71,9 @@ pub(crate) async fn joined(
     }
     match before(gateway, generation, workload, id).await? {
         Before::Here(items) => {
-            prompt.going_on(&items, generation.server().body_bytes_max, reader.watch())
+            let bytes_max = generation.server().body_bytes_max;
+            let whole = prompt.going_on(&items, bytes_max, reader.watch())?;
+            Ok(Box::new(whole))
         }
         Before::Upstream => Ok(prompt),
         Before::Unknown => Err(previous_not_found()),
