@@ -23,8 +23,15 @@ use crate::exit::Exit;
 use crate::trouble::{Trouble, Troubles};
 use crate::{commands, embedded, out};
 
-/// The arithmetic takes the number of its threads from here only, and reads it once.
-pub(crate) const THREADS_VARIABLE: &str = "RAYON_NUM_THREADS";
+/// What an engine has in its environment. Each is read once, when the process begins.
+pub(crate) fn environment(threads: u64) -> [(&'static str, String); 2] {
+    [
+        // The arithmetic takes the number of its threads from here only.
+        ("RAYON_NUM_THREADS", threads.to_string()),
+        // The bound of memory counts what may be written, and else the allocator takes a gibibyte ahead.
+        ("MIMALLOC_ARENA_EAGER_COMMIT", "0".to_owned()),
+    ]
+}
 /// How much the process yields to others: half way to the most.
 const NICE: i32 = 10;
 /// What the kernel's choice of whom to end for want of memory is moved by: this process before others.
@@ -72,15 +79,16 @@ fn prepare(args: &EngineArgs) -> Result<(), Troubles> {
     if args.child {
         let _ = setsid();
     }
-    let threads = args.threads.unwrap_or_else(usual_threads).to_string();
-    if std::env::var(THREADS_VARIABLE).ok().as_deref() != Some(threads.as_str()) {
+    let environment = environment(args.threads.unwrap_or_else(usual_threads));
+    let has = |(name, value): &(&str, String)| std::env::var(name).is_ok_and(|has| has == *value);
+    if !environment.iter().all(has) {
         // A process cannot safely change its own environment, so it starts once more.
         let error = Command::new(this_program())
             .arg0("carnet")
             .args(std::env::args_os().skip(1))
-            .env(THREADS_VARIABLE, threads)
+            .envs(environment)
             .exec();
-        return Err(trouble("start with its number of threads", error));
+        return Err(trouble("start with an environment of its own", error));
     }
     let data = (args.memory_mb + args.memory_mb / 4 + MEMORY_BESIDE_MB) << 20;
     limit(Resource::Data, data).map_err(|error| trouble("bound its memory", error))?;

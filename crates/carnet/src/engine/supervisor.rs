@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Refused, Said, Settings};
-use crate::commands::engine::{STOP, THREADS_VARIABLE, this_program};
+use crate::commands::engine::{STOP, environment, this_program};
 use crate::out;
 use crate::state::State;
 use crate::trouble::{Trouble, Troubles};
@@ -238,7 +238,7 @@ fn start(settings: &Settings, socket: &Path) -> io::Result<Child> {
     }
     command
         .env_clear()
-        .env(THREADS_VARIABLE, number(settings.threads))
+        .envs(environment(settings.threads))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
