@@ -271,7 +271,7 @@ impl Issuer {
         let held = found.ok_or_else(|| self.unavailable())?;
         match check(&held) {
             Ok(()) => Ok(held.number),
-            Err(Unverified::NoKey) => Err(refused(Refused::Invalid(
+            Err(Unverified::NoKey | Unverified::OtherKind) => Err(refused(Refused::Invalid(
                 "its issuer has no key of its `kid` for its `alg`",
             ))),
             Err(Unverified::Wrong) => Err(refused(Refused::Invalid(

@@ -79,8 +79,10 @@ enum Material {
 /// Why no key says that a signature is the issuer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unverified {
-    /// No key of this name for this algorithm is there.
+    /// No key of this name is there, or more than one.
     NoKey,
+    /// The key of this name is for other algorithms.
+    OtherKind,
     /// The signature is of somebody else, or of other bytes.
     Wrong,
 }
@@ -141,7 +143,14 @@ impl KeySet {
                 && id.is_none_or(|id| key.id.as_deref() == Some(id))
         };
         let mut fitting = self.0.iter().filter(fits);
-        let key = fitting.next().ok_or(Unverified::NoKey)?;
+        let named = |key: &PublicKey| id.is_some() && key.id.as_deref() == id;
+        let key = fitting.next().ok_or_else(|| {
+            if self.0.iter().any(named) {
+                Unverified::OtherKind
+            } else {
+                Unverified::NoKey
+            }
+        })?;
         // Two of one name could be two signers.
         if fitting.next().is_some() {
             return Err(Unverified::NoKey);
@@ -224,7 +233,7 @@ impl Material {
             Self::P256(key) => plain(&signature::ECDSA_P256_SHA256_FIXED, key),
             Self::P384(key) => plain(&signature::ECDSA_P384_SHA384_FIXED, key),
             Self::Rsa(n, e) => {
-                let with = rsa(algorithm).ok_or(Unverified::NoKey)?;
+                let with = rsa(algorithm).ok_or(Unverified::OtherKind)?;
                 RsaPublicKeyComponents { n, e }.verify(with, signed, signature)
             }
         };
