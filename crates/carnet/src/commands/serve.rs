@@ -12,6 +12,7 @@ use carnet_gateway::{
     Exporter, Gateway, Generation, ListenFailed, Listener, ListenerPem, Telemetry, TelemetryFiles,
 };
 use carnet_limits::KeyRing;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,7 @@ struct Ready {
 }
 
 pub(crate) fn run(args: &ServeArgs) -> Exit {
+    take_files();
     // On one core, threads would only hand each other what one of them can do at once.
     let alone = match args.threads {
         Some(threads) => threads == 1,
@@ -70,6 +72,19 @@ pub(crate) fn run(args: &ServeArgs) -> Exit {
     match runtime.block_on(serve(args)) {
         Ok(()) => Exit::Good,
         Err(troubles) => commands::failed(&troubles),
+    }
+}
+
+/// Have as many files open as the hard limit allows. The soft one is low for the sake of programs that use `select`, and
+/// each request has two connections.
+fn take_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%error, "no more files can be open than the soft limit allows");
     }
 }
 

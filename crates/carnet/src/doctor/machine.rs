@@ -88,9 +88,10 @@ impl Disk {
     }
 }
 
-/// The most files that this process may have open; none = as many as it likes.
+/// The most files that a server may have open that this user starts; none = as many as it likes.
 pub(crate) fn own_files() -> Option<u64> {
-    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+    // A server takes what it may have.
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum
 }
 
 /// The same of another process, by its `/proc/…/limits`; the outer none where that cannot be told.
@@ -122,7 +123,7 @@ pub(crate) fn files(findings: &mut Findings, whose: &str, most: Option<u64>, con
             format!(
                 "{whose} may have {most} open, and {connections} connections (`connections_max`) with as many to upstreams need {wanted}"
             ),
-            format!("set LimitNOFILE={wanted} in the unit (`ulimit -n {wanted}` in a shell), or a smaller `connections_max`"),
+            format!("set LimitNOFILE={wanted} in the unit (`ulimit -Hn {wanted}` in a shell), or a smaller `connections_max`"),
         ),
         Some(most) => findings.ok(CHECK, format!("{whose} may have {most} open")),
         None => findings.ok(CHECK, format!("{whose} may have any number open")),

@@ -1,8 +1,9 @@
 //! `carnet serve` that cannot start, and a second one on the same state.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::sandbox::{GOOD, Sandbox};
 
@@ -12,8 +13,11 @@ struct Server(Child);
 impl Server {
     /// Start, and wait until it takes requests.
     fn start(sandbox: &Sandbox) -> Self {
-        let mut child = sandbox
-            .command()
+        Self::of(sandbox.command())
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command
             .args(["serve", "--ready-json"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -61,6 +65,30 @@ fn a_port_that_is_taken_is_named() {
         sandbox.write("carnet.toml", config(ANY, ANY, ""));
         drop(Server::start(&sandbox));
     }
+}
+
+#[test]
+fn it_has_as_many_files_open_as_it_may() {
+    let sandbox = Sandbox::new();
+    sandbox.write("carnet.toml", config(ANY, ANY, ""));
+    let own = sandbox.command();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -Sn 256 && exec \"$0\" \"$@\""])
+        .arg(own.get_program())
+        .envs(
+            own.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(own.get_current_dir().unwrap());
+    let server = Server::of(command);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.0.id())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let words: Vec<&str> = line.unwrap().split_whitespace().collect();
+    assert_eq!(words[3], words[4]);
+    assert_ne!(words[3], "256");
 }
 
 #[test]
