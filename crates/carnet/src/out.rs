@@ -25,6 +25,16 @@ pub(crate) fn plain(text: &str) -> String {
         .collect()
 }
 
+/// So many of something, by its name for one.
+pub(crate) fn counted<N: Display + PartialEq + From<u8>>(count: N, one: &str) -> String {
+    let is_one = count == N::from(1);
+    match one.strip_suffix('y') {
+        _ if is_one => format!("{count} {one}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {one}s"),
+    }
+}
+
 /// Print a text as it is.
 pub(crate) fn raw(text: &str) {
     if io::stdout().lock().write_all(text.as_bytes()).is_err() {
@@ -53,6 +63,13 @@ pub(crate) fn troubles(troubles: &[Trouble]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_and_several_are_told_apart() {
+        assert_eq!(counted(1_u64, "entry"), "1 entry");
+        assert_eq!(counted(0_usize, "entry"), "0 entries");
+        assert_eq!(counted(2_usize, "warning"), "2 warnings");
+    }
 
     #[test]
     fn a_terminal_gets_nothing_that_it_would_obey() {

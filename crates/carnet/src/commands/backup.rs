@@ -136,8 +136,9 @@ fn write(file: &Path, folder: &Path, manifest: &Manifest) -> Result<u64, Trouble
 fn summary(place: &str, manifest: &Manifest, gathered: &Gathered) -> String {
     let log = match &gathered.log {
         Some(report) => format!(
-            "{} entries under the checkpoint and {} behind it, verified",
-            report.size, report.pending
+            "{} under the checkpoint and {} behind it, verified",
+            out::counted(report.size, "entry"),
+            report.pending
         ),
         None => "none yet".to_owned(),
     };
@@ -147,9 +148,9 @@ fn summary(place: &str, manifest: &Manifest, gathered: &Gathered) -> String {
         "left out: a server goes on from it only once audit.key and the others lie beside it again"
     };
     format!(
-        "backup of {} files, {} bytes, in {place}\n  log   {log}\n  keys  {keys}",
-        manifest.files.len(),
-        manifest.bytes(),
+        "backup of {}, {}, in {place}\n  log   {log}\n  keys  {keys}",
+        out::counted(manifest.files.len(), "file"),
+        out::counted(manifest.bytes(), "byte"),
     )
 }
 

@@ -165,7 +165,9 @@ fn tell(args: &DoctorArgs, findings: &Findings) -> Exit {
             }
         }
         out::answer(format_args!(
-            "{good} ok, {warnings} warnings, {problems} problems"
+            "{good} ok, {}, {}",
+            out::counted(warnings, "warning"),
+            out::counted(problems, "problem")
         ));
     }
     if problems == 0 { Exit::Good } else { Exit::Bad }

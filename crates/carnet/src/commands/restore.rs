@@ -216,14 +216,15 @@ fn tell(args: &RestoreArgs, state: &State, manifest: &Manifest, log: Option<&Rep
     } else {
         let log = match log {
             Some(report) => format!(
-                "verified: {} entries under the checkpoint and {} behind it",
-                report.size, report.pending
+                "verified: {} under the checkpoint and {} behind it",
+                out::counted(report.size, "entry"),
+                report.pending
             ),
             None => "none".to_owned(),
         };
         out::answer(format_args!(
-            "restored {} files to {}\n  made  {} by carnet {}\n  log   {log}",
-            manifest.files.len(),
+            "restored {} to {}\n  made  {} by carnet {}\n  log   {log}",
+            out::counted(manifest.files.len(), "file"),
             state.folder().display(),
             manifest.created,
             manifest.carnet,

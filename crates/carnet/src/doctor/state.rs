@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Findings;
 use crate::state::{State, format};
 use crate::trouble::Trouble;
-use crate::{clock, embedded, installed, log_key};
+use crate::{clock, embedded, installed, log_key, out};
 
 /// A key that ends so soon is worth a word.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -257,7 +257,10 @@ pub(crate) fn log(findings: &mut Findings, state: &State) {
     match check_edge(&state.audit(), &key) {
         Ok(size) => findings.ok(
             CHECK,
-            format!("{size} entries, the newest of them checked; `carnet audit verify` checks all"),
+            format!(
+                "{}, the newest checked; `carnet audit verify` checks all",
+                out::counted(size, "entry")
+            ),
         ),
         Err(error) => findings.problem(
             CHECK,

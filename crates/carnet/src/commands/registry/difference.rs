@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use carnet_provenance::{Country, Difference, FlatClaim, Outcome};
 
 use crate::cli::DiffArgs;
-use crate::commands::registry::{counted, joined};
+use crate::commands::registry::joined;
 use crate::exit::Exit;
+use crate::out::counted;
 use crate::trouble::Troubles;
 use crate::{clock, commands, installed, out};
 

@@ -59,12 +59,6 @@ fn deliver(text: &str, file: Option<&Path>) -> Result<Exit, Troubles> {
     Ok(Exit::Good)
 }
 
-/// One, or several.
-fn counted(count: usize, one: &str) -> String {
-    let several = if count == 1 { "" } else { "s" };
-    format!("{count} {one}{several}")
-}
-
 /// Codes with commas between.
 fn joined<T: Display>(parts: impl IntoIterator<Item = T>) -> String {
     let parts: Vec<String> = parts.into_iter().map(|part| part.to_string()).collect();

@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::ShowArgs;
-use crate::commands::registry::{counted, difference, joined};
+use crate::commands::registry::{difference, joined};
 use crate::exit::Exit;
+use crate::out::counted;
 use crate::trouble::{Trouble, Troubles};
 use crate::{clock, commands, out, world};
 
