@@ -579,6 +579,15 @@ impl OpenRecord {
             Some(micros(self.started.elapsed()));
     }
 
+    /// The answer has broken off for this reason, after its head had come.
+    pub(crate) fn broke_off(&mut self, code: Code, terms: &BreakerTerms) {
+        if let Some(way) = &mut self.leg.on_its_way
+            && may_pass(code)
+        {
+            way.asking.broke_off(terms, Instant::now());
+        }
+    }
+
     /// The caller's stream has begun, whatever comes of it.
     pub(crate) fn begun(&mut self) {
         self.record.status = Some(StatusCode::OK.as_u16());
@@ -632,6 +641,9 @@ impl OpenRecord {
             return;
         };
         way.traffic.ended(Fate::of(way.attempt.status, outcome));
+        if outcome == Outcome::Completed {
+            way.asking.whole();
+        }
         if let Some(facts) = way.sent.connection() {
             way.attempt.address = facts.address.clone();
             way.attempt.server_name = facts.server_name.clone();

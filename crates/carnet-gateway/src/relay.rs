@@ -433,6 +433,7 @@ impl Relay {
             Step::KeepAlive => {}
             Step::End => self.ended = true,
             Step::Stop(fault) => {
+                self.broke_off(fault.code);
                 if let Some(record) = self.record.take() {
                     return Err((fault, record));
                 }
@@ -883,6 +884,14 @@ impl Relay {
         });
     }
 
+    /// The answer ends before its end: its target is judged by that, if it is the target's doing.
+    fn broke_off(&mut self, code: Code) {
+        let terms = self.check.generation.routing().breaker;
+        if let Some(record) = &mut self.record {
+            record.broke_off(code, &terms);
+        }
+    }
+
     /// Nothing more is translated: the record is told what did not come over.
     fn lose(&mut self) {
         if let (Some(translator), Some(record)) = (self.translator.take(), &mut self.record) {
@@ -922,6 +931,7 @@ impl Relay {
         fault: Fault,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
+        self.broke_off(fault.code);
         let Some(record) = self.closed_record() else {
             return Poll::Ready(None);
         };

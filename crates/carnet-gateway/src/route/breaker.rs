@@ -1,5 +1,6 @@
 //! Whether one target is well enough to be asked: a breaker that opens after failures in a row or a share of failures, and
-//! lets one request find out later whether they are over.
+//! lets one request find out later whether they are over. An answer that breaks off is a failure of an attempt that seemed to
+//! have succeeded when its head came.
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ struct Opened {
     lasts: Duration,
     /// The attempt that finds out whether it can close.
     probe: Option<Instant>,
+    /// Whether it takes a whole answer to close it: heads came all the time.
+    breaks_off: bool,
 }
 
 /// Whether a target may be asked.
@@ -83,8 +86,19 @@ impl Breaker {
 
     /// An attempt that began then was answered; whether it closes by that.
     pub(crate) fn succeeded(&mut self, began: Instant, now: Instant) -> bool {
-        self.window.turned(now).attempts += 1;
+        let slot = self.window.turned(now);
+        slot.attempts = slot.attempts.saturating_add(1);
         self.in_a_row = 0;
+        let open = self.opened.as_ref();
+        open.is_some_and(|open| !open.breaks_off) && self.closes(began)
+    }
+
+    /// The answer of an attempt that began then has come whole; whether it closes by that.
+    pub(crate) fn whole(&mut self, began: Instant) -> bool {
+        self.closes(began)
+    }
+
+    fn closes(&mut self, began: Instant) -> bool {
         // What began before says nothing of what came since.
         let closes = self.opened.as_ref().is_some_and(|open| began >= open.at);
         if closes {
@@ -98,8 +112,31 @@ impl Breaker {
     pub(crate) fn failed(&mut self, terms: &BreakerTerms, began: Instant, now: Instant) -> bool {
         let slot = self.window.turned(now);
         slot.attempts = slot.attempts.saturating_add(1);
-        slot.failures = slot.failures.saturating_add(1);
         self.in_a_row = self.in_a_row.saturating_add(1);
+        self.fails(terms, (self.in_a_row, false), began, now)
+    }
+
+    /// The answer of an attempt that began then, and that counts as a success by now, has broken off, as the last so many
+    /// did; whether it opens by that.
+    pub(crate) fn broke_off(
+        &mut self,
+        terms: &BreakerTerms,
+        in_a_row: u32,
+        began: Instant,
+        now: Instant,
+    ) -> bool {
+        self.fails(terms, (in_a_row, true), began, now)
+    }
+
+    fn fails(
+        &mut self,
+        terms: &BreakerTerms,
+        (in_a_row, breaks_off): (u32, bool),
+        began: Instant,
+        now: Instant,
+    ) -> bool {
+        let slot = self.window.turned(now);
+        slot.failures = slot.failures.saturating_add(1);
         if terms.failures == 0 {
             self.opened = None;
             return false;
@@ -111,12 +148,13 @@ impl Breaker {
             }
             open.lasts = open.lasts.saturating_mul(2).min(terms.open_max);
             (open.at, open.until, open.probe) = (now, now + open.lasts, None);
+            open.breaks_off |= breaks_off;
             return true;
         }
         let (attempts, failures) = self.window.sums();
         let share = failures.saturating_mul(100) >= attempts.saturating_mul(terms.percent.into());
         let many = attempts >= u64::from(terms.attempts_min) && share;
-        if self.in_a_row < terms.failures && !many {
+        if in_a_row < terms.failures && !many {
             return false;
         }
         self.opened = Some(Opened {
@@ -124,6 +162,7 @@ impl Breaker {
             until: now + terms.open,
             lasts: terms.open,
             probe: None,
+            breaks_off,
         });
         true
     }
@@ -278,10 +317,54 @@ mod tests {
         }
     }
 
+    #[test]
+    fn answers_that_break_off_open_it_and_only_a_whole_one_closes_it() {
+        let start = Instant::now();
+        let mut breaker = Breaker::default();
+        for broken in 1..3 {
+            breaker.succeeded(start, start);
+            assert!(!breaker.broke_off(&TERMS, broken, start, start));
+        }
+        breaker.succeeded(start, start);
+        assert!(breaker.broke_off(&TERMS, 3, start, start));
+        // The head of a probe says nothing: heads came all the time.
+        let probe = at(start, 5);
+        breaker.begins(probe);
+        assert!(!breaker.succeeded(probe, probe));
+        assert!(breaker.is_open());
+        assert!(breaker.broke_off(&TERMS, 4, probe, at(start, 6)));
+        assert_eq!(
+            breaker.standing(at(start, 6)),
+            Standing::Shut(at(start, 16))
+        );
+        // Nor does the end of an answer that began before.
+        assert!(!breaker.whole(probe));
+        let probe = at(start, 16);
+        breaker.begins(probe);
+        breaker.succeeded(probe, probe);
+        assert!(breaker.whole(probe));
+        assert_eq!(breaker.standing(probe), Standing::Well);
+    }
+
+    #[test]
+    fn a_share_of_answers_that_break_off_opens_it() {
+        let start = Instant::now();
+        let mut breaker = Breaker::default();
+        for _ in 0..4 {
+            breaker.succeeded(start, start);
+            breaker.succeeded(start, start);
+            assert!(!breaker.broke_off(&TERMS, 1, start, start));
+        }
+        breaker.succeeded(start, start);
+        breaker.succeeded(start, start);
+        // Five of ten: each counts as one attempt, and not as two.
+        assert!(breaker.broke_off(&TERMS, 1, start, start));
+    }
+
     proptest! {
         /// However it goes: it is never shut for longer than its terms say.
         #[test]
-        fn it_is_never_shut_for_long(steps in prop::collection::vec((0u64..9_000, 0u8..4), 1..200)) {
+        fn it_is_never_shut_for_long(steps in prop::collection::vec((0u64..9_000, 0u8..6), 1..200)) {
             let (mut breaker, mut now) = (Breaker::default(), Instant::now());
             for (wait, kind) in steps {
                 now += Duration::from_millis(wait);
@@ -293,6 +376,8 @@ mod tests {
                 match kind {
                     0 => drop(breaker.succeeded(now, now)),
                     1 => breaker.nothing(now),
+                    2 => drop(breaker.whole(now)),
+                    3 => drop(breaker.broke_off(&TERMS, 3, now, now)),
                     _ => drop(breaker.failed(&TERMS, now, now)),
                 }
                 if let Standing::Shut(until) = breaker.standing(now) {

@@ -18,6 +18,8 @@ pub(crate) struct Health {
     /// What the upstream's failures may cause, whatever its model.
     pub(crate) budget: Arc<RetryBudget>,
     running: AtomicU32,
+    /// How many answers have broken off since one came whole.
+    broken: AtomicU32,
     /// Whether there is anything in `state` that keeps it from being asked.
     ails: AtomicBool,
     // Held for a few numbers, never over I/O.
@@ -50,7 +52,18 @@ pub(crate) enum Went {
 pub(crate) struct Asking {
     health: Arc<Health>,
     began: Instant,
-    told: bool,
+    stage: AskingStage,
+}
+
+/// How far an attempt has come, as far as its target is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AskingStage {
+    /// Nothing is known of it yet.
+    Asked,
+    /// The head of its answer has come, and the rest is on its way.
+    Answered,
+    /// Nothing more will be said of it.
+    Over,
 }
 
 impl Health {
@@ -60,6 +73,7 @@ impl Health {
             model,
             budget,
             running: AtomicU32::new(0),
+            broken: AtomicU32::new(0),
             ails: AtomicBool::new(false),
             state: Mutex::new(State {
                 wait: PeakEwma::default(),
@@ -111,12 +125,18 @@ impl Health {
         Asking {
             health: self.clone(),
             began: now,
-            told: false,
+            stage: AskingStage::Asked,
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Note whether anything keeps it from being asked.
+    fn note(&self, state: &State) {
+        let ails = state.breaker.is_open() || state.rests.is_some();
+        self.ails.store(ails, Ordering::Release);
     }
 }
 
@@ -125,12 +145,15 @@ impl Asking {
         &self.health
     }
 
-    /// How it went; once.
+    /// How it went up to the head of its answer; once.
     pub(crate) fn went(&mut self, went: Went, terms: &BreakerTerms, now: Instant) {
-        if self.told {
+        if self.stage != AskingStage::Asked {
             return;
         }
-        self.told = true;
+        self.stage = match went {
+            Went::Answered => AskingStage::Answered,
+            Went::Ended | Went::Failed | Went::Unwell(_) => AskingStage::Over,
+        };
         let (health, began) = (&self.health, self.began);
         let mut state = health.state();
         match went {
@@ -157,17 +180,47 @@ impl Asking {
             }
             Went::Ended => state.breaker.nothing(began),
         }
-        let open = state.breaker.is_open();
-        health
-            .ails
-            .store(open || state.rests.is_some(), Ordering::Release);
+        health.note(&state);
+    }
+
+    /// Its answer has broken off.
+    pub(crate) fn broke_off(&mut self, terms: &BreakerTerms, now: Instant) {
+        if self.stage != AskingStage::Answered {
+            return;
+        }
+        self.stage = AskingStage::Over;
+        let health = &self.health;
+        let in_a_row = health
+            .broken
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1);
+        let mut state = health.state();
+        state.breaker.broke_off(terms, in_a_row, self.began, now);
+        health.note(&state);
+    }
+
+    /// Its answer has come whole. Costs two loads while all is well.
+    pub(crate) fn whole(&mut self) {
+        if self.stage != AskingStage::Answered {
+            return;
+        }
+        self.stage = AskingStage::Over;
+        let health = &self.health;
+        if health.broken.load(Ordering::Relaxed) != 0 {
+            health.broken.store(0, Ordering::Relaxed);
+        }
+        if health.ails.load(Ordering::Acquire) {
+            let mut state = health.state();
+            state.breaker.whole(self.began);
+            health.note(&state);
+        }
     }
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
         self.health.running.fetch_sub(1, Ordering::Relaxed);
-        if self.told {
+        if self.stage == AskingStage::Over {
             return;
         }
         if self.health.ails.load(Ordering::Acquire) {
@@ -290,5 +343,42 @@ mod tests {
         assert_eq!(health.standing(later), Standing::Probe);
         health.ask(later).went(Went::Answered, &TERMS, later);
         assert_eq!(health.standing(later), Standing::Well);
+    }
+
+    #[test]
+    fn answers_that_break_off_one_after_the_other_make_it_ill() {
+        let now = Instant::now();
+        let health = health(now);
+        let answered = |at| {
+            let mut asking = health.ask(at);
+            asking.went(Went::Answered, &TERMS, at);
+            asking
+        };
+        answered(now).broke_off(&TERMS, now);
+        answered(now).whole();
+        // A caller who went away says nothing.
+        drop(answered(now));
+        answered(now).broke_off(&TERMS, now);
+        assert_eq!(health.standing(now), Standing::Well);
+        answered(now).broke_off(&TERMS, now);
+        assert_eq!(health.standing(now), Standing::Shut(now + TERMS.open));
+        let later = now + TERMS.open;
+        // A probe whose caller went away in the middle leaves its place to another.
+        drop(answered(later));
+        assert_eq!(health.standing(later), Standing::Probe);
+        answered(later).whole();
+        assert_eq!(health.standing(later), Standing::Well);
+    }
+
+    #[test]
+    fn an_attempt_breaks_off_once_and_only_after_its_answer_began() {
+        let now = Instant::now();
+        let health = health(now);
+        let mut one = health.ask(now);
+        one.broke_off(&TERMS, now);
+        one.went(Went::Answered, &TERMS, now);
+        one.broke_off(&TERMS, now);
+        one.broke_off(&TERMS, now);
+        assert_eq!(health.standing(now), Standing::Well);
     }
 }

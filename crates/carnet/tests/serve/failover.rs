@@ -6,6 +6,7 @@ use http::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
 use crate::harness::upstream::{COMPLETION, DELTA, DONE, LAST_CHUNK, whole};
 use crate::harness::{
@@ -642,5 +643,47 @@ async fn nobody_is_asked_twice_who_is_not_said_to_be() {
         assert_eq!(answer.header("retry-after"), "1");
     }
     assert!(upstream.is_untouched());
+    gateway.finish().await;
+}
+
+#[tokio::test]
+async fn answers_that_break_off_are_failures_of_their_upstream_too() {
+    let routing = "attempts = 2\nbreaker_failures = 2\nbreaker_seconds = 1";
+    let (gateway, mut one, mut two) = before_two(routing).await;
+    let open = "carnet_target_left_out{upstream=\"one\",model=\"llama3.3:70b\"}";
+    // A stream that has begun, and an answer as a whole.
+    let (mut answer, arrival) = tokio::join!(gateway.chat(chat_body(MODEL, true)), async {
+        let mut arrival = one.next().await;
+        arrival.begin_stream().await;
+        arrival
+    });
+    assert_eq!(answer.piece().await.unwrap(), DELTA);
+    drop(arrival);
+    assert!(answer.text().await.contains("upstream_closed"));
+    assert_eq!(gateway.counter(open).await, 0);
+    let half = whole("", COMPLETION.as_bytes());
+    let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), async {
+        let mut arrival = one.next().await;
+        arrival.write(&half[..half.len() - 9]).await;
+    });
+    assert!(answer.try_bytes().await.is_err());
+    assert_eq!(gateway.counter(open).await, 1);
+    for _ in 0..3 {
+        let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), two.complete());
+        completed(&gateway, answer).await;
+    }
+    // The head of the next one says nothing yet: only its end does.
+    sleep(Duration::from_millis(1_100)).await;
+    let (mut answer, mut arrival) = tokio::join!(gateway.chat(chat_body(MODEL, true)), async {
+        let mut arrival = one.next().await;
+        arrival.begin_stream().await;
+        arrival
+    });
+    assert_eq!(answer.piece().await.unwrap(), DELTA);
+    assert_eq!(gateway.counter(open).await, 1);
+    arrival.chunk(DONE).await;
+    arrival.write(LAST_CHUNK).await;
+    assert_eq!(answer.text().await, DONE);
+    assert_eq!(gateway.counter(open).await, 0);
     gateway.finish().await;
 }
