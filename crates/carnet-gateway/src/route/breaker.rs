@@ -68,10 +68,10 @@ impl Breaker {
 
     /// An attempt begins.
     pub(crate) fn begins(&mut self, now: Instant) {
-        if let Some(open) = &mut self.opened
-            && now >= open.until
+        if self.standing(now) == Standing::Probe
+            && let Some(open) = &mut self.opened
         {
-            open.probe.get_or_insert(now);
+            open.probe = Some(now);
         }
     }
 
