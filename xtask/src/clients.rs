@@ -4,6 +4,7 @@ mod agents;
 mod bom;
 mod described;
 mod dice;
+mod faults;
 mod gateway;
 mod hostile;
 mod kill;
@@ -30,6 +31,7 @@ use script::{Script, Suite};
 
 pub(crate) use agents::agents;
 pub(crate) use described::described;
+pub(crate) use faults::faults;
 pub(crate) use hostile::hostile;
 pub(crate) use kill::kill;
 pub(crate) use observe::observe;

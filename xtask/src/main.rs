@@ -51,7 +51,7 @@ usage: cargo xtask <command>
                                  the scripted upstream of the tests, by itself
   help                           this text
 
---full adds what takes long: every cut of every recorded stream, 50 kill points,
+--full adds what takes long: every cut of every recorded stream, 50 kill points, eight rounds of faults,
 a million requests over random policies, the fuzz targets for a minute each, the benchmark.";
 
 fn main() -> ExitCode {

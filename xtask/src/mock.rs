@@ -25,12 +25,12 @@ use serde_json::{Value, json};
 use crate::console;
 use crate::repo::Repo;
 
-pub(crate) use http::{Answer, ask, get, read_answer};
+pub(crate) use http::{Answer, Conversation, ask, get, read_answer};
 pub(crate) use ledger::{End, Seen};
 pub(crate) use recorded::{ARRAY_STREAM, Exchange, Unserved};
 pub(crate) use replay::{CUTS, Manner};
 
-use http::{Conversation, Request};
+use http::Request;
 use ledger::Ledger;
 use replay::Cassettes;
 

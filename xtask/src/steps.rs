@@ -64,7 +64,7 @@ struct Step {
     run: fn(&Bench<'_>) -> Result<Totals>,
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step {
         name: "format",
         title: "rustfmt",
@@ -142,6 +142,12 @@ const STEPS: [Step; 16] = [
         title: "killed in the middle of work",
         only_full: false,
         run: clients::kill,
+    },
+    Step {
+        name: "faults",
+        title: "upstreams, callers, clock, disk and store that go wrong",
+        only_full: false,
+        run: clients::faults,
     },
     Step {
         name: "observe",

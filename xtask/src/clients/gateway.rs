@@ -22,6 +22,8 @@ use crate::repo::Repo;
 const STOP_TIME_MAX: Duration = Duration::from_secs(40);
 /// More records than any suite leaves.
 const RECORDS_MAX: usize = 1_000_000;
+/// What the server writes to standard error, in the suite's folder.
+const SAID: &str = "serve.log";
 /// The name under which the configurations look for the upstream's key.
 const UPSTREAM_KEY: (&str, &str) = ("CARNET_SUITE_UPSTREAM_KEY", "upstream-key");
 
@@ -32,6 +34,9 @@ pub(super) struct Setup {
     folder: PathBuf,
     config: PathBuf,
     state: PathBuf,
+    variables: BTreeMap<String, String>,
+    /// A program with its arguments that becomes the product.
+    through: Vec<String>,
 }
 
 /// What the suites read from a record.
@@ -62,7 +67,41 @@ impl Setup {
             config: folder.join("carnet.toml"),
             folder,
             state,
+            variables: environment(),
+            through: Vec::new(),
         })
+    }
+
+    /// Keeps the state elsewhere.
+    pub(super) fn state_in(self, state: PathBuf) -> Self {
+        Self { state, ..self }
+    }
+
+    /// Calls the product by another program, which becomes it.
+    pub(super) fn through(self, through: Vec<String>) -> Self {
+        Self { through, ..self }
+    }
+
+    /// A variable for the product's environment.
+    pub(super) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The folder of the suite's files.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the state lies.
+    pub(super) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// All that the servers of this folder wrote to standard error.
+    pub(super) fn said(&self) -> Result<String> {
+        let path = self.folder.join(SAID);
+        fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))
     }
 
     /// Puts a value in the place of `{name}` in the configuration.
@@ -103,13 +142,20 @@ impl Setup {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&self.carnet);
+        let mut command = match self.through.split_first() {
+            None => Command::new(&self.carnet),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&self.carnet);
+                command
+            }
+        };
         command
             .args(words)
             .arg("--state")
             .arg(&self.state)
             .current_dir(&self.folder)
-            .envs(environment());
+            .envs(&self.variables);
         command
     }
 
@@ -129,7 +175,7 @@ impl Setup {
         let log = fs::File::options()
             .create(true)
             .append(true)
-            .open(self.folder.join("serve.log"))?;
+            .open(self.folder.join(SAID))?;
         let mut command = self.command(&["serve", "--ready-json"]);
         let mut child = command
             .arg("--config")
@@ -151,7 +197,7 @@ impl Setup {
             None => {
                 let _ = child.kill();
                 let status = child.wait()?;
-                let said = fs::read_to_string(self.folder.join("serve.log")).unwrap_or_default();
+                let said = self.said().unwrap_or_default();
                 bail!(
                     "the product did not come up ({status}); it said:\n{}{said}",
                     first
@@ -167,6 +213,17 @@ impl Setup {
 
     /// All records of requests in the log.
     pub(super) fn records(&self) -> Result<Vec<Record>> {
+        let whole = self.whole_records()?;
+        let records = whole.iter().map(|record| Record {
+            id: text(record, "id").to_owned(),
+            requested: text(record, "requested_model").to_owned(),
+            outcome: text(record, "outcome").to_owned(),
+        });
+        Ok(records.collect())
+    }
+
+    /// The same with everything that they say.
+    pub(super) fn whole_records(&self) -> Result<Vec<Value>> {
         let all = RECORDS_MAX.to_string();
         let words = ["audit", "show", "--json", "--limit", &all];
         let listed = exec::output(&mut self.command(&words))?;
@@ -174,17 +231,8 @@ impl Setup {
         for line in listed.lines() {
             let record: Value = serde_json::from_str(line)
                 .with_context(|| format!("no JSON in a record: {line}"))?;
-            let text = |key: &str| {
-                let value = record.get(key).and_then(Value::as_str);
-                value.unwrap_or_default().to_owned()
-            };
-            if text("kind") == "request" {
-                let (id, outcome) = (text("id"), text("outcome"));
-                records.push(Record {
-                    id,
-                    requested: text("requested_model"),
-                    outcome,
-                });
+            if text(&record, "kind") == "request" {
+                records.push(record);
             }
         }
         Ok(records)
@@ -192,11 +240,26 @@ impl Setup {
 
     /// The token that opens `/metrics`, once a server has run.
     pub(super) fn metrics_token(&self) -> Result<String> {
-        let path = self.state.join("metrics.token");
+        self.token("metrics.token")
+    }
+
+    /// The token that opens the admin listener, once a server has run.
+    pub(super) fn admin_token(&self) -> Result<String> {
+        self.token("admin.token")
+    }
+
+    fn token(&self, name: &str) -> Result<String> {
+        let path = self.state.join(name);
         let token = fs::read_to_string(&path)
             .with_context(|| format!("cannot read `{}`", path.display()))?;
         Ok(token.trim().to_owned())
     }
+}
+
+/// A text of a record; nothing if it has none.
+pub(super) fn text<'a>(record: &'a Value, key: &str) -> &'a str {
+    let value = record.get(key).and_then(Value::as_str);
+    value.unwrap_or_default()
 }
 
 /// `{"data": "127.0.0.1:PORT", "admin": "127.0.0.1:PORT", …}`, the first line of standard output.
@@ -256,6 +319,26 @@ impl Gateway {
             nanoseconds += first.parse::<f64>().context("no number in `schedstat`")?;
         }
         Ok(nanoseconds / 1_000.0)
+    }
+
+    /// How many descriptors it has open, but for the segments of the log's journal, which come and go with what it holds.
+    pub(super) fn descriptors(&self) -> Result<usize> {
+        let mut count = 0;
+        for descriptor in fs::read_dir(format!("/proc/{}/fd", self.child.id()))? {
+            // One that is closed meanwhile leads nowhere.
+            let leads = fs::read_link(descriptor?.path()).unwrap_or_default();
+            let segment = leads.extension().is_some_and(|kind| kind == "wal");
+            count += usize::from(!segment);
+        }
+        Ok(count)
+    }
+
+    /// The memory that it has in the machine, in kB.
+    pub(super) fn resident_kb(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        number.context("no `VmRSS` in the process's status")
     }
 
     /// A counter of `/metrics`, summed over its labels.
