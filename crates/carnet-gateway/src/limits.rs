@@ -197,6 +197,8 @@ pub const DECODED_RATIO_MAX: u64 = 100;
 pub const DECODED_RATIO_CEILING: u64 = 1_000_000;
 /// Up to so many bytes an answer may be as dense as it likes: a short text of blank lines is no bomb.
 pub const DECODED_UNMEASURED: u64 = 1024 * 1024;
+/// A provider's key that is shorter is no secret, and would be masked in errors wherever its letters stand.
+pub const MASKED_BYTES_MIN: usize = 8;
 /// Bytes that are decoded in one go.
 pub const DECODED_PIECE: usize = 16 * 1024;
 /// Logarithm of the largest window that `zstd` asks to be kept: RFC 9659 allows no larger one over HTTP.

@@ -22,6 +22,7 @@ use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
+use super::masked::{Mask, Masked};
 use super::unpacked::Unpacked;
 use crate::codes::Code;
 use crate::config::DecodedMax;
@@ -99,6 +100,7 @@ pub(crate) struct AnswerBody(Inner);
 #[derive(Debug)]
 enum Inner {
     Coded(Box<Decoded>),
+    Masked(Box<Masked>),
     Plain(Incoming),
     Unpacked(Box<Unpacked>),
 }
@@ -132,11 +134,16 @@ impl AnswerBody {
         Self(Inner::Unpacked(Box::new(Unpacked::new(self, unpacker))))
     }
 
+    /// The same body without a key that it may repeat.
+    pub(super) fn masked(self, mask: Mask) -> Self {
+        Self(Inner::Masked(Box::new(Masked::new(self, mask))))
+    }
+
     /// The error by which what the platform carries has ended, if it has.
     pub(crate) fn failed(&self) -> Option<FailureKind> {
         match &self.0 {
             Inner::Unpacked(unpacked) => unpacked.failed(),
-            Inner::Coded(_) | Inner::Plain(_) => None,
+            Inner::Coded(_) | Inner::Masked(_) | Inner::Plain(_) => None,
         }
     }
 }
@@ -153,6 +160,9 @@ impl Body for AnswerBody {
             Inner::Coded(decoded) => decoded
                 .poll_piece(cx)
                 .map(|piece| piece.map(|piece| piece.map(Frame::data))),
+            Inner::Masked(masked) => masked
+                .poll_piece(cx)
+                .map(|piece| piece.map(|piece| piece.map(Frame::data))),
             Inner::Plain(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(|_| Broken::Closed))),
@@ -165,6 +175,7 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Coded(decoded) => decoded.ended,
+            Inner::Masked(masked) => masked.has_ended(),
             Inner::Plain(body) => body.is_end_stream(),
             Inner::Unpacked(unpacked) => unpacked.has_ended(),
         }
@@ -173,6 +184,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::Coded(_) | Inner::Unpacked(_) => SizeHint::default(),
+            Inner::Masked(masked) => masked.size_hint(),
             Inner::Plain(body) => body.size_hint(),
         }
     }

@@ -5,6 +5,7 @@ mod aws;
 mod coding;
 mod connect;
 mod google;
+mod masked;
 mod reach;
 mod secret;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub(crate) use self::coding::{AnswerBody, Coding, forget_bytes};
 pub(crate) use self::connect::ConnectionFacts;
 use self::connect::{Connector, HandshakeFailed};
 use self::google::{Account, ServiceAccount};
+use self::masked::Mask;
 pub use self::reach::{Reached, reach};
 pub use self::secret::Secret;
 pub use self::urls::Urls;
@@ -89,6 +91,15 @@ enum Auth {
 }
 
 impl Auth {
+    /// Hides the key that travels, where one does.
+    fn mask(&self) -> Option<Mask> {
+        let Self::Header(_, value) = self else {
+            return None;
+        };
+        let value = value.as_bytes();
+        Mask::of(value.strip_prefix(b"Bearer ").unwrap_or(value))
+    }
+
     fn new(config: &UpstreamConfig, files: &UpstreamFiles) -> Result<Self, UpstreamProblem> {
         let Some(key) = &files.key else {
             return Ok(Self::None);
@@ -585,12 +596,19 @@ impl Sending {
             ))),
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
-                AnswerBody::new(upstream.name(), &mut head.headers, body, self.decoded_max)
-                    .map(|(body, coding)| Answer {
-                        response: Response::from_parts(head, body),
-                        coding,
-                    })
-                    .map_err(failed)
+                let (mut body, coding) =
+                    AnswerBody::new(upstream.name(), &mut head.headers, body, self.decoded_max)
+                        .map_err(failed)?;
+                if !head.status.is_success()
+                    && let Some(mask) = upstream.auth.mask()
+                {
+                    mask.clean(&mut head.headers);
+                    body = body.masked(mask);
+                }
+                Ok(Answer {
+                    response: Response::from_parts(head, body),
+                    coding,
+                })
             }
             Err(error) => Err(explain(upstream, &error)),
         }
