@@ -89,25 +89,25 @@ impl Access {
         ))
     }
 
-    /// The Host must be one of our names: a page that rebinds its own name to our address gets nothing.
+    /// The Host must be one of our names: a page that rebinds its own name to our address gets nothing. So must the target, where
+    /// it names somebody itself.
     fn host<'a>(&self, head: &'a Parts) -> Result<&'a str, Fault> {
         let mut hosts = head.headers.get_all(HOST).iter();
-        let header = hosts.next().and_then(|value| value.to_str().ok());
-        let host = head
-            .uri
-            .authority()
-            .map(Authority::as_str)
-            .or(header)
-            .unwrap_or_default();
-        let name = without_port(host);
+        let header = hosts.next().map(|value| value.to_str().unwrap_or_default());
+        let target = head.uri.authority().map(Authority::as_str);
+        let host = target.or(header).unwrap_or_default();
         let names = self
             .names
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        if hosts.next().is_none() && names.iter().any(|served| served.eq_ignore_ascii_case(name)) {
-            return Ok(host);
-        }
+        let is_served = |name: &str| names.iter().any(|served| served.eq_ignore_ascii_case(name));
+        let named = [target, header].into_iter().flatten().map(without_port);
+        let name = match named.clone().find(|name| !is_served(name)) {
+            None if named.count() > 0 && hosts.next().is_none() => return Ok(host),
+            None => header.unwrap_or_default(),
+            Some(foreign) => foreign,
+        };
         let message = format!(
             "the Host `{}` is not one of this listener",
             name.escape_debug()

@@ -649,24 +649,23 @@ fn check_fields(request: &Request<Incoming>) -> Result<(), Fault> {
     ))
 }
 
-/// The Host header must name this listener: a page that rebinds its name to our address gets nothing.
+/// The Host header must name this listener: a page that rebinds its name to our address gets nothing. So must the target, where
+/// it names somebody itself: whoever looked at the request before us may have looked at either.
 fn check_host(generation: &Generation, request: &Request<Incoming>) -> Result<(), Fault> {
     let mut headers = request.headers().get_all(HOST).iter();
-    let header = headers.next().and_then(|value| value.to_str().ok());
-    let host = request
-        .uri()
-        .authority()
-        .map(http::uri::Authority::as_str)
-        .or(header);
-    let name = host.map(without_port).unwrap_or_default();
+    let header = headers
+        .next()
+        .map(|value| value.to_str().unwrap_or_default());
+    let target = request.uri().authority();
+    let target = target.map(http::uri::Authority::as_str);
     let served = &generation.server().names;
-    if headers.next().is_none()
-        && served
-            .iter()
-            .any(|served| served.eq_ignore_ascii_case(name))
-    {
-        return Ok(());
-    }
+    let is_served = |name: &str| served.iter().any(|one| one.eq_ignore_ascii_case(name));
+    let named = [target, header].into_iter().flatten().map(without_port);
+    let name = match named.clone().find(|name| !is_served(name)) {
+        None if named.count() > 0 && headers.next().is_none() => return Ok(()),
+        None => header.unwrap_or_default(),
+        Some(foreign) => foreign,
+    };
     Err(Fault::new(
         Code::HostNotServed,
         format!(
