@@ -70,11 +70,14 @@ fn is_public_v4(v4: Ipv4Addr) -> bool {
     let shared = a == 100 && (64..128).contains(&b);
     let protocol = a == 192 && b == 0 && c == 0;
     let benchmark = a == 198 && (b == 18 || b == 19);
+    // The way into 6to4 (RFC 7526), which nobody runs any more.
+    let relays = a == 192 && b == 88 && c == 99;
     !(a == 0
         || a >= 240
         || shared
         || protocol
         || benchmark
+        || relays
         || v4.is_loopback()
         || v4.is_private()
         || v4.is_link_local()
@@ -95,12 +98,18 @@ fn is_public_v6(v6: Ipv6Addr) -> bool {
     match (first, second) {
         // IPv4-compatible, unspecified and loopback.
         (0, 0) if third == 0 && fourth == 0 => false,
-        // NAT64 (RFC 6052) and its local-use prefix (RFC 8215), 6to4 (RFC 3056), Teredo (RFC 4380).
+        // NAT64 (RFC 6052) and its local-use prefix (RFC 8215), 6to4 (RFC 3056).
         (0x64, 0xff9b) if third == 0 => inner(seventh, eighth),
         (0x64, 0xff9b) => false,
         (0x2002, high) => inner(high, third),
-        (0x2001, 0) => false,
+        // Teredo, and the other protocols and benchmarks of 2001::/23 (RFC 2928).
+        (0x2001, second) if second < 0x200 => false,
+        // Examples (RFC 3849, RFC 9637).
         (0x2001, 0xdb8) => false,
+        (0x3fff, second) if second < 0x1000 => false,
+        // Discarded (RFC 6666), and segments of routes (RFC 9602).
+        (0x100, 0) => false,
+        (0x5f00, _) => false,
         _ => {
             first & 0xfe00 != 0xfc00
                 && first & 0xffc0 != 0xfe80
@@ -126,6 +135,7 @@ mod tests {
             "172.16.0.1",
             "192.0.0.8",
             "192.168.1.1",
+            "192.88.99.1",
             "198.18.0.1",
             "224.0.0.1",
             "240.0.0.1",
@@ -139,6 +149,15 @@ mod tests {
             "2002:7f00:1::",
             "2002:a9fe:a9fe::1",
             "2001::1",
+            "2001:2::1",
+            "2001:20::1",
+            "2001:db8::1",
+            "3fff::1",
+            "5f00::1",
+            "100::1",
+            "::ffff:0:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::6440:1",
             "fc00::1",
             "fd12::1",
             "fe80::1",
@@ -155,6 +174,8 @@ mod tests {
             "172.32.0.1",
             "198.20.0.1",
             "2606:4700::1111",
+            "2001:4860:4860::8888",
+            "2001:200::1",
             "64:ff9b::808:808",
         ] {
             assert!(is_public(text.parse().unwrap()), "{text}");
