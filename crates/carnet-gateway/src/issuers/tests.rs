@@ -438,6 +438,37 @@ async fn only_algorithms_of_the_configuration_are_accepted() {
 }
 
 #[tokio::test]
+async fn incident_a_token_that_is_known_opens_for_itself_alone() {
+    let signer = Signer::p256("k1");
+    let issuers = issuers(config(), Some(set(&[&signer])));
+    let known = signer.token("ES256", &claims());
+    assert!(issuers.caller(&known, now()).await.is_ok());
+    let before = issuers.0[0].known.len();
+    assert_eq!(before, 1);
+    // Each character turned into another one of the alphabet: however much is alike, it is another token.
+    let other = |byte: u8| if byte == b'A' { b'B' } else { b'A' };
+    for at in 0..known.len() {
+        let mut bytes = known.clone().into_bytes();
+        bytes[at] = other(bytes[at]);
+        let altered = String::from_utf8(bytes).unwrap();
+        if altered == known {
+            continue;
+        }
+        assert!(issuers.caller(&altered, now()).await.is_err(), "{at}");
+    }
+    // So is what begins with it, and its beginning.
+    for altered in [
+        format!("{known}A"),
+        format!("{known} "),
+        known[..known.len() - 1].to_owned(),
+    ] {
+        assert!(issuers.caller(&altered, now()).await.is_err(), "{altered}");
+    }
+    assert_eq!(issuers.0[0].known.len(), before);
+    assert!(issuers.caller(&known, now()).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_key_that_is_withdrawn_takes_its_tokens_with_it() {
     let (old, new) = (Signer::p256("old"), Signer::p256("new"));
     let issuers = issuers(config(), Some(set(&[&old, &new])));

@@ -47,7 +47,7 @@ async fn compressed(form: &str, pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     }
 }
 
-async fn together(form: &str, text: &[u8]) -> Vec<u8> {
+pub(crate) async fn together(form: &str, text: &[u8]) -> Vec<u8> {
     compressed(form, &[text]).await.concat()
 }
 

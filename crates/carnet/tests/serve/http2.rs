@@ -110,14 +110,14 @@ async fn a_stream_that_is_reset_is_closed_at_the_upstream_and_others_go_on() {
 }
 
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-const HEADERS: u8 = 1;
+pub(crate) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(crate) const SETTINGS: u8 = 4;
 const END_STREAM_AND_HEADERS: u8 = 5;
 /// `GET http://localhost/v1/models` in HPACK: three indexed fields and two literals.
 const GET_MODELS: &[u8] = b"\x82\x86\x04\x0a/v1/models\x01\x09localhost";

@@ -26,6 +26,7 @@ mod harness;
 mod heads;
 mod hedged;
 mod http2;
+mod incidents;
 mod issuers;
 mod keep_alive;
 mod kept;

@@ -26,6 +26,17 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).await.is_ok()
     }
 
+    /// Read until these bytes have come, or the gateway closes.
+    pub(crate) async fn read_until(&mut self, bytes: &[u8]) {
+        let all = within(PATIENCE, "an answer as bytes", async {
+            let come = |read: &[u8]| read.windows(bytes.len()).any(|window| window == bytes);
+            while !come(&self.read) && matches!(self.stream.read_buf(&mut self.read).await, Ok(1..))
+            {
+            }
+        });
+        all.await;
+    }
+
     /// Read until the gateway closes; everything that came.
     pub(crate) async fn read_to_end(&mut self) -> String {
         let all = within(PATIENCE, "the end of the connection", async {
