@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::limits::{INTENT_BYTES_MAX, LEAF_BYTES_MAX, PART_BYTES_MAX};
 use crate::line::Write;
 use crate::record::{
-    Attempt, Detection, DocumentKind, DocumentPart, Intent, Record, Spend, Version,
+    Attempt, Cached, Detection, DocumentKind, DocumentPart, Intent, Record, Spend, Version,
 };
 
 /// Bytes of a text that are kept when a record is too long.
@@ -15,7 +15,7 @@ const CLIPPED_TEXT_BYTES: usize = 88;
 const CLIPPED_DETAIL_BYTES: usize = 320;
 /// Bytes that are kept of the name of a coding; those that are decoded are shorter.
 const CLIPPED_CODING_BYTES: usize = 8;
-/// Bytes of a detection's kind or confidence; those of this program are shorter.
+/// Bytes of a detection's kind or confidence, or of a result of the cache; those of this program are shorter.
 const CLIPPED_WORD_BYTES: usize = 16;
 /// Detections that are kept.
 const CLIPPED_DETECTIONS: usize = 4;
@@ -135,6 +135,7 @@ fn clip_record(record: &Record) -> Record {
             .as_ref()
             .map(|detail| clip_to(detail, CLIPPED_DETAIL_BYTES)),
         spend: record.spend.as_deref().map(clip_spend),
+        cache: record.cache.as_deref().map(clip_cached),
         clipped: true,
         ..*record
     }
@@ -187,6 +188,14 @@ fn clip_spend(spend: &Spend) -> Box<Spend> {
         currency: short(&spend.currency, CLIPPED_CURRENCY_BYTES),
         price: None,
         ..*spend
+    })
+}
+
+fn clip_cached(cached: &Cached) -> Box<Cached> {
+    Box::new(Cached {
+        result: String::from(&*clip_to(&cached.result, CLIPPED_WORD_BYTES)).into(),
+        record: clip_some(cached.record.as_ref()),
+        age_seconds: cached.age_seconds,
     })
 }
 
@@ -315,6 +324,11 @@ mod tests {
                 currency: some.clone(),
                 price: some.clone(),
                 over: true,
+            })),
+            cache: Some(Box::new(Cached {
+                result: String::from(&*text).into(),
+                record: some.clone(),
+                age_seconds: Some(u64::MAX),
             })),
             outcome: Outcome::UpstreamError,
             status: Some(u16::MAX),

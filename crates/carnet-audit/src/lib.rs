@@ -82,8 +82,8 @@ pub use log::{Log, LogStatus};
 pub use open::Recovered;
 pub use options::{Durability, Options};
 pub use record::{
-    Attempt, Detection, DocumentKind, DocumentPart, Intent, Kind, Leaf, Outcome, Record, Ruling,
-    Spend, Timings, Tokens, UnknownVersion, Version,
+    Attempt, Cached, Detection, DocumentKind, DocumentPart, Intent, Kind, Leaf, Outcome, Record,
+    Ruling, Spend, Timings, Tokens, UnknownVersion, Version,
 };
 pub use replay::Loss;
 pub use show::{Entry, Found, Reader};

@@ -9,7 +9,7 @@ use itoa::{Buffer, Integer};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
-use crate::record::{Attempt, Detection, Intent, Record, Spend, Timings, Tokens, Version};
+use crate::record::{Attempt, Cached, Detection, Intent, Record, Spend, Timings, Tokens, Version};
 
 static PRINTER: DateTimePrinter = DateTimePrinter::new();
 
@@ -52,6 +52,7 @@ impl Write for Record {
             detections,
             tokens,
             spend,
+            cache,
             outcome,
             status,
             timings,
@@ -115,6 +116,10 @@ impl Write for Record {
         if let Some(spend) = spend {
             into.extend_from_slice(b",\"spend\":");
             spend.write(into);
+        }
+        if let Some(cache) = cache {
+            into.extend_from_slice(b",\"cache\":");
+            cache.write(into);
         }
         text(into, b",\"outcome\":", outcome.as_str());
         number_if(into, b",\"status\":", *status);
@@ -273,6 +278,20 @@ impl Write for Spend {
         text_if(into, b",\"currency\":", currency.as_ref());
         text_if(into, b",\"price\":", price.as_ref());
         flag(into, b",\"over\":true", *over);
+        into.push(b'}');
+    }
+}
+
+impl Write for Cached {
+    fn write(&self, into: &mut Vec<u8>) {
+        let Self {
+            result,
+            record,
+            age_seconds,
+        } = self;
+        text(into, b"{\"result\":", result);
+        text_if(into, b",\"record\":", record.as_ref());
+        number_if(into, b",\"age_seconds\":", *age_seconds);
         into.push(b'}');
     }
 }
@@ -455,6 +474,15 @@ mod tests {
         })
     }
 
+    fn cached() -> impl Strategy<Value = Cached> {
+        let rest = (option::of(words()), option::of(any::<u64>()));
+        (words(), rest).prop_map(|(result, (record, age_seconds))| Cached {
+            result: result.to_string().into(),
+            record,
+            age_seconds,
+        })
+    }
+
     fn record() -> impl Strategy<Value = Record> {
         let heads = (
             one_of(Kind::ALL),
@@ -479,7 +507,11 @@ mod tests {
             one_of(Outcome::ALL),
             option::of(one_of(Ruling::ALL)),
             option::of(timings()),
-            (option::of(tokens()), option::of(spend().prop_map(Box::new))),
+            (
+                option::of(tokens()),
+                option::of(spend().prop_map(Box::new)),
+                option::of(cached().prop_map(Box::new)),
+            ),
             any::<[bool; 2]>(),
         );
         (heads, vec(option::of(words()), 15), lists, numbers, ends).prop_map(
@@ -491,7 +523,7 @@ mod tests {
                 ends,
             )| {
                 let (bytes_in, bytes_out, status, count) = numbers;
-                let (outcome, decision, timings, (tokens, spend), [stream, clipped]) = ends;
+                let (outcome, decision, timings, (tokens, spend, cache), [stream, clipped]) = ends;
                 Record {
                     v: Version,
                     kind,
@@ -525,6 +557,7 @@ mod tests {
                     detections,
                     tokens,
                     spend,
+                    cache,
                     outcome,
                     status,
                     timings,

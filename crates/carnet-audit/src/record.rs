@@ -281,6 +281,19 @@ pub struct Spend {
     pub over: bool,
 }
 
+/// What an answer had to do with the cache of answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cached {
+    /// `hit`: it was given before, and no upstream was asked. `kept`: an upstream gave it, and it may be given again.
+    pub result: Cow<'static, str>,
+    /// Id of the record of the request for which an upstream gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Arc<str>>,
+    /// Seconds since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<u64>,
+}
+
 /// When the stages were reached, in microseconds after the request's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timings {
@@ -433,6 +446,9 @@ pub struct Record {
     /// What it took of limits of tokens or money, where it came under one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spend: Option<Box<Spend>>,
+    /// What its answer had to do with the cache, where it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Box<Cached>>,
     /// How it ended.
     pub outcome: Outcome,
     /// HTTP status that the caller got.
@@ -584,6 +600,7 @@ impl Record {
             detections: Vec::new(),
             tokens: None,
             spend: None,
+            cache: None,
             outcome,
             status: None,
             timings: None,
