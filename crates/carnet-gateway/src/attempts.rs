@@ -1,6 +1,8 @@
 //! Stages 3 to 5, as often as it takes: each attempt is decided on anew, screens what the caller sent for its own target,
 //! takes what it needs of limits, and has its intent in the journal before anything is dialled.
 
+mod cached;
+
 use std::future::pending;
 use std::slice;
 use std::sync::Arc;
@@ -9,9 +11,12 @@ use std::time::{Duration, Instant};
 use carnet_policy::{Permit, Principal};
 use carnet_provenance::TokenCounts;
 use carnet_wire::carrier::Carrier;
+use http::StatusCode;
 use tokio::time::sleep_until;
 
+use self::cached::Looked;
 use crate::admit::{self, Wanted};
+use crate::cache::{CacheUse, Found, Waiting, Wish};
 use crate::caller::{self, Caller};
 use crate::codes::Code;
 use crate::config::OnRevoke;
@@ -86,11 +91,16 @@ pub(crate) struct Told {
     pub(crate) of_kept: bool,
     /// Whether it tells what it used to us alone.
     pub(crate) hides_usage: bool,
+    /// What the cache had to do with it.
+    pub(crate) cache: CacheUse,
 }
 
 impl Told {
     /// What its upstream could not be told, if it was told in other words.
     pub(crate) fn losses(&self) -> Option<&[Box<str>]> {
+        if let CacheUse::Hit { losses, .. } = &self.cache {
+            return Some(losses);
+        }
         let translated = self.translation.as_ref().map(|one| &*one.losses);
         translated.or(self.vectors.as_ref().map(|one| &*one.losses))
     }
@@ -119,6 +129,10 @@ pub(crate) struct Attempts<'a> {
     hedge_after: Option<Duration>,
     /// The target that is being asked while a second one is chosen.
     asked: Option<Arc<Health>>,
+    /// What its caller wishes of the cache; none where it has nothing to do with that.
+    wish: Option<Wish>,
+    /// Whether it has waited for an equal one.
+    waited: bool,
 }
 
 /// An attempt on its way.
@@ -131,6 +145,20 @@ pub(crate) struct Leg {
     time: Duration,
     /// Whether it must not be sent a second time: its upstream keeps something of it.
     once: bool,
+}
+
+/// What an attempt has begun with.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every attempt is the large one, and there is one of them at a time"
+)]
+enum Begun {
+    /// It is on its way.
+    Asked(Leg),
+    /// Nobody was asked: it was answered before.
+    Given(Box<Answering>),
+    /// An equal one is on its way, and may answer it.
+    Waits(Waiting),
 }
 
 /// Why an attempt is not made.
@@ -171,6 +199,13 @@ enum By {
 }
 
 impl Failed {
+    /// Another one was made after it.
+    fn lets_go(self) {
+        if let By::Answer(answering) = self.by {
+            answering.answer.let_go();
+        }
+    }
+
     /// Nothing follows: it is what the caller gets.
     fn given(self, record: &mut OpenRecord) -> Result<Answering, Stop> {
         record.restore(self.decided);
@@ -207,7 +242,14 @@ impl<'a> Attempts<'a> {
             tries: Tries::new(Instant::now()),
             begins: None,
             asked: None,
+            wish: None,
+            waited: false,
         }
+    }
+
+    /// It may be answered as an equal one was before, if its caller wishes so.
+    pub(crate) fn wishes(&mut self, wish: Option<Wish>) {
+        self.wish = wish;
     }
 
     /// Decide, and bring the request in line with the permit, which is spent by nothing being sent.
@@ -256,7 +298,7 @@ impl<'a> Attempts<'a> {
         let mut failed: Option<Failed> = None;
         let mut refused = self.leave_out_unpriced(record);
         loop {
-            if !self.tries.is_first() {
+            if !self.tries.is_first() || self.waited {
                 record.anew();
                 match self.renew(record) {
                     Ok(false) => {}
@@ -302,7 +344,18 @@ impl<'a> Attempts<'a> {
                 .begin((permit, offer.clone()), asking, record, answers)
                 .await
             {
-                Ok(leg) => leg,
+                Ok(Begun::Asked(leg)) => leg,
+                Ok(Begun::Given(answering)) => {
+                    if let Some(before) = failed.take() {
+                        before.lets_go();
+                    }
+                    return Ok(Came::Answer(*answering));
+                }
+                // It is decided on anew when that is over.
+                Ok(Begun::Waits(waiting)) => {
+                    Box::pin(self.wait_for(&waiting, record)).await?;
+                    continue;
+                }
                 Err(Refused::Everywhere(fault)) => return Err(fault.into()),
                 Err(Refused::Twice) => continue,
                 Err(Refused::Here(fault)) => {
@@ -314,12 +367,8 @@ impl<'a> Attempts<'a> {
                     continue;
                 }
             };
-            if let Some(Failed {
-                by: By::Answer(answering),
-                ..
-            }) = failed.take()
-            {
-                answering.answer.let_go();
+            if let Some(before) = failed.take() {
+                before.lets_go();
             }
             let Some(answered) = self.head(&mut leg, record).await else {
                 return Ok(Came::Late(leg));
@@ -552,7 +601,7 @@ impl<'a> Attempts<'a> {
         asking: AskingTarget,
         record: &mut OpenRecord,
         follows_answer: bool,
-    ) -> Result<Leg, Refused> {
+    ) -> Result<Begun, Refused> {
         let generation = self.generation.clone();
         // 4 guard
         let cleared = self.clear(permit, &offer).map_err(Refused::Here)?;
@@ -575,12 +624,27 @@ impl<'a> Attempts<'a> {
             },
             of_kept: matches!(self.asking, Asking::Stored(..)),
             hides_usage: false,
+            cache: CacheUse::Off,
             generation: generation.clone(),
             offer: offer.clone(),
         };
         let once = told.of_kept || self.only.is_some() || cleared.keeps();
         if once && self.asked.is_some() {
             return Err(Refused::Twice);
+        }
+        if let Some(wish) = self.wish {
+            match self.look_up(wish, &cleared, &offer) {
+                Looked::Found(Found::Hit(hit)) => {
+                    // Neither this nor the waiting takes room in the future of every request.
+                    let given = self.give_again(hit, told, record, follows_answer);
+                    return Ok(Begun::Given(Box::new(Box::pin(given).await?)));
+                }
+                Looked::Found(Found::Wait(waiting)) => return Ok(Begun::Waits(waiting)),
+                Looked::Found(Found::Ask(lead)) => {
+                    told.cache = CacheUse::Miss(lead.map(Box::new));
+                }
+                Looked::Not(part) => told.cache = part,
+            }
         }
         let reserving = Reserving {
             caller: self.caller,
@@ -636,14 +700,14 @@ impl<'a> Attempts<'a> {
         let (sent, sending) =
             egress::send(&offer.upstream, cleared, decoded_max, self.gateway.now());
         record.attempt(number, &offer.upstream, (sent, asking));
-        Ok(Leg {
+        Ok(Begun::Asked(Leg {
             sending,
             health,
             told,
             until: deadline.min(now + time),
             time: time.min(deadline.saturating_duration_since(now)),
             once,
-        })
+        }))
     }
 
     /// Wait for the head of an answer, of a second target too if the first takes long. `None` where the stream begins without.
@@ -696,13 +760,13 @@ impl<'a> Attempts<'a> {
             .await;
         self.asked = None;
         match begun {
-            Ok(leg) => {
+            Ok(Begun::Asked(leg)) => {
                 record.is_hedge();
                 Some(leg)
             }
-            Err(why) => {
+            why => {
                 record.alone();
-                if let Refused::Here(fault) = why {
+                if let Err(Refused::Here(fault)) = why {
                     self.tries.set_aside(&offer.health);
                     record.passed_over(offer.upstream.name(), fault.code);
                 }
@@ -793,7 +857,10 @@ impl<'a> Attempts<'a> {
         record: &mut OpenRecord,
     ) -> Judged {
         let Leg {
-            health, told, once, ..
+            health,
+            mut told,
+            once,
+            ..
         } = leg;
         let generation = self.generation.clone();
         let config = generation.routing();
@@ -803,6 +870,9 @@ impl<'a> Attempts<'a> {
                 let says = unwell(head.status(), head.headers(), self.gateway.now());
                 let status = (head.status(), answer.coding);
                 record.answered(status, says, &config.breaker);
+                if answer.response.status() != StatusCode::OK {
+                    told.cache.lets_go();
+                }
                 let answering = Answering { answer, told };
                 let Some(says) = says.filter(|_| !once && self.tries.left(config)) else {
                     return Judged::Answered(answering);

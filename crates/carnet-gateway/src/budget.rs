@@ -36,7 +36,15 @@ impl Budget {
         held.grow(bytes).then_some(held)
     }
 
-    #[cfg(test)]
+    /// The same bytes, of which another number may be held.
+    pub(crate) fn up_to(&self, max: usize) -> Self {
+        Self {
+            used: self.used.clone(),
+            max,
+        }
+    }
+
+    /// How much is held of it.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
@@ -48,6 +56,27 @@ impl Held {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         self.bytes = self.bytes.saturating_add(bytes);
         before.saturating_add(bytes) <= self.max
+    }
+
+    /// Hold so much more, if it is left; else as much as before.
+    pub(crate) fn try_grow(&mut self, bytes: usize) -> bool {
+        let max = self.max;
+        let room = |used: usize| used.checked_add(bytes).filter(|all| *all <= max);
+        let grown = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
+            .is_ok();
+        if grown {
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+        grown
+    }
+
+    /// Give so much of it back.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -69,6 +98,15 @@ mod tests {
         assert_eq!(budget.used(), 6);
         assert!(held.grow(4));
         assert!(!held.grow(1));
+        drop(held);
+        assert_eq!(budget.used(), 0);
+        let mut held = budget.hold(6).unwrap();
+        assert!(!held.try_grow(5) && held.try_grow(4));
+        assert_eq!(budget.used(), 10);
+        held.shrink(7);
+        let smaller = budget.up_to(5);
+        assert!(smaller.hold(3).is_none() && smaller.hold(2).is_some());
+        held.shrink(9);
         drop(held);
         assert_eq!(budget.used(), 0);
     }

@@ -15,6 +15,7 @@ use http::Uri;
 use http::uri::{InvalidUri, Scheme};
 use toml_span::Span;
 
+pub use self::cache::{CacheConfig, RawCache};
 pub use self::certificate::{
     CertificateRule, ClientAuthorities, ListenerTls, RawCertificate, Wants,
 };
@@ -32,6 +33,7 @@ use crate::section::{Field, Located, closest};
 pub use crate::services::Services;
 use crate::source::TrustedProxies;
 
+mod cache;
 mod certificate;
 mod issuer;
 mod proxies;
@@ -395,6 +397,8 @@ pub struct RawConfig {
     pub audit: Option<RawAudit>,
     /// `[conversations]`
     pub conversations: Option<Located<RawConversations>>,
+    /// `[cache]`
+    pub cache: Option<RawCache>,
     /// `[routing]`
     pub routing: Option<RawRouting>,
     /// `[[pool]]`
@@ -435,6 +439,8 @@ pub struct Config {
     pub durability: carnet_audit::Durability,
     /// What Carnet itself keeps of conversations; nothing where this is not said.
     pub conversations: Option<ConversationsConfig>,
+    /// Which answers are given again; none where this is not said.
+    pub cache: Option<CacheConfig>,
     /// How often a request is tried, and where.
     pub routing: RoutingConfig,
     /// Names that lead to one of several models.
@@ -633,6 +639,8 @@ pub fn validate(
     let durability = check.durability(raw.audit.as_ref());
     let conversations = raw.conversations.as_ref();
     let conversations = conversations.map(|raw| check.conversations(raw));
+    let cache = raw.cache.as_ref();
+    let cache = cache.map(|section| check.cache(section, raw));
     let routing = check.routing(raw.routing.as_ref(), &upstreams);
     let pools = check.pools(raw, &routing);
     let limits = check.quotas(raw);
@@ -647,6 +655,7 @@ pub fn validate(
             workloads,
             durability,
             conversations,
+            cache,
             routing,
             pools,
             limits,

@@ -47,6 +47,8 @@ struct Line<'a> {
     status: Option<u16>,
     attempts: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     bytes_in: u64,
     bytes_out: u64,
@@ -82,6 +84,7 @@ impl Ended {
             outcome: record.outcome.as_str(),
             status: record.status,
             attempts: record.attempts.len(),
+            cache: record.cache.as_ref().map(|cache| &*cache.result),
             error: last.and_then(|attempt| attempt.error.as_deref()),
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,
@@ -101,7 +104,7 @@ fn millis(us: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use carnet_audit::{Attempt, Kind, Outcome, Timings, Tokens};
+    use carnet_audit::{Attempt, Cached, Kind, Outcome, Timings, Tokens};
 
     use super::*;
 
@@ -119,6 +122,11 @@ mod tests {
                 ..Attempt::default()
             }],
             status: Some(504),
+            cache: Some(Box::new(Cached {
+                result: "kept".into(),
+                record: None,
+                age_seconds: None,
+            })),
             tokens: Some(Tokens {
                 input: 3,
                 ..Tokens::default()
@@ -151,6 +159,7 @@ mod tests {
             ("error", "\"upstream_timeout\""),
             ("status", "504"),
             ("attempts", "1"),
+            ("cache", "\"kept\""),
             ("input_tokens", "3"),
             ("first_byte_ms", "null"),
             ("duration_ms", "1.5"),

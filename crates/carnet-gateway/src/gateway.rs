@@ -318,7 +318,11 @@ impl Gateway {
         let generation = self.generation.load();
         self.metrics.text(Now {
             log: (log.size, log.pending),
-            cache: generation.cache(),
+            decisions: generation.decision_cache(),
+            answers: generation
+                .cache()
+                .map(|cache| cache.standing())
+                .unwrap_or_default(),
             ready: log.full.is_none(),
             traffic: generation.traffic(),
             targets: generation.targets().iter().cloned().collect(),

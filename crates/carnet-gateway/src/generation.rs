@@ -22,6 +22,7 @@ use serde::Serialize;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::Cache;
 use crate::caller::Revocations;
 use crate::certificates::Certificates;
 use crate::config::{
@@ -116,6 +117,7 @@ pub struct Generation {
 struct Rules {
     server: ServerConfig,
     conversations: Option<ConversationsConfig>,
+    cache: Option<Arc<Cache>>,
     routing: RoutingConfig,
     /// Whether a strategy goes by prices.
     prices: bool,
@@ -213,9 +215,13 @@ impl Generation {
             .map_err(|error: WatchError| vec![error.into()])?;
         let ledger = previous.map(|previous| previous.rules.quotas.ledger().clone());
         let quotas = Quotas::new(ledger.unwrap_or_default(), config.limits, &config.workloads);
+        let before = previous.and_then(|previous| previous.cache());
+        let cache = config.cache;
+        let cache = cache.and_then(|config| Cache::new(config, before.map(|cache| &**cache)));
         let mut rules = Rules {
             server: config.server,
             conversations: config.conversations,
+            cache: cache.map(Arc::new),
             prices: config.routing.strategy == Strategy::Cheapest
                 || config
                     .pools
@@ -260,8 +266,11 @@ impl Generation {
         }
     }
 
-    /// Cancel what ran with secrets that `next` no longer knows.
+    /// Cancel what ran with secrets that `next` no longer knows, and give again nothing that was answered under other rules.
     pub(crate) fn retire(&self, next: &Generation) {
+        if let Some(cache) = self.cache().filter(|_| !self.has_rules_of(next)) {
+            cache.close();
+        }
         for (digest, token) in &self.revocations {
             if !next.revocations.contains_key(digest) {
                 token.cancel();
@@ -315,6 +324,11 @@ impl Generation {
         self.rules.conversations.as_ref()
     }
 
+    /// The answers that are given again, if any are.
+    pub(crate) fn cache(&self) -> Option<&Arc<Cache>> {
+        self.rules.cache.as_ref()
+    }
+
     /// To which workloads certificates lead.
     pub(crate) fn certificates(&self) -> &Certificates {
         &self.rules.certificates
@@ -366,7 +380,7 @@ impl Generation {
 
     /// Counters of the decision cache.
     #[must_use]
-    pub fn cache(&self) -> CacheCounters {
+    pub fn decision_cache(&self) -> CacheCounters {
         self.rules.decider.counters()
     }
 

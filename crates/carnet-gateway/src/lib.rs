@@ -10,7 +10,7 @@
 //!
 //! `pipeline.rs` names every stage top to bottom; `attempts.rs` goes through 3 to 5 once for each attempt. A [`Generation`] is
 //! configuration, policy, registry, overlay and keys that were validated together: each attempt is decided under the one that is in
-//! force when it begins.
+//! force when it begins. Where the operator has set it, `cache.rs` is asked between 4 and 5 for what an equal request was answered.
 //!
 //! # Invariants
 //!
@@ -35,6 +35,7 @@ mod admit;
 mod attempts;
 mod beside;
 mod budget;
+mod cache;
 mod caller;
 mod certificates;
 pub mod codes;

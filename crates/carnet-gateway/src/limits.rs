@@ -165,6 +165,32 @@ pub const CONVERSATIONS_WAITING_MAX: usize = 1_024;
 pub const CONVERSATIONS_WRITTEN_BYTES: usize = 16 * 1024 * 1024;
 /// Conversations that are read at once. The store gives one after the other.
 pub const CONVERSATION_READS_MAX: usize = 4;
+/// Bytes of all answers that are given again, by default.
+pub const CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// No setting goes below this: there would be room for next to none.
+pub const CACHE_BYTES_MIN: u64 = 64 * 1024;
+/// No setting goes beyond this: they lie in memory.
+pub const CACHE_BYTES_CEILING: u64 = 64 * 1024 * 1024 * 1024;
+/// Bytes of one of them, by default: more than texts have, with room for vectors.
+pub const CACHE_ANSWER_BYTES_MAX: u64 = 1024 * 1024;
+/// No setting goes beyond this: one is copied and looked through as a whole.
+pub const CACHE_ANSWER_BYTES_CEILING: u64 = ANSWER_BYTES_MAX as u64;
+/// Seconds that one is kept, by default.
+pub const CACHE_SECONDS: u64 = 300;
+/// How long one is kept at most.
+pub const CACHE_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Seconds that a request waits for an equal one, by default.
+pub const CACHE_WAIT_SECONDS: u64 = 30;
+/// How long it waits at most.
+pub const CACHE_WAIT_TIME_MAX: Duration = Duration::from_secs(600);
+/// Requests that wait for one; further ones ask themselves.
+pub const CACHE_WAITING_MAX: usize = 1_024;
+/// What a kept answer takes beside its bytes: its places in the tables, its key in each, what is said of it.
+pub const CACHE_ENTRY_BYTES: usize = 1_024;
+/// Bytes of one that are given at once.
+pub const CACHE_PIECE_BYTES: usize = 32 * 1024;
+/// Those that are forgotten at once because of their age, so that nobody waits long for the others.
+pub const CACHE_SWEPT_MAX: usize = 1_024;
 /// How often it is looked whether kept conversations have become too old.
 pub const CONVERSATION_SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 /// WebSockets of one key open at once: each agent of a team keeps one or a few.

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use carnet_audit::Outcome;
@@ -22,6 +22,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::cache::{CacheUse, Standing};
 use crate::histogram::Durations;
 use crate::permits::{AllPermits, Permits};
 use crate::route::{AllTargets, Health};
@@ -189,12 +190,79 @@ impl Origins {
     }
 }
 
+/// Counters of the answers that are given again.
+struct Cached {
+    bypassed: Counter,
+    hits: Counter,
+    misses: Counter,
+    shared: Counter,
+    bytes: Gauge<u64, AtomicU64>,
+    entries: Gauge<u64, AtomicU64>,
+    evicted: Counter,
+    waiting: Gauge<u64, AtomicU64>,
+}
+
+impl Cached {
+    fn new(registry: &mut Registry) -> Self {
+        let requests: Family<ByResult, Counter> = Family::default();
+        let of = |result| requests.get_or_create_owned(&ByResult { result });
+        let cached = Self {
+            bypassed: of("bypass"),
+            hits: of("hit"),
+            misses: of("miss"),
+            shared: of("shared"),
+            bytes: Gauge::default(),
+            entries: Gauge::default(),
+            evicted: Counter::default(),
+            waiting: Gauge::default(),
+        };
+        registry.register(
+            "cache_requests",
+            "Answered requests for which there is a cache of answers, by what it had for them",
+            requests,
+        );
+        registry.register(
+            "cache_bytes",
+            "Memory of the cache of answers, those on their way among them",
+            cached.bytes.clone(),
+        );
+        registry.register(
+            "cache_entries",
+            "Answers in the cache",
+            cached.entries.clone(),
+        );
+        registry.register(
+            "cache_evictions",
+            "Answers that went out of the cache before their time, to make room",
+            cached.evicted.clone(),
+        );
+        registry.register(
+            "cache_waiting",
+            "Requests that wait for the answer to an equal one",
+            cached.waiting.clone(),
+        );
+        cached
+    }
+
+    fn set(&self, standing: Standing) {
+        self.bytes.set(standing.bytes as u64);
+        self.entries.set(standing.entries as u64);
+        self.waiting.set(standing.waiting as u64);
+        // It only grows, too.
+        self.evicted
+            .inner()
+            .store(standing.evicted, Ordering::Relaxed);
+    }
+}
+
 /// What is known only when the counters are asked for.
 pub(crate) struct Now {
     /// Entries of the log, and those of them that no checkpoint covers.
     pub(crate) log: (u64, u64),
     /// Of the decision cache.
-    pub(crate) cache: CacheCounters,
+    pub(crate) decisions: CacheCounters,
+    /// Of the answers that are given again.
+    pub(crate) answers: Standing,
     /// Whether requests are taken.
     pub(crate) ready: bool,
     /// Of the upstreams in force.
@@ -256,6 +324,7 @@ pub struct Metrics {
     generation: Gauge,
     log_size: Gauge<u64, AtomicU64>,
     log_pending: Gauge<u64, AtomicU64>,
+    answers_cached: Cached,
     cache_hits: Gauge<u64, AtomicU64>,
     cache_misses: Gauge<u64, AtomicU64>,
     shadow_checks: Gauge<u64, AtomicU64>,
@@ -343,7 +412,9 @@ impl Default for Metrics {
             "The program",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
+        let answers_cached = Cached::new(&mut registry);
         let mut metrics = Self {
+            answers_cached,
             stages: Stage::ALL.map(|(_, stage)| stages.get_or_create_owned(&ByStage { stage })),
             origins: Origins::new(&origins),
             spend,
@@ -575,6 +646,19 @@ impl Metrics {
         self.limit_money.get_or_create(&labels).inc_by(units);
     }
 
+    /// An answer goes out with which the cache of answers had this to do.
+    pub(crate) fn cached(&self, part: &CacheUse) {
+        let cached = &self.answers_cached;
+        let counter = match part {
+            CacheUse::Bypass => &cached.bypassed,
+            CacheUse::Hit { shared: false, .. } => &cached.hits,
+            CacheUse::Hit { shared: true, .. } => &cached.shared,
+            CacheUse::Miss(_) => &cached.misses,
+            CacheUse::Off => return,
+        };
+        counter.inc();
+    }
+
     pub(crate) fn suspended(&self, count: usize) {
         self.suspended.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
@@ -598,10 +682,11 @@ impl Metrics {
     pub(crate) fn text(&self, now: Now) -> String {
         self.log_size.set(now.log.0);
         self.log_pending.set(now.log.1);
-        self.cache_hits.set(now.cache.hits);
-        self.cache_misses.set(now.cache.misses);
-        self.shadow_checks.set(now.cache.shadow_checks);
-        self.shadow_mismatches.set(now.cache.shadow_mismatches);
+        self.answers_cached.set(now.answers);
+        self.cache_hits.set(now.decisions.hits);
+        self.cache_misses.set(now.decisions.misses);
+        self.shadow_checks.set(now.decisions.shadow_checks);
+        self.shadow_mismatches.set(now.decisions.shadow_mismatches);
         self.ready.set(now.ready.into());
         let mut of_generation = Registry::with_prefix("carnet");
         of_generation.register_collector(Box::new(AllTraffic(now.traffic)));

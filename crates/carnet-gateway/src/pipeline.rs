@@ -9,11 +9,12 @@ use carnet_wire::bedrock;
 use carnet_wire::responses::socket::prepared_events;
 use carnet_wire::stream::aws;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, response};
+use http::{HeaderMap, Method, Request, Response, StatusCode, response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::{Answering, Asking, Attempts, Came, Leg, Told};
+use crate::cache::{CacheUse, Wish};
 use crate::caller::{self, Caller};
 use crate::codes::Code;
 use crate::conversations::Listening;
@@ -44,6 +45,8 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const AWS_STREAM: HeaderValue = HeaderValue::from_static(aws::MEDIA_TYPE);
 /// How many tokens a request had, where the body of its answer does not say it.
 const BEDROCK_TOKENS: HeaderName = HeaderName::from_static("x-amzn-bedrock-input-token-count");
+/// `hit`, `miss` or `bypass`, where there is a cache of answers for the request.
+const CARNET_CACHE: HeaderName = HeaderName::from_static("carnet-cache");
 /// `permit`, `deny` or `report-deny`.
 const CARNET_DECISION: HeaderName = HeaderName::from_static("carnet-decision");
 
@@ -107,10 +110,14 @@ pub(crate) async fn handle(
     let (own, dialect) = match ingress::route(request.method(), request.uri().path()) {
         Ok(Route::Call(call, place)) => {
             let extras = Extras::of(call, request.headers(), request.uri().query());
+            let wish = generation.cache().map(|_| Wish::of(request.headers()));
             let asked = (call, place, extras, Body::Arriving(request.into_body()));
             let attempts = asked_for(&gateway, &generation, &caller, asked, &mut record).await;
             let came = match attempts {
-                Ok(mut attempts) => attempts.run_or_begin(&mut record).await,
+                Ok(mut attempts) => {
+                    attempts.wishes(wish);
+                    attempts.run_or_begin(&mut record).await
+                }
                 Err(stop) => Err(stop),
             };
             return match came {
@@ -398,11 +405,12 @@ async fn relayed(
     let (id, decision) = (record.id_header(), record.decision_header());
     let (offer, dialect) = (answering.told.offer.clone(), answering.told.call.dialect());
     let losses = answering.told.losses().and_then(losses_header);
+    let cache = cached(&answering.told.cache, &record);
     let (mut head, relay) = match relaying(answering, record, connection).await {
         Ok(relaying) => relaying,
         Err((fault, record)) => return refused(fault.into(), dialect, record).await,
     };
-    tell(&mut head.headers, &offer, losses);
+    tell(&mut head.headers, &offer, [losses, cache]);
     head.headers.insert(CARNET_DECISION, decision);
     head.headers.insert(CARNET_RECORD, id);
     Response::from_parts(head, ResponseBody::relay(relay))
@@ -418,6 +426,7 @@ fn begun(
     let (id, decision) = (record.id_header(), record.decision_header());
     let (offer, losses) = (leg.told.offer.clone(), leg.told.losses());
     let losses = losses.and_then(losses_header);
+    let cache = cached(&leg.told.cache, &record);
     let keep_alive = leg.told.generation.server().keep_alive;
     let arrives = late::arrives(leg, record, async move |answering, record| {
         let relaying = relaying(answering, record, connection).await;
@@ -428,20 +437,28 @@ fn begun(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, EVENT_STREAM);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    tell(headers, &offer, losses);
+    tell(headers, &offer, [losses, cache]);
     headers.insert(CARNET_DECISION, decision);
     headers.insert(CARNET_RECORD, id);
     response
 }
 
-/// Tell the caller the facts that were decided on, and what the upstream could not be told.
-fn tell(headers: &mut HeaderMap, offer: &Offer, losses: Option<HeaderValue>) {
-    headers.reserve(offer.headers.len() + 2);
+/// Count what the cache of answers had to do with a request; what the caller is told of that.
+fn cached(part: &CacheUse, record: &OpenRecord) -> Option<HeaderValue> {
+    record.gateway().metrics().cached(part);
+    part.header()
+}
+
+/// Tell the caller the facts that were decided on, what the upstream could not be told, and whether one was asked.
+fn tell(headers: &mut HeaderMap, offer: &Offer, [losses, cache]: [Option<HeaderValue>; 2]) {
+    headers.reserve(offer.headers.len() + 3);
     for (name, value) in &offer.headers {
         headers.insert(name.clone(), value.clone());
     }
-    if let Some(losses) = losses {
-        headers.insert(CARNET_LOSSES, losses);
+    for (name, value) in [(CARNET_LOSSES, losses), (CARNET_CACHE, cache)] {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
     }
 }
 
@@ -463,7 +480,9 @@ async fn relaying(
         of_model,
         of_kept,
         hides_usage,
+        cache,
     } = told;
+    let lead = cache.into_lead();
     let (mut head, body) = answer.response.into_parts();
     let mut answered = Answered::new(body, &head, record.is_stream()).kept_at(kept_at);
     if !of_model {
@@ -536,12 +555,19 @@ async fn relaying(
         suspends: !of_kept,
     };
     let relay = Relay::new(answered, record, check, idle_timeout, connection);
-    let relay = relay.opened().await?;
+    let mut relay = relay.opened().await?;
     if let Some(status) = relay.failed_status() {
         head.status = status;
     }
     if relay.rewrites() {
         egress::forget_bytes(&mut head.headers);
+    }
+    let lead = lead.filter(|_| head.status == StatusCode::OK);
+    if let Some((lead, kind)) = lead.zip(head.headers.get(CONTENT_TYPE)) {
+        let losses = translation.as_ref().map(|one| &one.losses);
+        let losses = losses.or(vectors.as_ref().map(|one| &one.losses));
+        let losses = losses.map(|losses| losses.clone().into_boxed_slice());
+        relay.keep_for_others(lead, kind, losses.unwrap_or_default());
     }
     let told_in_header = translation.is_some() && call.dialect() == Dialect::Converse;
     if told_in_header && !head.status.is_success() {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use carnet_audit::{Attempt, Detection, Kind, Outcome, Record, Ruling, Slot, Tokens};
+use carnet_audit::{Attempt, Detection, Intent, Kind, Outcome, Record, Ruling, Slot, Tokens};
 use carnet_guard::Detections;
 use carnet_limits::{Exhausted, Measure, Reservation};
 use carnet_policy::{Effect, Verdict};
@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::{self, Given, Hit};
 use crate::caller::Caller;
 use crate::codes::Code;
 use crate::config::OnRevoke;
@@ -475,7 +476,17 @@ impl OpenRecord {
 
     /// Put the intent of an attempt into the journal, before its dial.
     pub(crate) async fn intent(&mut self) -> Result<(), Fault> {
-        let intent = self.record.intent();
+        self.write_intent(self.record.intent()).await
+    }
+
+    /// The same for an answer that was given before: no upstream will have been asked.
+    pub(crate) async fn intent_to_give_again(&mut self) -> Result<(), Fault> {
+        let mut intent = self.record.intent();
+        intent.upstream = None;
+        self.write_intent(intent).await
+    }
+
+    async fn write_intent(&mut self, intent: Intent) -> Result<(), Fault> {
         let slot = self.slot.as_mut().ok_or_else(log_unavailable)?;
         slot.intent(&intent).await.map_err(|error| {
             tracing::error!(%error, "an intent could not be written");
@@ -586,6 +597,39 @@ impl OpenRecord {
         {
             way.asking.broke_off(terms, Instant::now());
         }
+    }
+
+    /// It is answered as an equal one was before: nothing of it goes to an upstream.
+    pub(crate) fn given_again(&mut self, hit: &Hit) {
+        self.over(Stage::Prepare);
+        let record = &mut self.record;
+        record.edits.clear();
+        record.losses.clear();
+        record.translated_to = None;
+        record.status = Some(StatusCode::OK.as_u16());
+        (record.reported_model, record.answering_model) = hit.entry.reported();
+        record.cache = Some(Box::new(hit.cached()));
+        record.timings.get_or_insert_default().first_byte_us = Some(micros(self.started.elapsed()));
+    }
+
+    /// Whose answer it is, if it may be given again: its key still counts.
+    pub(crate) fn given(&self) -> Option<Given> {
+        if self.revoked.is_cancelled() {
+            return None;
+        }
+        let record = &self.record;
+        Some(Given {
+            record: record.id.clone(),
+            reported: (
+                record.reported_model.clone(),
+                record.answering_model.clone(),
+            ),
+        })
+    }
+
+    /// Its answer may be given again.
+    pub(crate) fn kept(&mut self) {
+        self.record.cache = Some(Box::new(cache::kept()));
     }
 
     /// The caller's stream has begun, whatever comes of it.

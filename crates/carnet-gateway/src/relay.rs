@@ -22,12 +22,13 @@ use carnet_wire::sniff::{
 use carnet_wire::stream::aws::{self, MessageEnds};
 use carnet_wire::stream::sse::KEEP_ALIVE;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode, response};
+use http::{HeaderMap, HeaderValue, StatusCode, response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::beside::Beside;
+use crate::cache::{Keeping, Lead, Of};
 use crate::codes::Code;
 use crate::config::{AnswerModel, OnMismatch, OnRevoke};
 use crate::conversations::{Listening, Unkept};
@@ -66,6 +67,8 @@ pub(crate) struct Relay {
     making: Option<Making>,
     /// Gone once the answer is kept or cannot be.
     listening: Option<Listening>,
+    /// Gone once it is clear that the answer is not given again.
+    keeping: Option<Keeping>,
     /// What the upstream tells of tokens, or the answer that was made of what it tells.
     usage: Option<(ReportedUsage, Told)>,
     /// Takes out of the answer what it tells of that to us alone.
@@ -377,6 +380,7 @@ impl Relay {
             sniff: named_in.map(ReportedModel::new),
             making: making.map(|(framing, target)| Making::new(framing, target)),
             listening: answer.listening,
+            keeping: None,
             usage,
             unasked: hides.then(UnaskedUsage::new),
             end: check.call.dialect().into(),
@@ -477,6 +481,11 @@ impl Relay {
                     record.passed_on(piece.len());
                 }
                 self.listen(&piece);
+                if let Some(keeping) = &mut self.keeping
+                    && !keeping.looks(&piece)
+                {
+                    self.keeping = None;
+                }
                 if let Some((_, Told::ToCaller(_))) = self.usage {
                     self.count(&piece);
                 }
@@ -495,6 +504,34 @@ impl Relay {
             }
             Step::Stop(fault) => self.cut(fault, cx),
         }
+    }
+
+    /// Keep what the caller is given, so that it can be given again.
+    pub(crate) fn keep_for_others(
+        &mut self,
+        lead: Lead,
+        kind: &HeaderValue,
+        losses: Box<[Box<str>]>,
+    ) {
+        let events = match self.shape {
+            Shape::Events => true,
+            Shape::Whole => false,
+            Shape::Array | Shape::AwsStream => return,
+        };
+        // A copy of its own: what came from the upstream would hold the whole head.
+        let Ok(kind) = HeaderValue::from_bytes(kind.as_bytes()) else {
+            return;
+        };
+        if self.record.is_none() {
+            return;
+        }
+        let of = Of {
+            call: self.check.call,
+            events,
+            kind,
+            losses,
+        };
+        self.keeping = Keeping::new(lead, of, self.size_hint().exact());
     }
 
     /// Comments have gone out before it. Whether it is what can stand behind them.
@@ -875,13 +912,28 @@ impl Relay {
         if let Some(response) = whole.filter(|_| self.failed.is_none()) {
             self.keep(response);
         }
-        self.finish(if self.mismatched {
+        let outcome = if self.mismatched {
             Outcome::Mismatch
         } else if self.failed.is_some() || self.upstream.failed().is_some() {
             Outcome::UpstreamError
         } else {
             Outcome::Completed
-        });
+        };
+        let keeping = self.keeping.take();
+        if let Some(keeping) = keeping.filter(|_| outcome == Outcome::Completed) {
+            self.give_again(keeping);
+        }
+        self.finish(outcome);
+    }
+
+    /// Have the answer found by equal requests.
+    fn give_again(&mut self, keeping: Keeping) {
+        if let Some(record) = &mut self.record
+            && let Some(given) = record.given()
+            && keeping.keep(given)
+        {
+            record.kept();
+        }
     }
 
     /// The answer ends before its end: its target is judged by that, if it is the target's doing.
@@ -932,6 +984,7 @@ impl Relay {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RelayCut>>> {
         self.broke_off(fault.code);
+        self.keeping = None;
         let Some(record) = self.closed_record() else {
             return Poll::Ready(None);
         };
@@ -1071,8 +1124,6 @@ const OF_CONNECTION: [&str; 11] = [
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]

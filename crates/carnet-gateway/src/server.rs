@@ -240,7 +240,11 @@ async fn sweep(gateway: Arc<Gateway>) {
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        gateway.relays().sweep(std::time::Instant::now());
+        let now = std::time::Instant::now();
+        gateway.relays().sweep(now);
+        if let Some(cache) = gateway.generation().cache() {
+            cache.sweep(now);
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use carnet_gateway::config::{
-    self as gateway, ConfigProblem, RawAudit, RawCertificate, RawConversations, RawIssuer,
-    RawLimit, RawPool, RawRouting, RawServer, RawTelemetry, RawUpstream, RawWorkload, Services,
+    self as gateway, ConfigProblem, RawAudit, RawCache, RawCertificate, RawConversations,
+    RawIssuer, RawLimit, RawPool, RawRouting, RawServer, RawTelemetry, RawUpstream, RawWorkload,
+    Services,
 };
 use carnet_gateway::section;
 use carnet_gateway::section::{Field, Located, Read};
@@ -72,6 +73,8 @@ section! {
             engine: Vec<RawEngine>,
             /// Conversations that Carnet itself keeps.
             conversations: RawConversations,
+            /// Answers that are given again to equal requests.
+            cache: RawCache,
             /// Who calls.
             workload: Vec<RawWorkload>,
             /// How often a request is tried, and which of several offers of a model it goes to.
@@ -221,6 +224,7 @@ impl Draft {
                     Field::Given(section) => Some(section),
                     Field::Absent | Field::Wrong => None,
                 },
+                cache: raw.cache.into_value(),
                 routing: raw.routing.into_value(),
                 pools: raw.pool.into_value().unwrap_or_default(),
                 limits: raw.limit.into_value().unwrap_or_default(),

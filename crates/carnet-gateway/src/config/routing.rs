@@ -233,7 +233,7 @@ impl Check<'_> {
         }
     }
 
-    fn number(
+    pub(super) fn number(
         &mut self,
         name: &str,
         field: &Field<u64>,

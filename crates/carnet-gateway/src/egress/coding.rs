@@ -24,6 +24,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
 use super::masked::{Mask, Masked};
 use super::unpacked::Unpacked;
+use crate::cache::Again;
 use crate::codes::Code;
 use crate::config::DecodedMax;
 use crate::error::Fault;
@@ -99,6 +100,8 @@ pub(crate) struct AnswerBody(Inner);
 
 #[derive(Debug)]
 enum Inner {
+    /// It was given before.
+    Again(Again),
     Coded(Box<Decoded>),
     Masked(Box<Masked>),
     Plain(Incoming),
@@ -129,6 +132,11 @@ impl AnswerBody {
         Ok((Self(Inner::Coded(Box::new(decoded))), Some(coding)))
     }
 
+    /// One that was given before.
+    pub(crate) fn again(answer: Again) -> Self {
+        Self(Inner::Again(answer))
+    }
+
     /// The same body without the framing of the platform that carries it.
     pub(crate) fn unpacked(self, unpacker: Unpacker) -> Self {
         Self(Inner::Unpacked(Box::new(Unpacked::new(self, unpacker))))
@@ -143,7 +151,7 @@ impl AnswerBody {
     pub(crate) fn failed(&self) -> Option<FailureKind> {
         match &self.0 {
             Inner::Unpacked(unpacked) => unpacked.failed(),
-            Inner::Coded(_) | Inner::Masked(_) | Inner::Plain(_) => None,
+            Inner::Again(_) | Inner::Coded(_) | Inner::Masked(_) | Inner::Plain(_) => None,
         }
     }
 }
@@ -157,6 +165,7 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut self.0 {
+            Inner::Again(answer) => Poll::Ready(answer.piece().map(Frame::data).map(Ok)),
             Inner::Coded(decoded) => decoded
                 .poll_piece(cx)
                 .map(|piece| piece.map(|piece| piece.map(Frame::data))),
@@ -174,6 +183,7 @@ impl Body for AnswerBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
+            Inner::Again(answer) => answer.is_over(),
             Inner::Coded(decoded) => decoded.ended,
             Inner::Masked(masked) => masked.has_ended(),
             Inner::Plain(body) => body.is_end_stream(),
@@ -183,6 +193,9 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
+            Inner::Again(answer) => answer
+                .length()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
             Inner::Coded(_) | Inner::Unpacked(_) => SizeHint::default(),
             Inner::Masked(masked) => masked.size_hint(),
             Inner::Plain(body) => body.size_hint(),

@@ -471,6 +471,49 @@ fn a_price_is_exact_and_has_a_currency() {
 }
 
 #[test]
+fn what_is_cached_has_bounds_and_names_what_is_there() {
+    let text = "[policy]\npacks = [\"default\"]\n\n[cache]\nseconds = 0\nwait_seconds = 601\nbytes_max = 0\nsampled = 1\nttl = 3\n";
+    let mistakes: &[(usize, &str, &str)] = &[
+        (5, "`seconds` is 0", "choose a number from 1 to 86400"),
+        (6, "`wait_seconds` is 601", "choose a number from 0 to 600"),
+        (
+            7,
+            "`bytes_max` is 0",
+            "choose a number from 65536 to 68719476736",
+        ),
+        (8, "`sampled` must be true or false", "without quotes"),
+        (9, "unknown key `ttl`", "known here are bytes_max,"),
+    ];
+    told(&check(text).1, mistakes);
+    let text = "[cache]\nbytes_max = 80000\nanswer_bytes_max = 20001\n";
+    refuses(
+        text,
+        &[
+            "`answer_bytes_max` is 20001, more than a quarter of `bytes_max`, which is 80000",
+            "lower `answer_bytes_max` or raise `bytes_max`",
+        ],
+    );
+    let text = "[[workload]]\nid = \"app\"\n\n[cache]\nworkloads = [\"ap\"]\nupstreams = []\n";
+    refuses(
+        text,
+        &[
+            "no workload has the id `ap`",
+            "did you mean `app`?",
+            "the list is empty",
+            "name some, or leave the line out",
+        ],
+    );
+    let text = "[cache]\nupstreams = [\"elsewhere\"]\n";
+    refuses(
+        text,
+        &[
+            "no upstream has the name `elsewhere`",
+            "take it out of the list, or write its entry",
+        ],
+    );
+}
+
+#[test]
 fn what_is_kept_of_conversations_has_bounds_that_fit_together() {
     let text = "[policy]\npacks = [\"default\"]\n\n[conversations]\nkeep_days = 31\nconversation_bytes_max = 0\nbytes = 3\n";
     let mistakes: &[(usize, &str, &str)] = &[

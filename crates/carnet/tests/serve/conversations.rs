@@ -140,7 +140,7 @@ async fn written(gateway: &Gateway, count: u64) {
 }
 
 /// Have another configuration in force. The file is replaced as a whole: half of it could be one as well.
-async fn set(gateway: &Gateway, text: &str) {
+pub(crate) async fn set(gateway: &Gateway, text: &str) {
     gateway.setup.write("carnet.toml.new", text);
     let path = |name: &str| gateway.setup.path(name);
     std::fs::rename(path("carnet.toml.new"), path("carnet.toml")).unwrap();

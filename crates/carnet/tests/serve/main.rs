@@ -8,6 +8,7 @@ mod access_log;
 mod activation;
 mod backup;
 mod bodies;
+mod cached;
 mod carried;
 mod client_certificates;
 mod conversations;
