@@ -77,7 +77,7 @@ fn prompt(body: &Value) -> String {
     }
 }
 
-/// Answers a request; `sent` is told how many pieces are out.
+/// Answers a request; `sent` is told how many pieces go out.
 pub(super) fn play(
     talk: &mut Conversation,
     request: &Request,
@@ -210,6 +210,8 @@ fn stream(
         if index > 0 {
             talk.wait(script.gap)?;
         }
+        // Told before: who has a piece may ask at once how many are out.
+        sent(index + 1);
         talk.chunk(&event(
             choice(
                 json!({"role": "assistant", "content": word(index)}),
@@ -217,7 +219,6 @@ fn stream(
             ),
             Value::Null,
         ))?;
-        sent(index + 1);
     }
     talk.chunk(&event(choice(json!({}), json!("stop")), Value::Null))?;
     if with_usage {
