@@ -2,6 +2,7 @@
 
 mod debian;
 mod node;
+mod peers;
 mod python;
 mod rust;
 
@@ -12,6 +13,9 @@ use anyhow::{Context, Result};
 
 use crate::console;
 use crate::repo::Repo;
+
+pub(crate) use debian::{BenchPeers, Valgrind};
+pub(crate) use peers::Peer;
 
 /// The tools of the client suites.
 pub(crate) struct Tools {
@@ -29,8 +33,8 @@ pub(crate) struct Tools {
 
 /// Says what is missing and how much it is, then installs it.
 pub(crate) fn install(repo: &Repo) -> Result<Tools> {
-    let python = python::Environment::of(repo)?;
-    let node = node::Folder::of(repo, "node")?;
+    let python = python::Environment::of(repo, "tests/clients/python", "python")?;
+    let node = node::Folder::of(repo, "tests/clients/node", "node")?;
     let missing: Vec<&str> = [
         (!python.is_there())
             .then_some("about 800 MB: a Python environment with the clients, readers of bills of materials and Node.js"),
@@ -68,7 +72,7 @@ pub(crate) fn install(repo: &Repo) -> Result<Tools> {
 
 /// The folder whose `node_modules` holds the agents on the command line, installed if need be.
 pub(crate) fn for_agents(repo: &Repo, tools: &Tools) -> Result<PathBuf> {
-    let folder = node::Folder::of(repo, "agents")?;
+    let folder = node::Folder::of(repo, "tests/clients/agents", "agents")?;
     if !folder.is_there() {
         console::say("  about 660 MB: agents on the command line");
     }
@@ -78,8 +82,26 @@ pub(crate) fn for_agents(repo: &Repo, tools: &Tools) -> Result<PathBuf> {
 
 /// nginx and wrk, for the benchmark: their paths, installed if need be. None where Debian's package
 /// tools are not there.
-pub(crate) fn for_benchmark(repo: &Repo) -> Result<Option<debian::Peers>> {
+pub(crate) fn for_benchmark(repo: &Repo) -> Result<Option<BenchPeers>> {
     debian::peers(repo)
+}
+
+/// The gateways of others that package registries have and that are wanted, installed if need be, and why some are not.
+pub(crate) fn peers_for_benchmark(
+    repo: &Repo,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<(Vec<Peer>, Vec<String>)> {
+    peers::install(repo, wanted)
+}
+
+/// What counts instructions: its paths, installed if need be. None where Debian's package tools are not there.
+pub(crate) fn for_instructions(repo: &Repo) -> Result<Option<Valgrind>> {
+    debian::valgrind(repo)
+}
+
+/// What traces system calls, installed if need be. None where Debian's package tools are not there.
+pub(crate) fn for_traces(repo: &Repo) -> Result<Option<PathBuf>> {
+    debian::strace(repo)
 }
 
 /// The solver, for the tests that prove: its path, installed if need be. None where Debian's package

@@ -27,12 +27,24 @@ const CVC5: &[&str] = &[
     "libgmp10",
 ];
 
+/// What traces system calls, with the library that a plain system lacks.
+const STRACE: &[&str] = &["strace", "libunwind8"];
+
 /// What the benchmark compares with and drives.
-pub(crate) struct Peers {
+pub(crate) struct BenchPeers {
     pub(crate) nginx: PathBuf,
     pub(crate) wrk: PathBuf,
     /// Folders to search for their libraries.
     pub(crate) libraries: Vec<PathBuf>,
+}
+
+/// What counts instructions.
+pub(crate) struct Valgrind {
+    pub(crate) valgrind: PathBuf,
+    /// Tells a running one what to do.
+    pub(crate) vgdb: PathBuf,
+    /// Where its tools are, if not where it was built for.
+    pub(crate) tools: Option<PathBuf>,
 }
 
 /// What reads the product's metrics and judges the rules over them.
@@ -42,9 +54,9 @@ pub(crate) struct Prometheus {
 }
 
 /// nginx and wrk from the system where both are there, else unpacked.
-pub(super) fn peers(repo: &Repo) -> Result<Option<Peers>> {
+pub(super) fn peers(repo: &Repo) -> Result<Option<BenchPeers>> {
     if let (Some(nginx), Some(wrk)) = (on_path("nginx"), on_path("wrk")) {
-        return Ok(Some(Peers {
+        return Ok(Some(BenchPeers {
             nginx,
             wrk,
             libraries: Vec::new(),
@@ -54,7 +66,7 @@ pub(super) fn peers(repo: &Repo) -> Result<Option<Peers>> {
         return Ok(None);
     }
     let root = unpack(repo, "peers", PEERS)?;
-    Ok(Some(Peers {
+    Ok(Some(BenchPeers {
         nginx: root.join("usr/sbin/nginx"),
         wrk: root.join("usr/bin/wrk"),
         libraries: libraries(&root).into(),
@@ -77,17 +89,55 @@ pub(super) fn cvc5(repo: &Repo) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let root = unpack(repo, "cvc5", CVC5)?;
-    let libraries = env::join_paths(libraries(&root))?;
-    // `exec`, so that who kills the script kills the solver.
+    script(&root, "cvc5", &libraries(&root)).map(Some)
+}
+
+/// A script that starts an unpacked program where it finds its libraries.
+fn script(root: &Path, program: &str, libraries: &[PathBuf]) -> Result<PathBuf> {
+    let libraries = env::join_paths(libraries)?;
+    // `exec`, so that who kills the script kills the program.
     let script = format!(
         "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n",
         libraries.display(),
-        root.join("usr/bin/cvc5").display(),
+        root.join("usr/bin").join(program).display(),
     );
-    let path = root.join("cvc5");
+    let path = root.join(program);
     fs::write(&path, script)?;
     fs::set_permissions(&path, Permissions::from_mode(0o755))?;
-    Ok(Some(path))
+    Ok(path)
+}
+
+/// strace from the system where it is there, else unpacked.
+pub(super) fn strace(repo: &Repo) -> Result<Option<PathBuf>> {
+    if let Some(found) = on_path("strace") {
+        return Ok(Some(found));
+    }
+    if on_path("apt-get").is_none() || on_path("dpkg").is_none() {
+        return Ok(None);
+    }
+    let root = unpack(repo, "strace", STRACE)?;
+    script(&root, "strace", &libraries(&root)).map(Some)
+}
+
+/// valgrind from the system where it is there, else unpacked.
+pub(super) fn valgrind(repo: &Repo) -> Result<Option<Valgrind>> {
+    if let (Some(valgrind), Some(vgdb)) = (on_path("valgrind"), on_path("vgdb")) {
+        return Ok(Some(Valgrind {
+            valgrind,
+            vgdb,
+            tools: None,
+        }));
+    }
+    if on_path("apt-get").is_none() || on_path("dpkg").is_none() {
+        return Ok(None);
+    }
+    let root = unpack(repo, "valgrind", &["valgrind"])?;
+    Ok(Some(Valgrind {
+        // What Debian has in its place looks for debug symbols, which counting does not need.
+        valgrind: root.join("usr/bin/valgrind.bin"),
+        vgdb: root.join("usr/bin/vgdb"),
+        tools: Some(root.join("usr/libexec/valgrind")),
+    }))
 }
 
 /// Prometheus with its tool from the system where both are there, else unpacked.

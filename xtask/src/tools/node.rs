@@ -13,14 +13,14 @@ use crate::repo::Repo;
 
 pub(super) struct Folder {
     pub(super) path: PathBuf,
-    manifest: String,
+    pub(super) manifest: String,
     lock: String,
 }
 
 impl Folder {
-    /// The packages that `tests/clients/<name>` names.
-    pub(super) fn of(repo: &Repo, name: &str) -> Result<Self> {
-        let file = |file: &str| repo.read(&format!("tests/clients/{name}/{file}"));
+    /// The packages that `<folder>/package.json` names, installed under this name.
+    pub(super) fn of(repo: &Repo, folder: &str, name: &str) -> Result<Self> {
+        let file = |file: &str| repo.read(&format!("{folder}/{file}"));
         Ok(Self {
             path: repo.tools().join(name),
             manifest: file("package.json")?,

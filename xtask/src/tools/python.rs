@@ -12,20 +12,23 @@ use crate::console;
 use crate::exec;
 use crate::repo::Repo;
 
-const REQUIREMENTS: &str = "tests/clients/python/requirements.txt";
 /// The oldest that the stock client runs on.
 const OLDEST: &str = "3.10";
 
 pub(super) struct Environment {
-    path: PathBuf,
-    versions: String,
+    pub(super) path: PathBuf,
+    requirements: String,
+    pub(super) versions: String,
 }
 
 impl Environment {
-    pub(super) fn of(repo: &Repo) -> Result<Self> {
+    /// The packages that `<folder>/requirements.txt` names, installed under this name.
+    pub(super) fn of(repo: &Repo, folder: &str, name: &str) -> Result<Self> {
+        let requirements = format!("{folder}/requirements.txt");
         Ok(Self {
-            path: repo.tools().join("python"),
-            versions: repo.read(REQUIREMENTS)?,
+            path: repo.tools().join(name),
+            versions: repo.read(&requirements)?,
+            requirements,
         })
     }
 
@@ -58,7 +61,7 @@ impl Environment {
         exec::output(
             self.pip()
                 .args(["install", "--quiet", "--only-binary", ":all:", "-r"])
-                .arg(repo.path(REQUIREMENTS)),
+                .arg(repo.path(&self.requirements)),
         )
         .context("the Python packages cannot be installed; is a package index reachable?")?;
         stamp(&self.path, &self.versions)
