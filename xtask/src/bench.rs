@@ -1,428 +1,391 @@
-//! Benchmark glue: the product beside nginx and two reference proxies, with the side-by-side
-//! benchmark that is laid beside the repository.
+//! `cargo xtask bench`: the product beside nginx, reference proxies and the gateways of others, with the side-by-side
+//! benchmark that is laid beside the repository, and what it measures held to its bars.
 
-use std::collections::BTreeMap;
+mod bars;
+mod harness;
+mod instructions;
+mod lockstep;
+mod machine;
+mod more;
+mod page;
+mod results;
+mod table;
+
 use std::env;
-use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
-use serde_json::json;
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::clients::{self, Running, Served};
+use crate::clients::{Duties, Served};
 use crate::console;
 use crate::exec;
 use crate::repo::Repo;
-use crate::tools;
+use crate::tools::{self, BenchPeers};
 use crate::totals::Totals;
 
-/// CPU time a request may cost at saturation, in multiples of nginx.
-const RATIO_MAX: f64 = 4.0;
-/// CPU time a chunk of a stream may cost, in multiples of the reference proxy that only passes on.
-const CHUNK_RATIO_MAX: f64 = 1.3;
-const PASS: &str = "limit-pass";
-/// Requests of the run that counts decisions and records.
-const COUNTED: usize = 10_000;
-/// Clients at once in that run.
-const CLIENTS: usize = 8;
-/// CPU time a request may cost while an engine is at work, in multiples of that while it rests.
-const ENGINE_LOAD_MAX: f64 = 1.10;
-/// How often either is measured, in turn, and the requests of each time.
-const ENGINE_LOAD_ROUNDS: usize = 5;
-const ENGINE_LOAD_REQUESTS: usize = 8_000;
-/// The configuration's engine, where there is to be one.
-const ENGINE: &str = "[[engine]]\nname = \"sums\"";
-/// The product's port; the benchmark's own peers have those from 9000 to 9009.
-const PORT: u16 = 9010;
-/// That of the product which keeps no decision.
-const MISSING_PORT: u16 = 9011;
-/// Their names among the targets.
-const OURS: &str = "carnet";
-const MISSING: &str = "carnet-unremembered";
-/// CPU time a request may cost when each is decided anew over twenty rules, in multiples of nginx.
-const MISSING_RATIO_MAX: f64 = 4.5;
+use harness::{Effort, Harness, UPSTREAM};
+use machine::{Machine, QUIET_MAX_PCT};
+use more::More;
+use results::{ANEW, OURS, PLAIN, Results, median};
+
+/// The product's ports; the benchmark's own targets have those from 9000 to 9015.
+const PORT: u16 = 9020;
+const ANEW_PORT: u16 = 9021;
+const PLAIN_PORT: u16 = 9022;
 /// Decisions that the product keeps by default.
 const DECISIONS: usize = 4_096;
+/// The configuration's engine, where there is to be one.
+const ENGINE: &str = "[[engine]]\nname = \"sums\"";
+/// Rounds, if nothing else is said.
+const ROUNDS: u32 = 5;
+/// Rounds of the test command, which takes long enough.
+const ROUNDS_OF_TESTS: u32 = 3;
+/// Names a program that is in no package registry.
+const AGENTGATEWAY: &str = "AGENTGATEWAY";
 
-/// A row of the benchmark's results, as far as it is used here.
-#[derive(Deserialize)]
-struct Row {
-    round: u32,
-    target: String,
-    error: Option<String>,
-    cpu_us: f64,
-    cpu_us_per_chunk: f64,
-    startup_ms: Option<f64>,
-    idle_rss_mb: f64,
+/// What the command was asked for.
+#[derive(Debug, Default, PartialEq)]
+struct Options {
+    rounds: Option<u32>,
+    only: Vec<String>,
+    quick: bool,
+    peers: bool,
+    agentgateway: Option<PathBuf>,
+    carnet: Option<PathBuf>,
+    page: bool,
+    instructions: bool,
+    record: bool,
 }
 
+impl Options {
+    fn parse(words: &[String]) -> Result<Self> {
+        let mut options = Self::default();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut value = || {
+                words
+                    .next()
+                    .with_context(|| format!("`{word}` needs a value"))
+            };
+            match word.as_str() {
+                "--rounds" => {
+                    let rounds = value()?.parse().ok().filter(|rounds| *rounds > 0);
+                    options.rounds = Some(rounds.context("`--rounds` needs a number from 1 on")?);
+                }
+                "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
+                "--quick" => options.quick = true,
+                "--peers" => options.peers = true,
+                "--agentgateway" => options.agentgateway = Some(value()?.into()),
+                "--carnet" => options.carnet = Some(value()?.into()),
+                "--page" => options.page = true,
+                "--instructions" => options.instructions = true,
+                "--record" => options.record = true,
+                other => bail!(
+                    "no option `{other}`; there are --rounds N, --only A,B, --quick, --peers, --agentgateway FILE, \
+                     --carnet FILE, --page, --instructions and --record"
+                ),
+            }
+        }
+        ensure!(
+            !options.record || options.instructions,
+            "`--record` writes what `--instructions` counts, and needs it"
+        );
+        ensure!(
+            !options.page || !(options.quick || options.instructions || !options.only.is_empty()),
+            "`--page` writes down a whole run: `--quick`, `--only` and `--instructions` do not go with it"
+        );
+        Ok(options)
+    }
+}
+
+/// `cargo xtask bench`.
+pub(crate) fn command(repo: &Repo, words: &[String]) -> Result<ExitCode> {
+    let mut options = Options::parse(words)?;
+    if options.agentgateway.is_none() {
+        let named = env::var_os(AGENTGATEWAY).filter(|named| !named.is_empty());
+        options.agentgateway = named.map(PathBuf::from);
+    }
+    let totals = if options.instructions {
+        let carnet = product(repo, options.carnet.as_deref())?;
+        instructions::run(repo, &carnet, options.record)?
+    } else {
+        measured(repo, &options, true)?
+    };
+    for what in &totals.skipped {
+        console::say(format_args!("not run: {what}"));
+    }
+    console::say(&totals);
+    Ok(ExitCode::from(u8::from(totals.failed > 0)))
+}
+
+/// The benchmark as a step of the test command.
 pub(crate) fn run(repo: &Repo) -> Result<Totals> {
+    let options = Options {
+        rounds: Some(ROUNDS_OF_TESTS),
+        ..Options::default()
+    };
+    measured(repo, &options, false)
+}
+
+/// The count of instructions as a step of the test command.
+pub(crate) fn instructions(repo: &Repo) -> Result<Totals> {
+    instructions::run(repo, &product(repo, None)?, false)
+}
+
+/// The product as it is handed out, built if no other is given.
+fn product(repo: &Repo, given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(given) = given {
+        return given
+            .canonicalize()
+            .with_context(|| format!("there is no program `{}`", given.display()));
+    }
+    let words = ["build", "--release", "--locked", "--quiet", "-p", "carnet"];
+    ensure!(
+        exec::succeeds(&mut exec::cargo(repo.root(), &words))?,
+        "the product does not build"
+    );
+    Ok(repo.target().join("release/carnet"))
+}
+
+/// Measures, prints and judges; with `all`, also by the bars that presume a quiet machine.
+fn measured(repo: &Repo, options: &Options, all: bool) -> Result<Totals> {
     let Some(source) = repo.shared("bench") else {
         return Ok(Totals::not_run(
             "bench: the benchmark (../shared/bench) is not there",
         ));
     };
-    let Some(peers) = tools::for_benchmark(repo)? else {
+    let Some(programs) = tools::for_benchmark(repo)? else {
         return Ok(Totals::not_run(
             "bench: nginx and wrk are not there, and neither are apt-get and dpkg",
         ));
     };
-    let folder = repo.target().join("bench");
-    lay(&source, &folder)?;
-    build(&folder, repo)?;
+    let mut machine = Machine::now(repo)?;
+    let carnet = product(repo, options.carnet.as_deref())?;
+    let mut harness = Harness::build(repo, &source, &programs)?;
+    versions(&mut machine, &carnet, &programs);
 
-    let carnet = repo.target().join("release/carnet");
-    let served = clients::serve_for_benchmark(repo, &carnet, PORT, "", DECISIONS)?;
-    let missing = clients::serve_for_benchmark(repo, &carnet, MISSING_PORT, "", 0)?;
-    let targets = folder.join("targets/carnet.toml");
-    fs::write(
-        &targets,
-        targets_file(
-            &folder,
-            &peers.nginx,
-            &peers.wrk,
-            &[(OURS, PORT, &served), (MISSING, MISSING_PORT, &missing)],
-        )?,
-    )?;
-    let results = folder.join("carnet.json");
-    let mut command = Command::new(folder.join("target/release/carnet-bench"));
-    command
-        .arg("run")
-        .arg(&targets)
-        .arg("--out")
-        .arg(&results)
-        .current_dir(&folder);
-    let ran = exec::succeeds(
-        command
-            .env("LD_LIBRARY_PATH", libraries(&peers.libraries)?)
-            .stdin(Stdio::null()),
-    )?;
-    ensure!(ran, "the benchmark failed");
-
-    let rows: Vec<Row> = serde_json::from_slice(&fs::read(&results)?)?;
+    let set_ups = [(OURS, PORT), (ANEW, ANEW_PORT), (PLAIN, PLAIN_PORT)];
+    for (name, port) in set_ups {
+        let duties = Duties {
+            name,
+            port,
+            upstream: UPSTREAM,
+            decisions_max: if name == ANEW { 0 } else { DECISIONS },
+            all: name != PLAIN,
+            engine: "",
+        };
+        harness.add(name, port, &Served::new(repo, &carnet, &duties)?)?;
+    }
     let mut totals = Totals::default();
-    totals.case("the product costs no more than its bar", ratios(&rows));
-    totals.case(
-        "nor does it when every decision is made anew",
-        within(&a_request(&rows), MISSING, MISSING_RATIO_MAX),
-    );
-    totals.case(
-        "a streamed chunk costs little more than to pass it on",
-        within(&a_chunk(&rows), OURS, CHUNK_RATIO_MAX),
-    );
-    totals.case(
-        "requests sent, decisions and records are the same number",
-        with_upstream(&folder, || count(&served)).map_err(|e| format!("{e:#}")),
-    );
-    let served = clients::serve_for_benchmark(repo, &carnet, PORT, ENGINE, DECISIONS)?;
-    totals.case(
-        "an engine at work makes other requests hardly dearer",
-        with_upstream(&folder, || engine_load(&served)).map_err(|e| format!("{e:#}")),
-    );
+    if options.peers || options.agentgateway.is_some() {
+        totals.skipped = add_peers(repo, options, &mut harness, &mut machine)?;
+    }
+    harness.only(&options.only)?;
+
+    more::raise_file_limit();
+    let busy = machine::busy_pct();
+    console::say(format_args!(
+        "load {:.2} when asked, the machine is {busy:.0} % busy now",
+        machine.load
+    ));
+    let effort = Effort {
+        rounds: options
+            .rounds
+            .unwrap_or(if options.quick { 1 } else { ROUNDS }),
+        quick: options.quick,
+    };
+    let results = harness.rounds(effort)?;
+    let more = besides(repo, &carnet, &harness, options.quick, &mut totals)?;
+    let bars = bars::bars(&results, &more);
+    console::say(table::tables(&results, &more));
+    totals.add(bars::judge(&bars, all));
+    for (row, why) in results.errors() {
+        let what = format!("{} in round {}", row.target, row.round);
+        totals.case(&what, Err(why.to_owned()));
+    }
+    let quiet = busy <= QUIET_MAX_PCT && between(&results) <= QUIET_MAX_PCT;
+    if options.page && quiet {
+        page::write(repo, &machine, &results, &more, &bars)?;
+    } else if options.page {
+        totals.case(
+            "the page",
+            Err(format!(
+                "the machine was busy ({busy:.0} % before, {:.0} % between the targets; at most {QUIET_MAX_PCT:.0} % is quiet): \
+                 such figures are not written down",
+                between(&results)
+            )),
+        );
+    }
     Ok(totals)
 }
 
-/// Copies the benchmark's sources; its folder need not be writable.
-fn lay(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| format!("cannot list `{}`", from.display()))? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            lay(&entry.path(), &target)?;
-        } else if fs::read(&target).ok() != Some(fs::read(entry.path())?) {
-            // Equal files stay, so that nothing is built again for a new date.
-            fs::write(&target, fs::read(entry.path())?)?;
-        }
-    }
-    Ok(())
+/// What else the gateway's core did before the targets started, in per cent.
+fn between(results: &Results) -> f64 {
+    let all = results.targets().into_iter();
+    let values = all.flat_map(|target| results.each(target, |row| row.other_load_pct));
+    median(values).unwrap_or(f64::INFINITY)
 }
 
-fn build(folder: &Path, repo: &Repo) -> Result<()> {
-    let mut benchmark = exec::cargo(folder, &["build", "--release", "--quiet"]);
-    ensure!(
-        exec::succeeds(benchmark.env("CARGO_TARGET_DIR", folder.join("target")))?,
-        "the benchmark does not build"
-    );
-    let product = exec::succeeds(&mut exec::cargo(
-        repo.root(),
-        &["build", "--release", "--locked", "--quiet", "-p", "carnet"],
-    ))?;
-    ensure!(product, "the product does not build");
-    Ok(())
+fn versions(machine: &mut Machine, carnet: &Path, programs: &BenchPeers) {
+    machine.version("carnet", carnet, "--version");
+    machine.version("nginx", &programs.nginx, "-v");
+    machine.version("wrk", &programs.wrk, "-v");
 }
 
-fn libraries(folders: &[PathBuf]) -> Result<OsString> {
-    let before = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    Ok(env::join_paths(
-        folders.iter().cloned().chain(env::split_paths(&before)),
-    )?)
-}
-
-/// The benchmark's own list of the floor, with the product as one more target.
-fn targets_file(
-    folder: &Path,
-    nginx: &Path,
-    wrk: &Path,
-    ours: &[(&str, u16, &Served)],
-) -> Result<String> {
-    let floor = fs::read_to_string(folder.join("targets/floor.toml"))?;
-    let mut file: toml::Table = toml::from_str(&floor)?;
-    let text = |path: &Path| toml::Value::from(path.display().to_string());
-    if let Some(run) = file.get_mut("run").and_then(toml::Value::as_table_mut) {
-        run.insert("wrk".into(), text(wrk));
-        run.insert("log".into(), toml::Value::from("run/{name}.log"));
-    }
-    let targets = file
-        .get_mut("target")
-        .and_then(toml::Value::as_array_mut)
-        .context("the benchmark names no targets")?;
-    for target in targets.iter_mut().filter_map(toml::Value::as_table_mut) {
-        let start = target
-            .get_mut("start")
-            .and_then(toml::Value::as_array_mut)
-            .and_then(|start| start.first_mut());
-        if let Some(program) = start.filter(|program| program.as_str() == Some("nginx")) {
-            *program = text(nginx);
-        }
-    }
-    for (name, port, served) in ours {
-        let headers = toml::Table::from_iter([(
-            "authorization".to_owned(),
-            format!("Bearer {}", served.key).into(),
-        )]);
-        targets.push(toml::Value::Table(toml::Table::from_iter([
-            ("name".to_owned(), (*name).into()),
-            (
-                "url".to_owned(),
-                format!("http://127.0.0.1:{port}/v1/chat/completions").into(),
-            ),
-            ("env".to_owned(), toml::Value::try_from(&served.env)?),
-            ("start".to_owned(), toml::Value::try_from(&served.start)?),
-            ("headers".to_owned(), headers.into()),
-        ])));
-    }
-    Ok(toml::to_string(&file)?)
-}
-
-/// Prints what each target costs beside nginx in the same round, and holds the product to its bar.
-fn ratios(rows: &[Row]) -> Result<(), String> {
-    if let Some(row) = rows
-        .iter()
-        .find(|row| row.error.is_some() && [OURS, MISSING, "nginx"].contains(&row.target.as_str()))
-    {
-        return Err(format!(
-            "{} in round {}: {}",
-            row.target,
-            row.round,
-            row.error.as_deref().unwrap_or_default()
-        ));
-    }
-    for (target, values) in &a_request(rows) {
-        console::say(format_args!(
-            "{target}: {:.2} times the CPU of nginx a request",
-            median(values.iter().copied())
-        ));
-    }
-    for (target, values) in &a_chunk(rows) {
-        console::say(format_args!(
-            "{target}: {:.2} times the CPU of {PASS} a chunk of a stream",
-            median(values.iter().copied())
-        ));
-    }
-    let ours = |of: fn(&Row) -> Option<f64>| {
-        median(rows.iter().filter(|r| r.target == OURS).filter_map(of))
+/// Adds the gateways of others; why some of them are not in the run.
+fn add_peers(
+    repo: &Repo,
+    options: &Options,
+    harness: &mut Harness<'_>,
+    machine: &mut Machine,
+) -> Result<Vec<String>> {
+    let (peers, mut missing) = if options.peers {
+        let only = &options.only;
+        tools::peers_for_benchmark(repo, |name| {
+            only.is_empty() || only.iter().any(|one| one == name)
+        })?
+    } else {
+        (Vec::new(), Vec::new())
     };
-    console::say(format_args!(
-        "carnet: first answer after {:.0} ms, {:.1} MB at rest",
-        ours(|r| r.startup_ms),
-        ours(|r| Some(r.idle_rss_mb))
-    ));
-    within(&a_request(rows), OURS, RATIO_MAX)
-}
-
-/// By targets: what something costs in multiples of one of them, in each round.
-type Ratios<'r> = BTreeMap<&'r str, Vec<f64>>;
-
-/// A request, in multiples of nginx.
-fn a_request(rows: &[Row]) -> Ratios<'_> {
-    beside(rows, "nginx", |row| row.cpu_us)
-}
-
-/// A chunk of a stream, in multiples of the proxy that only passes on.
-fn a_chunk(rows: &[Row]) -> Ratios<'_> {
-    beside(rows, PASS, |row| row.cpu_us_per_chunk)
-}
-
-fn beside<'r>(rows: &'r [Row], floor: &str, cost: fn(&Row) -> f64) -> Ratios<'r> {
-    let floors: BTreeMap<u32, f64> = rows
-        .iter()
-        .filter(|r| r.target == floor)
-        .map(|r| (r.round, cost(r)))
-        .collect();
-    let mut ratios = Ratios::new();
-    for row in rows {
-        if let Some(floor) = floors.get(&row.round) {
-            let values = ratios.entry(&row.target).or_default();
-            values.push(cost(row) / floor);
-        }
+    for peer in &peers {
+        machine
+            .versions
+            .push((peer.name.clone(), peer.version.clone()));
     }
-    ratios
-}
-
-/// Holds a target to its bar.
-fn within(ratios: &Ratios<'_>, target: &str, max: f64) -> Result<(), String> {
-    let values = ratios.get(target).map(|values| values.iter().copied());
-    match values.map(median) {
-        Some(ratio) if ratio <= max => Ok(()),
-        Some(ratio) => Err(format!("{ratio:.2} times the floor; the bar is {max:.1}")),
-        None => Err("it was not measured".to_owned()),
+    let mut agentgateway = options.agentgateway.as_deref();
+    if let (Some(_), Some(why)) = (
+        agentgateway,
+        agentgateway.and_then(|_| harness::not_alone()),
+    ) {
+        missing.push(format!("bench: agentgateway: {why}"));
+        agentgateway = None;
+    } else if options.peers && agentgateway.is_none() {
+        missing.push(format!(
+            "bench: agentgateway: it is in no package registry; name its program with --agentgateway or `{AGENTGATEWAY}`"
+        ));
     }
+    if let Some(program) = agentgateway {
+        machine.version("agentgateway", program, "--version");
+    }
+    harness.add_peers(&peers, agentgateway)?;
+    Ok(missing)
 }
 
-fn median(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.into_iter().collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// Does something while the benchmark's upstream answers.
-fn with_upstream(folder: &Path, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    let mut upstream = Command::new(folder.join("target/release/mock-upstream"));
-    let mut upstream = upstream
-        .arg("127.0.0.1:9000")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()?;
-    let done = work();
-    upstream.kill()?;
-    upstream.wait()?;
-    done
-}
-
-/// Sends so many requests by several clients; how many were answered.
-fn send(running: &Running<'_>, requests: usize) -> usize {
-    let body = json!({"model": "mock-model", "messages": [{"role": "user", "content": "hello"}]})
-        .to_string();
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|_| scope.spawn(|| running.answered(&body, requests / CLIENTS)))
-            .collect();
-        clients
-            .into_iter()
-            .map(|client| client.join().unwrap_or(0))
-            .sum()
-    })
-}
-
-/// Measures what a request to the upstream costs the gateway while its engine rests and while it works.
-fn engine_load(served: &Served) -> Result<()> {
-    let running = served.run()?;
-    let long = json!({
-        "model": "carnet-sums",
-        "n": 8,
-        "temperature": 1,
-        "messages": [{"role": "user", "content": "Sort 47, 85, 12, 63, 9, 700"}],
-    })
-    .to_string();
-    let one = || -> Result<f64> {
-        let before = running.cpu_us()?;
-        let answered = send(&running, ENGINE_LOAD_REQUESTS);
-        ensure!(
-            answered == ENGINE_LOAD_REQUESTS,
-            "{answered} of {ENGINE_LOAD_REQUESTS} requests were answered"
-        );
-        Ok((running.cpu_us()? - before) / ENGINE_LOAD_REQUESTS as f64)
+/// What is measured of the product alone. A trial leaves out what takes minutes.
+fn besides(
+    repo: &Repo,
+    carnet: &Path,
+    harness: &Harness<'_>,
+    quick: bool,
+    totals: &mut Totals,
+) -> Result<More> {
+    let served = |engine| {
+        let duties = Duties {
+            name: "besides",
+            port: PORT,
+            upstream: UPSTREAM,
+            decisions_max: DECISIONS,
+            all: true,
+            engine,
+        };
+        Served::new(repo, carnet, &duties)
     };
-    one()?;
-    let (mut resting, mut working) = (Vec::new(), Vec::new());
-    for _ in 0..ENGINE_LOAD_ROUNDS {
-        resting.push(one()?);
-        let over = AtomicBool::new(false);
-        let (cost, answers) = thread::scope(|scope| {
-            let loader = scope.spawn(|| {
-                let mut answers = 0;
-                while !over.load(Ordering::Relaxed) {
-                    answers += running.answered(&long, 1);
-                }
-                answers
-            });
-            let cost = one();
-            over.store(true, Ordering::Relaxed);
-            (cost, loader.join().unwrap_or(0))
-        });
-        working.push(cost?);
-        ensure!(answers > 0, "the engine did not answer");
-    }
-    running.stop()?;
-    let (resting, working) = (median(resting), median(working));
-    let ratio = working / resting;
-    console::say(format_args!(
-        "engine at rest {resting:.1} us a request, at work {working:.1} us: {ratio:.2} times"
-    ));
-    ensure!(
-        ratio <= ENGINE_LOAD_MAX,
-        "the bar is {ENGINE_LOAD_MAX:.2} times"
+    let mut more = More::default();
+    let strace = tools::for_traces(repo)?;
+    let traced = repo.target().join("bench/run/fsync.trace");
+    let counts = served("").and_then(|served| {
+        harness.with_upstream(|| more::count(&served, strace.as_deref(), &traced))
+    });
+    totals.case(
+        "requests sent, decisions, scans and records are the same number",
+        told(counts, &mut more.counts).and_then(|counts| counts.check()),
     );
-    Ok(())
+    let at_once = served("").and_then(|served| harness.with_upstream(|| more::at_once(&served)));
+    totals.case(
+        "large requests whose connections open at once",
+        told(at_once, &mut more.at_once).map(drop),
+    );
+    let streams = served("").and_then(|served| harness.with_upstream(|| more::streams(&served)));
+    totals.case(
+        "many streams open at a time",
+        told(streams, &mut more.streams).map(drop),
+    );
+    if quick {
+        return Ok(more);
+    }
+    totals.case(
+        "growth to a million requests",
+        told(more::soak(harness, OURS), &mut more.soak).map(drop),
+    );
+    totals.case(
+        "an engine at work makes other requests hardly dearer",
+        served(ENGINE)
+            .and_then(|served| harness.with_upstream(|| more::engine_load(&served)))
+            .map_err(|error| format!("{error:#}")),
+    );
+    Ok(more)
 }
 
-/// Sends a counted number of requests and asks the product what it made of them.
-fn count(served: &Served) -> Result<()> {
-    let running = served.run()?;
-    let answered = send(&running, COUNTED);
-    let (decisions, records) = (
-        running.metric("carnet_decisions_total")?,
-        running.metric("carnet_records_total")?,
-    );
-    running.stop()?;
-    console::say(format_args!(
-        "requests sent {COUNTED}, answered {answered}, decisions {decisions}, records {records}"
-    ));
-    ensure!(
-        [answered, decisions, records].iter().all(|n| *n == COUNTED),
-        "they differ"
-    );
-    Ok(())
+/// Keeps what was measured, or says why it was not.
+fn told<T>(measured: Result<T>, keep: &mut Option<T>) -> Result<&T, String> {
+    match measured {
+        Ok(one) => Ok(keep.insert(one)),
+        Err(error) => Err(format!("{error:#}")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn row(round: u32, target: &str, cpu_us: f64) -> Row {
-        Row {
-            round,
-            target: target.into(),
-            error: None,
-            cpu_us,
-            cpu_us_per_chunk: cpu_us / 10.0,
-            startup_ms: Some(50.0),
-            idle_rss_mb: 20.0,
+    fn parse(words: &str) -> Result<Options> {
+        let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+        Options::parse(&words)
+    }
+
+    #[test]
+    fn options_are_read() {
+        let expected = Options {
+            rounds: Some(6),
+            only: vec!["a".into(), "b".into(), "c".into()],
+            peers: true,
+            carnet: Some("x/carnet".into()),
+            quick: true,
+            ..Options::default()
+        };
+        let words = "--rounds 6 --only a,b --only c --peers --carnet x/carnet --quick";
+        assert_eq!(parse(words).unwrap(), expected);
+        assert!(parse("--instructions --record").unwrap().record);
+        assert!(parse("--page --peers").unwrap().page);
+    }
+
+    #[test]
+    fn options_that_mean_nothing_are_refused() {
+        for words in [
+            "--rounds",
+            "--rounds 0",
+            "--rounds many",
+            "--record",
+            "--page --quick",
+            "--page --only a",
+            "--page --instructions",
+            "--carnet",
+            "quick",
+        ] {
+            assert!(parse(words).is_err(), "{words}");
         }
     }
 
     #[test]
-    fn ratios_are_taken_within_a_round() {
-        let rows = |carnet: f64| {
-            vec![
-                row(1, "nginx", 10.0),
-                row(1, "carnet", carnet),
-                row(2, "nginx", 20.0),
-                row(2, "carnet", 2.0 * carnet),
-                row(3, "nginx", 1.0),
-            ]
+    fn a_machine_of_which_nothing_is_known_is_not_quiet() {
+        let row = |busy| {
+            let mut row = results::tests::row(1, OURS, 50.0);
+            row.other_load_pct = busy;
+            row
         };
-        assert!(ratios(&rows(39.0)).is_ok());
-        assert!(ratios(&rows(41.0)).is_err());
-        assert!(ratios(&[row(1, "nginx", 1.0)]).is_err());
-        let chunks = [row(1, "carnet", 13.0), row(1, PASS, 10.0)];
-        assert!(within(&a_chunk(&chunks), OURS, 1.3).is_ok());
-        assert!(within(&a_chunk(&chunks), OURS, 1.2).is_err());
+        assert!(between(&Results(Vec::new())) > QUIET_MAX_PCT);
+        assert!(between(&Results(vec![row(2.0)])) <= QUIET_MAX_PCT);
+        assert!(between(&Results(vec![row(2.0), row(60.0), row(70.0)])) > QUIET_MAX_PCT);
     }
 }

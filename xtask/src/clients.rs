@@ -12,17 +12,15 @@ mod observe;
 mod outcome;
 mod replay;
 mod script;
+mod served;
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use crate::console;
 use crate::generate;
-use crate::mock::{Mock, ask, read_answer};
-use crate::repo::Repo;
+use crate::mock::Mock;
 use crate::steps::Bench;
 use crate::totals::Totals;
 
@@ -37,6 +35,7 @@ pub(crate) use kill::kill;
 pub(crate) use observe::observe;
 pub(crate) use outcome::{BYTES, Outcomes, Verdict};
 pub(crate) use replay::{replay, run as replay_into};
+pub(crate) use served::{Duties, Running, Served};
 
 /// The languages whose stock clients are put before the gateway.
 const LANGUAGES: [&str; 2] = ["python", "node"];
@@ -117,82 +116,4 @@ fn finish(gateway: Gateway, setup: &Setup, totals: &mut Totals) {
 fn nobody() -> Result<std::net::SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?)
-}
-
-/// The product as the benchmark starts it.
-pub(crate) struct Served {
-    pub(crate) key: String,
-    pub(crate) start: Vec<String>,
-    pub(crate) env: BTreeMap<String, String>,
-    setup: Setup,
-}
-
-/// Prepares configuration, policy and key of the benchmark for this build of the product.
-pub(crate) fn serve_for_benchmark(
-    repo: &Repo,
-    carnet: &Path,
-    port: u16,
-    engine: &str,
-    decisions_max: usize,
-) -> Result<Served> {
-    let setup = Setup::named(repo, "bench", &format!("bench-{port}"))?
-        .with("port", &port.to_string())
-        .with("decisions_max", &decisions_max.to_string())
-        .with("engine", engine)
-        .of(carnet);
-    let key = setup.key(WORKLOAD)?;
-    Ok(Served {
-        key,
-        start: setup.start_words(),
-        env: gateway::environment(),
-        setup,
-    })
-}
-
-impl Served {
-    /// Starts it outside the benchmark.
-    pub(crate) fn run(&self) -> Result<Running<'_>> {
-        Ok(Running {
-            gateway: self.setup.start()?,
-            served: self,
-        })
-    }
-}
-
-/// The product, running for a count.
-pub(crate) struct Running<'a> {
-    gateway: Gateway,
-    served: &'a Served,
-}
-
-impl Running<'_> {
-    /// Sends the same request so many times; how many were answered with 200.
-    pub(crate) fn answered(&self, body: &str, times: usize) -> usize {
-        let once = || {
-            read_answer(ask(
-                self.gateway.data,
-                "/v1/chat/completions",
-                Some(&self.served.key),
-                body.as_bytes(),
-            )?)
-        };
-        (0..times)
-            .filter(|_| once().is_ok_and(|answer| answer.status == 200 && answer.complete))
-            .count()
-    }
-
-    /// CPU time of the gateway's process so far, in microseconds; engines are processes of their own.
-    pub(crate) fn cpu_us(&self) -> Result<f64> {
-        self.gateway.cpu_us()
-    }
-
-    /// A counter, summed over its labels.
-    pub(crate) fn metric(&self, name: &str) -> Result<usize> {
-        self.gateway
-            .metric(name, &self.served.setup.metrics_token()?)
-    }
-
-    pub(crate) fn stop(self) -> Result<()> {
-        self.gateway.stop()
-    }
 }

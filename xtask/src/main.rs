@@ -46,13 +46,17 @@ usage: cargo xtask <command>
                                  a key pair that signs them
   dist-verify FOLDER --key FILE.pub
                                  whether a distribution is the one that was signed
-  bench                          the product beside nginx, with ../shared/bench
+  bench [--rounds N] [--only A,B] [--quick] [--peers] [--agentgateway FILE] [--carnet FILE] [--page]
+                                 the product beside nginx, reference proxies and gateways of others, with ../shared/bench;
+                                 --page writes the run into the page of performance in the docs
+  bench --instructions [--record] [--carnet FILE]
+                                 instructions of the request path, beside those of the last release
   mock-upstream [--port N] [--cassettes DIR]
                                  the scripted upstream of the tests, by itself
   help                           this text
 
 --full adds what takes long: every cut of every recorded stream, 50 kill points, eight rounds of faults,
-a million requests over random policies, the fuzz targets for a minute each, the benchmark.";
+a million requests over random policies, the fuzz targets for a minute each, the benchmark, the instructions.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -76,7 +80,7 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "conformance" => conformance::command(&repo, rest),
         "check" => steps::check(&repo, rest),
         "lint" => steps::lint(&repo),
-        "bench" => steps::bench(&repo),
+        "bench" => bench::command(&repo, rest),
         "dist" => dist::command(&repo, rest),
         "dist-key" => dist::key(rest),
         "dist-verify" => dist::verify(rest),

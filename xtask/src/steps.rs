@@ -64,7 +64,7 @@ struct Step {
     run: fn(&Bench<'_>) -> Result<Totals>,
 }
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     Step {
         name: "format",
         title: "rustfmt",
@@ -167,6 +167,12 @@ const STEPS: [Step; 17] = [
         only_full: true,
         run: |b| bench::run(b.repo),
     },
+    Step {
+        name: "instructions",
+        title: "instructions of the request path",
+        only_full: true,
+        run: |b| bench::instructions(b.repo),
+    },
 ];
 
 /// `cargo xtask test`.
@@ -204,16 +210,6 @@ pub(crate) fn test(repo: &Repo, options: &Options) -> Result<ExitCode> {
 /// `cargo xtask check`.
 pub(crate) fn check(repo: &Repo, names: &[String]) -> Result<ExitCode> {
     let totals = checks::run(repo, names)?;
-    console::say(&totals);
-    Ok(code(totals.failed == 0))
-}
-
-/// `cargo xtask bench`.
-pub(crate) fn bench(repo: &Repo) -> Result<ExitCode> {
-    let totals = bench::run(repo)?;
-    for what in &totals.skipped {
-        console::say(format_args!("not run: {what}"));
-    }
     console::say(&totals);
     Ok(code(totals.failed == 0))
 }

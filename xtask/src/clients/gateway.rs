@@ -142,7 +142,11 @@ impl Setup {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = match self.through.split_first() {
+        self.command_through(&self.through, words)
+    }
+
+    fn command_through(&self, through: &[String], words: &[&str]) -> Command {
+        let mut command = match through.split_first() {
             None => Command::new(&self.carnet),
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
@@ -172,11 +176,16 @@ impl Setup {
 
     /// Starts the server and waits until it says where it listens.
     pub(super) fn start(&self) -> Result<Gateway> {
+        self.start_through(&self.through)
+    }
+
+    /// The same by another program, which becomes it.
+    pub(super) fn start_through(&self, through: &[String]) -> Result<Gateway> {
         let log = fs::File::options()
             .create(true)
             .append(true)
             .open(self.folder.join(SAID))?;
-        let mut command = self.command(&["serve", "--ready-json"]);
+        let mut command = self.command_through(through, &["serve", "--ready-json"]);
         let mut child = command
             .arg("--config")
             .arg(&self.config)
@@ -308,6 +317,10 @@ impl Gateway {
     /// What a client sets as `base_url`.
     pub(super) fn url(&self) -> String {
         format!("http://{}/v1", self.data)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// CPU time of its threads so far, in microseconds, as the scheduler counts it.
