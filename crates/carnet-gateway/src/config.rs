@@ -350,6 +350,9 @@ section! {
         optional {
             /// `process` (default): a record survives the death of the process; `fsync`: also that of the machine.
             durability: String,
+            /// Requests that may run at once, streams among them; a further one gets `log_unavailable`. The disk keeps room for the record of
+            /// each, 8 KiB. Default 4096; at most 65536.
+            open_max: u64,
         }
     }
 }
@@ -426,6 +429,15 @@ pub struct ConfigProblem {
     pub help: Option<String>,
 }
 
+/// How the log of records is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// How durable a record is before its request is answered.
+    pub durability: carnet_audit::Durability,
+    /// Requests that may run at once.
+    pub open_max: usize,
+}
+
 /// The gateway's settings, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -435,8 +447,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
     /// All workloads.
     pub workloads: Vec<Workload>,
-    /// How durable a record is before its request is answered.
-    pub durability: carnet_audit::Durability,
+    /// How the log is kept.
+    pub audit: AuditConfig,
     /// What Carnet itself keeps of conversations; nothing where this is not said.
     pub conversations: Option<ConversationsConfig>,
     /// Which answers are given again; none where this is not said.
@@ -636,7 +648,7 @@ pub fn validate(
     let server = check.server(raw.server.as_ref());
     let upstreams = check.upstreams(&raw.upstreams);
     let workloads = check.workloads(&raw.workloads);
-    let durability = check.durability(raw.audit.as_ref());
+    let audit = check.audit(raw.audit.as_ref());
     let conversations = raw.conversations.as_ref();
     let conversations = conversations.map(|raw| check.conversations(raw));
     let cache = raw.cache.as_ref();
@@ -653,7 +665,7 @@ pub fn validate(
             server,
             upstreams,
             workloads,
-            durability,
+            audit,
             conversations,
             cache,
             routing,
@@ -1495,13 +1507,20 @@ impl Check<'_> {
         }
     }
 
-    fn durability(&mut self, raw: Option<&RawAudit>) -> carnet_audit::Durability {
+    fn audit(&mut self, raw: Option<&RawAudit>) -> AuditConfig {
         let kinds = [
             ("process", carnet_audit::Durability::Process),
             ("fsync", carnet_audit::Durability::Fsync),
         ];
         let given = raw.and_then(|audit| self.word(&audit.durability, "a durability", &kinds));
-        given.unwrap_or(carnet_audit::Durability::Process)
+        let open_max = raw.map_or(limits::OPEN_MAX, |audit| {
+            let range = 1..=limits::OPEN_CEILING;
+            self.number("open_max", &audit.open_max, range, limits::OPEN_MAX)
+        });
+        AuditConfig {
+            durability: given.unwrap_or(carnet_audit::Durability::Process),
+            open_max: usize::try_from(open_max).unwrap_or(usize::MAX),
+        }
     }
 }
 

@@ -21,6 +21,10 @@ pub const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Connections open at once, by default; further ones wait in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 16_384;
+/// Requests that run at once, by default: the log keeps room for the record of each.
+pub const OPEN_MAX: u64 = 4_096;
+/// The most that can be asked for: half a gibibyte of the disk.
+pub const OPEN_CEILING: u64 = 65_536;
 /// Length of the kernel's queue of connections not yet accepted.
 pub const ACCEPT_BACKLOG: u32 = 4_096;
 /// Streams open at once on one HTTP/2 connection.

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use carnet_admin::answers::{Problem, ReloadAnswer};
 use carnet_admin::{Actor, Admin, Reloads, Store};
-use carnet_audit::Durability;
-use carnet_gateway::config::{AccessLogTo, ListenerTls, TelemetryConfig};
+use carnet_gateway::config::{AccessLogTo, AuditConfig, ListenerTls, TelemetryConfig};
 use carnet_gateway::{Gateway, Generation};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -81,7 +80,7 @@ pub(crate) struct Fixed {
     listen: SocketAddr,
     admin: SocketAddr,
     tls: Option<ListenerTls>,
-    durability: Durability,
+    audit: AuditConfig,
     access_log: AccessLogTo,
     telemetry: Option<TelemetryConfig>,
 }
@@ -93,7 +92,7 @@ impl Fixed {
             listen: server.listen,
             admin: config.admin,
             tls: server.tls.clone(),
-            durability: config.gateway.durability,
+            audit: config.gateway.audit,
             access_log: server.access_log.clone(),
             telemetry: config.gateway.telemetry.clone(),
         }
@@ -106,7 +105,7 @@ impl Taken {
         let mut loaded = loaded::load(self.sources.draft()?, clock::now())?;
         if Fixed::of(&loaded.config) != self.fixed {
             out::note(
-                "warning: listeners, TLS files, durability, access log and telemetry are taken over at the next start only",
+                "warning: listeners, TLS files, `[audit]`, access log and telemetry are taken over at the next start only",
             );
         }
         self.conversations.prepare(&loaded.config)?;

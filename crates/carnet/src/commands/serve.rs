@@ -282,7 +282,8 @@ fn open_log(
 ) -> Result<(Log, carnet_audit::Recovered), Troubles> {
     let signer = log_key::open(state)?;
     let options = Options {
-        durability: config.gateway.durability,
+        durability: config.gateway.audit.durability,
+        max_open: config.gateway.audit.open_max,
         repair,
         ..Options::default()
     };
