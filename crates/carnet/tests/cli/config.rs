@@ -90,7 +90,7 @@ fn text_that_is_no_toml_is_shown_where_it_breaks() {
 #[test]
 fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
     let (_sandbox, run) = check(
-        "[server]\nlisten = \"nonsense\"\non_revoke = \"maybe\"\n\n[audit]\ndurability = \"none\"\n\n[policy]\npacks = []\n\n[[workload]]\nid = \"a\"\ncountry = \"de\"\n\n[[workload]]\nid = \"a\"\n\n[[upstream]]\nname = \"u\"\nbase_url = \"ftp://x\"\nmodels = []\nkey = { env = \"A\", file = \"b\" }\n",
+        "[server]\nlisten = \"nonsense\"\non_revoke = \"maybe\"\n\n[audit]\ndurability = \"none\"\nopen_max = 65537\n[policy]\npacks = []\n\n[[workload]]\nid = \"a\"\ncountry = \"de\"\n\n[[workload]]\nid = \"a\"\n\n[[upstream]]\nname = \"u\"\nbase_url = \"ftp://x\"\nmodels = []\nkey = { env = \"A\", file = \"b\" }\n",
     );
     let mistakes: &[(usize, &str, &str)] = &[
         (
@@ -108,6 +108,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
             "`none` is not a durability",
             "write \"process\" or \"fsync\"",
         ),
+        (7, "`open_max` is 65537", "choose a number from 1 to 65536"),
         (
             9,
             "without a pack nothing could be permitted",

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tokio::net::TcpStream;
 
 use crate::harness::upstream::{COMPLETION, DELTA, DONE, LAST_CHUNK};
-use crate::harness::{MODEL, Setup, Upstream, chat_body, json_body, until};
+use crate::harness::{MODEL, Setup, Upstream, chat_body, entry, json_body, until};
 
 #[tokio::test]
 async fn a_signal_lets_running_answers_end_and_takes_no_new_connection() {
@@ -223,4 +223,30 @@ fn fill(file: &std::path::Path) {
     for size in [1 << 20, 1 << 12, 1] {
         while file.write_all(&vec![0; size]).is_ok() {}
     }
+}
+
+#[tokio::test]
+async fn as_many_requests_run_as_the_log_keeps_room_for() {
+    let mut upstream = Upstream::start().await;
+    let entry = entry("local", &upstream.base_url(), "[audit]\nopen_max = 1\n");
+    let gateway = Setup::with(&entry).start().await;
+    let (mut running, mut arrival) = tokio::join!(gateway.chat(chat_body(MODEL, true)), async {
+        let mut arrival = upstream.next().await;
+        arrival.begin_stream().await;
+        arrival
+    });
+    running.piece().await.unwrap();
+    let refused = gateway.chat(chat_body(MODEL, false)).await;
+    assert_eq!(refused.header("carnet-record"), "");
+    refused.error(503, "log_unavailable").await;
+    arrival.chunk(DONE).await;
+    arrival.write(LAST_CHUNK).await;
+    arrival.keep();
+    let id = running.record();
+    running.text().await;
+    // Its room is free when its record is written.
+    gateway.record(&id).await;
+    let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), upstream.complete());
+    assert_eq!(answer.status, 200);
+    gateway.finish().await;
 }
