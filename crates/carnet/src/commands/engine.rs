@@ -243,20 +243,25 @@ fn listen(socket: &Path) -> Result<(std::os::unix::net::UnixListener, Socket), T
             "name a path of at most 107 bytes in a folder where this user may write",
         )
     };
-    match fs::symlink_metadata(socket) {
-        Ok(there) if there.file_type().is_socket() => fs::remove_file(socket).map_err(trouble)?,
-        Ok(_) => {
-            return Err(vec![Trouble::new(
-                format!("`{}` is there already and is no socket", socket.display()),
-                "name another path",
-            )]);
-        }
-        Err(_) => {}
+    if fs::symlink_metadata(socket).is_ok_and(|there| !there.file_type().is_socket()) {
+        return Err(vec![Trouble::new(
+            format!("`{}` is there already and is no socket", socket.display()),
+            "name another path",
+        )]);
     }
-    let listener = std::os::unix::net::UnixListener::bind(socket).map_err(trouble)?;
-    fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).map_err(trouble)?;
-    listener.set_nonblocking(true).map_err(trouble)?;
-    let made = Socket::of(socket).map_err(trouble)?;
+    // One whose path is too long could not be reached.
+    std::os::unix::net::SocketAddr::from_pathname(socket).map_err(trouble)?;
+    // A socket is there a moment before it listens: whoever waits for it under its name finds it listening.
+    let coming = socket.with_file_name(format!(".{:x}", std::process::id()));
+    let listener = std::os::unix::net::UnixListener::bind(&coming).map_err(trouble)?;
+    let made = fs::set_permissions(&coming, fs::Permissions::from_mode(0o600))
+        .and_then(|()| listener.set_nonblocking(true))
+        .and_then(|()| fs::rename(&coming, socket))
+        .and_then(|()| Socket::of(socket));
+    let made = made.map_err(|error| {
+        let _ = fs::remove_file(&coming);
+        trouble(error)
+    })?;
     Ok((listener, made))
 }
 
