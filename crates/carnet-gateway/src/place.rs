@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+/// How a piece of whole events ends.
+pub(crate) const ENDS_OF_EVENT: [&[u8]; 2] = [b"\n\n", b"\r\n\r\n"];
 /// Ends an event of which only the beginning came.
 pub(crate) const END_OF_TORN: &[u8] = b"\n\n";
 

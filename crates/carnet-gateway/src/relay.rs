@@ -37,7 +37,7 @@ use crate::error::{Fault, Stop, StreamEnd};
 use crate::gateway::Gateway;
 use crate::late::{Arrived, Late};
 use crate::limits::{HELD_BYTES_MAX, LINGER, UNREAD_GRACE};
-use crate::place::{END_OF_TORN, Place};
+use crate::place::{END_OF_TORN, ENDS_OF_EVENT, Place};
 use crate::record::OpenRecord;
 use crate::relays::Running;
 use crate::reported::{Answering, Check, shortened};
@@ -142,9 +142,6 @@ enum Step {
     End,
     Stop(Fault),
 }
-
-/// How a piece of whole events ends.
-const ENDS_OF_EVENT: [&[u8]; 2] = [b"\n\n", b"\r\n\r\n"];
 
 /// An upstream's answer, as far as passing it on is concerned.
 pub(crate) struct Answered {

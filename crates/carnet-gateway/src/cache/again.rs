@@ -9,9 +9,7 @@ use memchr::memmem;
 
 use crate::budget::Held;
 use crate::limits::CACHE_PIECE_BYTES;
-
-/// How events end.
-const ENDS_OF_EVENT: [&[u8]; 2] = [b"\n\n", b"\r\n\r\n"];
+use crate::place::ENDS_OF_EVENT;
 
 /// An answer, as the caller was given it.
 #[derive(Debug)]
