@@ -41,6 +41,7 @@ use crate::traffic::{Fate, Traffic};
 
 const SET_ANSWER_MODEL: Made = Made::Borrowed("set answer.model");
 const REMOVE_ANSWER_USAGE: Made = Made::Borrowed("remove answer.usage");
+const MASK_ANSWER_KEY: Made = Made::Borrowed("mask answer.key");
 
 /// What stands as error of an attempt that was dropped because another one that ran beside it was faster.
 const OVERTAKEN: &str = "overtaken";
@@ -451,6 +452,11 @@ impl OpenRecord {
     /// The answer's usage was told to us alone.
     pub(crate) fn hid_usage(&mut self) {
         self.record.edits.push(REMOVE_ANSWER_USAGE);
+    }
+
+    /// The answer repeated the key with which its upstream was asked.
+    pub(crate) fn hid_key(&mut self) {
+        self.record.edits.push(MASK_ANSWER_KEY);
     }
 
     /// The terms of the key do not allow the request: the log says which, since a stolen key may show so.

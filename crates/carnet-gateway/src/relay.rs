@@ -959,6 +959,9 @@ impl Relay {
         if let (true, Some(record)) = (hidden, &mut self.record) {
             record.hid_usage();
         }
+        if let (true, Some(record)) = (self.upstream.hid_key(), &mut self.record) {
+            record.hid_key();
+        }
     }
 
     /// The record, with what is known of the whole answer.

@@ -147,6 +147,11 @@ impl AnswerBody {
         Self(Inner::Masked(Box::new(Masked::new(self, mask))))
     }
 
+    /// Whether it, or the head before it, repeated a key that was hidden.
+    pub(crate) fn hid_key(&self) -> bool {
+        matches!(&self.0, Inner::Masked(masked) if masked.hid())
+    }
+
     /// The error by which what the platform carries has ended, if it has.
     pub(crate) fn failed(&self) -> Option<FailureKind> {
         match &self.0 {

@@ -27,6 +27,8 @@ pub(super) struct Mask {
     secret: Finder<'static>,
     /// What may be the beginning of the text.
     held: Vec<u8>,
+    /// Whether it was there.
+    hid: bool,
 }
 
 impl std::fmt::Debug for Mask {
@@ -41,11 +43,12 @@ impl Mask {
         (secret.len() >= MASKED_BYTES_MIN).then(|| Self {
             secret: Finder::new(secret).into_owned(),
             held: Vec::new(),
+            hid: false,
         })
     }
 
     /// Take out the headers that repeat it.
-    pub(super) fn clean(&self, headers: &mut HeaderMap) {
+    pub(super) fn clean(&mut self, headers: &mut HeaderMap) {
         let repeats = |value: &[u8]| self.secret.find(value).is_some();
         let mut named = Vec::new();
         for (name, value) in headers.iter() {
@@ -53,6 +56,7 @@ impl Mask {
                 named.push(name.clone());
             }
         }
+        self.hid |= !named.is_empty();
         for name in named {
             headers.remove(name);
         }
@@ -62,6 +66,7 @@ impl Mask {
         self.held.extend_from_slice(piece);
         let length = self.secret.needle().len();
         let found: Vec<usize> = self.secret.find_iter(&self.held).collect();
+        self.hid |= !found.is_empty();
         for at in found {
             if let Some(bytes) = self.held.get_mut(at..at.saturating_add(length)) {
                 bytes.fill(MASK);
@@ -111,6 +116,11 @@ impl Masked {
         Poll::Ready(None)
     }
 
+    /// Whether it hid a key so far.
+    pub(super) fn hid(&self) -> bool {
+        self.mask.hid
+    }
+
     /// Whether nothing more comes.
     pub(super) fn has_ended(&self) -> bool {
         let body = self.body.as_ref();
@@ -155,7 +165,7 @@ mod tests {
 
     #[test]
     fn headers_that_repeat_it_go_and_what_is_too_short_is_no_key() {
-        let mask = Mask::of(SECRET).unwrap();
+        let mut mask = Mask::of(SECRET).unwrap();
         let mut headers = HeaderMap::new();
         let said = HeaderValue::from_static("Bearer sk-of-the-upstream");
         headers.append("x-said", HeaderValue::from_static("nothing"));
@@ -163,6 +173,7 @@ mod tests {
         headers.append("x-other", HeaderValue::from_static("sk-of-the"));
         mask.clean(&mut headers);
         assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-other"]);
+        assert!(mask.hid);
         assert!(Mask::of(b"none").is_none());
         assert!(!format!("{mask:?}").contains("upstream"));
     }

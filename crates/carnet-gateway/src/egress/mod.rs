@@ -600,7 +600,7 @@ impl Sending {
                     AnswerBody::new(upstream.name(), &mut head.headers, body, self.decoded_max)
                         .map_err(failed)?;
                 if !head.status.is_success()
-                    && let Some(mask) = upstream.auth.mask()
+                    && let Some(mut mask) = upstream.auth.mask()
                 {
                     mask.clean(&mut head.headers);
                     body = body.masked(mask);

@@ -486,9 +486,27 @@ async fn incident_an_upstream_that_repeats_its_key_tells_it_to_no_caller() {
     });
     let text = answer.text().await;
     assert_eq!(text, error.replace(SECRET, &hidden));
+    // One that repeats nothing passes as it is.
+    let plain = json!({ "error": { "message": "no", "type": "x" } }).to_string();
+    let (answer, ()) = tokio::join!(gateway.chat(chat_body(MODEL, false)), async {
+        let mut arrival = upstream.next().await;
+        let head =
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n";
+        let head = format!("{head}content-length: {}\r\n\r\n", plain.len());
+        arrival.write(head + &plain).await;
+    });
+    let unchanged = answer.record();
+    assert_eq!(answer.text().await, plain);
     let metrics = gateway.metrics().await;
     let printed = gateway.stderr();
-    let records = format!("{:?}", gateway.finish().await);
+    let records = gateway.finish().await;
+    let requests = records.iter().filter(|record| record["kind"] == "request");
+    for record in requests {
+        let edits = record["edits"].as_array();
+        let masked = edits.is_some_and(|edits| edits.contains(&json!("mask answer.key")));
+        assert_eq!(masked, record["id"] != unchanged.as_str(), "{record:#}");
+    }
+    let records = format!("{records:?}");
     for told in [metrics, printed, records] {
         assert!(!told.contains(SECRET), "{told}");
     }
