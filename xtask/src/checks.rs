@@ -5,6 +5,7 @@ mod deny;
 mod edges;
 mod facts;
 mod fresh;
+mod held;
 mod locks;
 mod opening;
 mod packaging;
@@ -73,6 +74,11 @@ const CHECKS: &[(&str, &str, Run)] = &[
         "fresh",
         "generated pages are what the product says today",
         fresh::check,
+    ),
+    (
+        "held",
+        "what went wrong elsewhere is held by the tests that its pages name",
+        held::check,
     ),
     (
         "opening",

@@ -183,6 +183,28 @@ fn is_test(attribute: &[Token<'_>]) -> bool {
     says("test") && !says("not") && (says("cfg") || attribute.len() == 4)
 }
 
+/// The names of the functions that are marked as tests, whoever runs them.
+pub(crate) fn test_names<'t, 'a>(
+    tokens: &'t [Token<'a>],
+) -> impl Iterator<Item = &'a str> + use<'t, 'a> {
+    let named = |at: usize| {
+        let rest = tokens.get(at..)?;
+        let marks = rest.get(..attribute(rest)?)?;
+        // Before what its runner is told: `#[test]`, `#[tokio::test(flavor = "…")]`.
+        let path = marks.iter().take_while(|token| !token.is("("));
+        path.filter(|token| token.kind == Kind::Word)
+            .last()
+            .filter(|last| last.is("test"))?;
+        let mut item = rest.get(marks.len()..)?;
+        while let Some(further) = attribute(item) {
+            item = item.get(further..)?;
+        }
+        let at = item.iter().take(3).position(|token| token.is("fn"))?;
+        Some(item.get(at + 1)?.text)
+    };
+    (0..tokens.len()).filter_map(named)
+}
+
 /// What follows the item that `tokens` begins with.
 fn after_item<'t, 'a>(tokens: &'t [Token<'a>]) -> &'t [Token<'a>] {
     let mut depth = 0_usize;
@@ -236,6 +258,14 @@ mod tests {
             words(source),
             ["fn", "a", "fn", "f", "cfg", "not", "test", "fn", "g"]
         );
+    }
+
+    #[test]
+    fn tests_are_found_by_their_marks() {
+        let source = "#[cfg(test)] mod a { #[test] fn b() {} #[tokio::test(flavor = \"x\")] #[should_panic] async fn c() {} fn d() {} } \
+                      #[cfg(test)] fn e() {} // #[test] fn f() {}";
+        let tokens = tokens(source);
+        assert_eq!(test_names(&tokens).collect::<Vec<_>>(), ["b", "c"]);
     }
 
     #[test]

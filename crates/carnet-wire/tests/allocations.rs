@@ -120,3 +120,26 @@ fn neither_do_pieces_of_a_whole_answer_nor_binary_frames() {
     assert_eq!(used.count_total, 0);
     assert!(end.is_missing() && ends.at_end());
 }
+
+#[test]
+fn incident_names_that_a_caller_makes_up_lie_in_no_table() {
+    let watch = Watch::new(["model", "messages[].role", "tools[].type"]).unwrap();
+    // Of one length and nearly one text, twice over and with depth: bad for a table of names, and for a list of them.
+    let body = |names: usize| {
+        let one = |n: usize| format!("\"aaaaaaaaaaaaaaaa{n:08}\":{{\"b\":[{n}]}},");
+        let names: String = (0..names).map(one).collect();
+        format!("{{{names}\"tools\":[{{{names}\"x\":1}}],\"messages\":[],\"model\":\"m\"}}")
+    };
+    let cost = |names: usize| {
+        let body = body(names);
+        measure(|| {
+            let scan = json::scan(body.as_bytes(), &watch, DEPTH_MAX).unwrap();
+            assert!(scan.first(watch.index("model").unwrap()).is_some());
+        })
+    };
+    let (few, many) = (cost(10), cost(20_000));
+    assert_eq!(
+        (many.count_total, many.bytes_total),
+        (few.count_total, few.bytes_total)
+    );
+}

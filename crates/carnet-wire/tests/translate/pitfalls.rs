@@ -2,8 +2,6 @@
 //! happen here. Those that need a running gateway stand in `crates/carnet/tests/serve`.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
-use std::path::Path;
 
 use carnet_wire::dialect::{Dialect, Options, ReasoningName, TokenLimitName, TranslateError};
 use carnet_wire::form::{FailureKind, IdRule};
@@ -1402,68 +1400,4 @@ fn pitfall_66_the_end_of_a_response_says_everything_once() {
         assert_eq!(said.arguments(), [("f".to_owned(), json!({"a": 1}))]);
         assert_eq!([said.prompt, said.output], [100, 9]);
     }
-}
-
-/// The names of tests `pitfall_…` in the files below a folder.
-fn tests_below(folder: &Path, found: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            tests_below(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            let names = text.lines().filter_map(|line| {
-                let line = line.strip_prefix("async ").unwrap_or(line);
-                let name = line.strip_prefix("fn ")?.split('(').next()?;
-                name.starts_with("pitfall_").then(|| name.to_owned())
-            });
-            found.extend(names);
-        }
-    }
-}
-
-#[test]
-fn the_page_and_the_tests_name_every_pitfall_once() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let page = fs::read_to_string(root.join("docs/src/reference/pitfalls.md")).unwrap();
-    let mut tests = Vec::new();
-    for folder in ["crates/carnet-wire/tests", "crates/carnet/tests/serve"] {
-        tests_below(&root.join(folder), &mut tests);
-    }
-    let mut unheld = 0;
-    let rows: Vec<Vec<&str>> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("| "))
-        .map(|line| line.trim_end_matches(" |").split(" | ").collect())
-        .filter(|row: &Vec<&str>| row[0].parse::<usize>().is_ok())
-        .collect();
-    assert_eq!(rows.len(), 70);
-    for (row, number) in rows.iter().zip(1..) {
-        let [told, what, link, held] = row[..] else {
-            panic!("row {number} has not four cells: {row:?}");
-        };
-        assert_eq!(told, number.to_string());
-        assert!(
-            !what.is_empty() && link.contains("](https://github.com/"),
-            "{number}"
-        );
-        let start = format!("pitfall_{number:02}_");
-        let own: Vec<_> = tests
-            .iter()
-            .filter(|name| name.starts_with(&start))
-            .collect();
-        match held
-            .strip_prefix('`')
-            .and_then(|held| held.strip_suffix('`'))
-        {
-            Some(held) => assert_eq!(own, [held], "{number}"),
-            None => {
-                assert!(own.is_empty() && !held.is_empty(), "{number}");
-                unheld += 1;
-            }
-        }
-    }
-    assert!(unheld <= 10, "{unheld} are not held by a test");
-    let held = rows.len() - unheld;
-    assert_eq!(tests.len(), held, "tests without a row: {tests:?}");
 }

@@ -1,7 +1,6 @@
 //! What was broken into elsewhere, class by class as the page `docs/src/reference/incidents.md` has them, each tried here on a
-//! running gateway where no other test does so already. The last test holds that page and the tests together.
+//! running gateway where no other test does so already.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -702,42 +701,6 @@ async fn incident_requests_over_http2_are_not_cut_apart_by_what_they_become() {
     gateway.finish().await;
 }
 
-/// CPU time of the server's threads so far, in nanoseconds, as the scheduler counts it.
-fn cpu(gateway: &Gateway) -> u64 {
-    let tasks = format!("/proc/{}/task", gateway.child.id().unwrap());
-    let mut all = 0;
-    for task in fs::read_dir(tasks).unwrap().flatten() {
-        let counted = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        let first = counted.split(' ').next().unwrap_or_default();
-        all += first.parse::<u64>().unwrap_or(0);
-    }
-    all
-}
-
-#[tokio::test]
-async fn incident_the_work_for_a_body_grows_with_its_length_and_no_faster() {
-    let mut upstream = Upstream::start().await;
-    let gateway = Setup::new(&upstream.base_url()).start().await;
-    // Many names of one length and nearly one text, twice over, deep enough, and one that is decided on at the end.
-    let body = |names: usize| {
-        let one = |n: usize| format!("\"aaaaaaaaaaaaaaaa{n:08}\":{{\"b\":[{n}]}},");
-        let names: String = (0..names).map(one).collect();
-        format!("{{{names}\"tools\":[{{{names}\"x\":1}}],\"messages\":[],\"model\":\"{MODEL}\"}}")
-    };
-    let mut took = Vec::new();
-    for names in [2_000, 2_000, 16_000] {
-        let before = cpu(&gateway);
-        for _ in 0..3 {
-            let (answer, ()) = tokio::join!(gateway.chat(body(names)), upstream.complete());
-            assert_eq!(answer.text().await, COMPLETION);
-        }
-        took.push(cpu(&gateway) - before);
-    }
-    // Eight times as long; with work for each pair of names it would be 64 times as much.
-    assert!(took[2] < took[1] * 24, "{took:?} ns");
-    gateway.finish().await;
-}
-
 #[tokio::test]
 async fn incident_nothing_that_a_caller_compressed_is_unpacked() {
     let mut upstream = Upstream::start().await;
@@ -768,77 +731,4 @@ async fn incident_nothing_that_a_caller_compressed_is_unpacked() {
     assert_eq!(header_in(&answer, "sec-websocket-extensions"), "");
     assert!(upstream.is_untouched());
     gateway.finish().await;
-}
-
-/// Where tests of the product stand.
-const TESTS: [&str; 6] = [
-    "crates/carnet/tests/serve",
-    "crates/carnet-admin/src",
-    "crates/carnet-gateway/src",
-    "crates/carnet-limits/src",
-    "crates/carnet-wire/src",
-    "crates/carnet-wire/tests",
-];
-
-/// The names of all tests below a folder.
-fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            tests_below(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap();
-            let mut is_test = false;
-            for line in text.lines().map(str::trim) {
-                let function = line.strip_prefix("async ").unwrap_or(line);
-                match function.strip_prefix("fn ") {
-                    Some(rest) if is_test => {
-                        found.insert(rest.split('(').next().unwrap().to_owned());
-                        is_test = false;
-                    }
-                    Some(_) => is_test = false,
-                    None => is_test |= line == "#[test]" || line.starts_with("#[tokio::test"),
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn the_page_of_incidents_and_the_tests_name_each_other() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let page = fs::read_to_string(root.join("docs/src/reference/incidents.md")).unwrap();
-    let mut tests = BTreeSet::new();
-    for folder in TESTS {
-        tests_below(&root.join(folder), &mut tests);
-    }
-    assert!(tests.len() > 400, "{}", tests.len());
-    let rows: Vec<Vec<&str>> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("| "))
-        .map(|line| line.trim_end_matches(" |").split(" | ").collect())
-        .filter(|row: &Vec<&str>| row[0].parse::<usize>().is_ok())
-        .collect();
-    let mut named = BTreeSet::new();
-    for (row, number) in rows.iter().zip(1..) {
-        let [told, class, seen, held, by] = row[..] else {
-            panic!("row {number} has not five cells: {row:?}");
-        };
-        assert_eq!(told, number.to_string());
-        assert!(!class.is_empty() && !held.is_empty(), "{number}");
-        assert!(
-            seen.contains("](https://"),
-            "{number} has no public incident"
-        );
-        let by: Vec<&str> = by.split('`').skip(1).step_by(2).collect();
-        assert!(!by.is_empty(), "{number} is held by no test");
-        for name in by {
-            assert!(tests.contains(name), "{number}: there is no test `{name}`");
-            named.insert(name.to_owned());
-        }
-    }
-    assert_eq!(rows.len(), 18);
-    let own = tests.iter().filter(|name| name.starts_with("incident_"));
-    let unnamed: Vec<_> = own.filter(|name| !named.contains(*name)).collect();
-    assert!(unnamed.is_empty(), "not on the page: {unnamed:?}");
 }
